@@ -1,0 +1,2 @@
+//! fab-rs.
+fn main() {}

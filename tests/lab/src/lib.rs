@@ -1,0 +1,1 @@
+//! A fleet of real SSH hosts on one machine.
