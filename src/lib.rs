@@ -1,1 +1,22 @@
-//! fab-rs.
+//! `fab-rs`: a remote task runner for people on call.
+//!
+//! Words typed become settings; settings name an inventory and a task; the two make a
+//! [`plan::Plan`]; the plan runs over SSH and every fact of the run is one event.
+//!
+//! ```text
+//! main ─> app ─┬─> cli ─────────────────────────────────────────┐
+//!              ├─> report ──> run::event, diagnose, plan ─┐     │
+//!              ├─> signal ──> run::cancel                 │     │
+//!              ├─> run ───┬──> plan <─────────────────────┘     │
+//!              │          │      └──> task ─────────────────────┼──> model
+//!              │          └──> transport (traits) ──────────────┤
+//!              └─> inventory ───────────────────────────────────┘
+//! ```
+//!
+//! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
+
+pub mod model;
+pub mod plan;
+pub mod run;
+pub mod task;
+pub mod transport;

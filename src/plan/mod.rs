@@ -1,0 +1,5 @@
+//! The plan: what a run will do, host by host, as a value that can be compared, printed and kept.
+
+mod shape;
+
+pub use shape::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
