@@ -20,3 +20,4 @@ pub mod plan;
 pub mod run;
 pub mod task;
 pub mod transport;
+pub mod yaml;
