@@ -16,6 +16,7 @@
 //! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
 
 pub(crate) mod cli;
+pub mod diagnose;
 pub mod model;
 pub mod plan;
 pub mod run;
