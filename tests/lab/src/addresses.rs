@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -30,11 +31,20 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) process: Process,
-    child: Child,
+    child: Option<Child>,
     pipe: Option<ChildStdin>,
 }
 
 impl Keeper {
+    /// A keeper that another process started.
+    pub(crate) fn found(process: Process) -> Self {
+        Self {
+            process,
+            child: None,
+            pipe: None,
+        }
+    }
+
     /// Names a process that must not outlive us. Without effect on a keeper that does not guard.
     pub(crate) fn guard(&mut self, process: Process) {
         if let Some(pipe) = &mut self.pipe {
@@ -45,8 +55,15 @@ impl Keeper {
 
     /// Ends the keeper and reaps it.
     pub(crate) fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.child {
+            Some(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            None => {
+                self.process.end(Duration::from_secs(5));
+            }
+        }
     }
 }
 
@@ -112,7 +129,7 @@ fn hold(script: &Path, guard: bool, markers: &[Ipv4Addr]) -> Result<Option<Keepe
     let pipe = child.stdin.take();
     Ok(Some(Keeper {
         process,
-        child,
+        child: Some(child),
         pipe,
     }))
 }

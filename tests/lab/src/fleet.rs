@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::process::Child;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,8 +14,10 @@ use crate::addresses::{self, Keeper};
 use crate::host::Host;
 use crate::host_config::Config;
 use crate::keys::Keys;
+use crate::moto::{self, Ec2};
 use crate::process::{Process, poll};
 use crate::spec::{FleetSpec, HostSpec};
+use crate::state::{HostState, State};
 use crate::{java, keys, place, requirements};
 
 /// How many hosts start at the same time.
@@ -29,6 +32,19 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Takes hosts and EC2 from a description.
+    pub fn spec(mut self, spec: FleetSpec) -> Self {
+        self.spec.hosts.extend(spec.hosts);
+        self.spec.ec2 |= spec.ec2;
+        self
+    }
+
+    /// Puts the hosts into a moto server as EC2 instances.
+    pub fn ec2(mut self) -> Self {
+        self.spec.ec2 = true;
+        self
+    }
+
     /// Adds a host.
     pub fn host(mut self, host: HostSpec) -> Self {
         self.spec.hosts.push(host);
@@ -84,7 +100,7 @@ impl Builder {
                 let dir = dir.join("hosts").join(&spec.name);
                 Host::new(spec, address, dir, login.clone())
             });
-        let fleet = Fleet {
+        let mut fleet = Fleet {
             name: self.name,
             hosts: hosts.collect(),
             keeper: Mutex::new(claim.keeper),
@@ -94,10 +110,15 @@ impl Builder {
             },
             tools,
             detached: self.detached,
+            ec2: None,
+            moto: None,
         };
-        fleet.write(&keys)?;
-        fleet.launch_all()?;
-        fleet.wait_for_services()?;
+        let started = fleet.bring_up(&keys, self.spec.ec2);
+        if let Err(error) = started {
+            // Also what should have stayed does not stay half made; its logs do.
+            fleet.end();
+            return Err(error);
+        }
         Ok(fleet)
     }
 
@@ -121,6 +142,12 @@ impl Builder {
         };
         let dir = fleets.join(name);
         if dir.exists() {
+            let alive = State::read(&dir)?.is_some_and(|state| state.is_alive());
+            ensure!(
+                !alive,
+                "the fleet {} is up already: `cargo lab down --name {0}` first",
+                self.name
+            );
             fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
         }
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -199,6 +226,8 @@ pub struct Fleet {
     access: Access,
     tools: PathBuf,
     detached: bool,
+    ec2: Option<Ec2>,
+    moto: Option<Child>,
 }
 
 impl Fleet {
@@ -209,6 +238,31 @@ impl Fleet {
             spec: FleetSpec::default(),
             detached: false,
         }
+    }
+
+    /// A fleet that another process started to stay; none when there is none of that name.
+    pub fn open(name: &str) -> Result<Option<Self>> {
+        let dir = place::fleets().join(name);
+        let Some(state) = State::read(&dir)? else {
+            return Ok(None);
+        };
+        let hosts = state.hosts.into_iter().map(|host| {
+            let dir = dir.join("hosts").join(&host.spec.name);
+            Host::new(host.spec, host.address, dir, host.login).found(host.processes)
+        });
+        Ok(Some(Self {
+            name: name.to_owned(),
+            hosts: hosts.collect(),
+            keeper: Mutex::new(Keeper::found(state.keeper)),
+            tools: place::install_tools()?,
+            access: Access {
+                login_key: place::base().join("keys/login"),
+                dir,
+            },
+            detached: true,
+            ec2: state.ec2,
+            moto: None,
+        }))
     }
 
     /// The fleet's name.
@@ -273,6 +327,51 @@ impl Fleet {
     /// The private key that opens every host.
     pub fn login_key(&self) -> &Path {
         &self.access.login_key
+    }
+
+    /// The moto server that knows the hosts, if that was asked for.
+    pub fn ec2(&self) -> Option<&Ec2> {
+        self.ec2.as_ref()
+    }
+
+    fn bring_up(&mut self, keys: &Keys, ec2: bool) -> Result<()> {
+        self.write(keys)?;
+        let mut server = if ec2 {
+            Some(moto::start(self.dir())?)
+        } else {
+            None
+        };
+        if let Some(server) = &server {
+            self.guard(server.process);
+        }
+        let started = self.launch_all();
+        let filled = match &mut server {
+            Some(server) if started.is_ok() => {
+                moto::fill(server, &self.hosts, &self.tools).map(Some)
+            }
+            _ => Ok(None),
+        };
+        self.moto = server.map(|server| server.child);
+        self.ec2 = filled?;
+        started?;
+        self.wait_for_services()?;
+        self.save()
+    }
+
+    /// Writes down what runs, for [`Fleet::open`].
+    pub fn save(&self) -> Result<()> {
+        let keeper = self
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .process;
+        let hosts = self.hosts.iter().map(HostState::of).collect();
+        State {
+            hosts,
+            keeper,
+            ec2: self.ec2.clone(),
+        }
+        .write(self.dir())
     }
 
     fn write(&self, keys: &Keys) -> Result<()> {
@@ -345,7 +444,7 @@ impl Fleet {
     fn guard(&self, process: Process) {
         self.keeper
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .guard(process);
     }
 
@@ -373,9 +472,9 @@ impl Fleet {
         self.host(host).change_host_key(&key)
     }
 
-    /// Ends every host and the keeper. Dropping does the same.
+    /// Ends every process of the fleet and removes its folder. Dropping does the same, but leaves a detached fleet.
     pub fn down(mut self) {
-        self.end();
+        self.detached = false;
     }
 
     fn end(&mut self) {
@@ -390,8 +489,15 @@ impl Fleet {
         let keeper = self
             .keeper
             .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner);
         keeper.end();
+        if let Some(ec2) = &self.ec2 {
+            ec2.process.end(Duration::from_secs(5));
+        }
+        if let Some(mut moto) = self.moto.take() {
+            let _ = moto.kill();
+            let _ = moto.wait();
+        }
     }
 }
 

@@ -234,17 +234,18 @@ impl Host {
     /// A command, ready to be run inside the host without ssh, as the host's root (as the lab's user where that is
     /// not root).
     pub fn command(&self, program: &str) -> Result<Command> {
-        let init = self.init()?;
+        self.init()?;
+        let processes = self.processes_of_host();
+        let HostProcesses { init, outer } = processes.context("the host is not running")?;
         let mut command = Command::new("nsenter");
-        command.args([
-            "--target",
-            &init.pid.to_string(),
-            "--pid",
-            "--mount",
-            "--uts",
-        ]);
+        for kind in ["pid", "mnt", "uts"] {
+            let option = if kind == "mnt" { "mount" } else { kind };
+            command.arg(format!("--{option}=/proc/{}/ns/{kind}", init.pid));
+        }
         if !place::is_root() {
-            command.args(["--user", "--preserve-credentials"]);
+            // The namespaces belong to the user namespace of `unshare`; sshd sits in one below it.
+            command.arg(format!("--user=/proc/{}/ns/user", outer.pid));
+            command.arg("--preserve-credentials");
         }
         command
             .args(["--wd=/", "--", program])

@@ -189,6 +189,7 @@ impl Config<'_> {
         if spec.has(&Fault::NoSetsid) {
             without.push("setsid".to_owned());
         }
+        let base = self.tools.parent().unwrap_or(self.tools);
         let small = spec.has(&Fault::SmallDisk).then_some("2m");
         let sshd = place::program("sshd").context("no sshd (package openssh-server)")?;
         let tcp = spec.faults.iter().find(|fault| fault.replaces_sshd());
@@ -213,6 +214,7 @@ impl Config<'_> {
                 "MODE",
                 if place::is_root() { "root" } else { "user" }.to_owned(),
             ),
+            ("BASE", base.display().to_string()),
             ("SOURCE", self.tools.display().to_string()),
             ("TOOLS", self.tools_on_host().display().to_string()),
             ("PATH", self.path()),

@@ -31,18 +31,22 @@ mod host;
 mod host_config;
 mod java;
 mod keys;
+pub mod moto;
 pub mod place;
 mod process;
 pub mod requirements;
 mod spec;
+mod state;
 
 pub use addresses::SSH_PORT;
 pub use fault::{ALL as ALL_FAULTS, Fault};
 pub use fleet::{Builder, Fleet};
 pub use host::{Host, HostProcesses};
 pub use java::http_get;
+pub use moto::Ec2;
 pub use process::{HostProcess, Process};
 pub use spec::{FleetSpec, HostSpec, Service, Shell};
+pub use state::names as fleet_names;
 
 /// What `sudo` asks for on hosts with [`Fault::SudoPassword`].
 pub const SUDO_PASSWORD: &str = "lab-sudo";

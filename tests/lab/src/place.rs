@@ -17,6 +17,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("unitd", include_str!("host_files/unitd.sh")),
     ("tcp.pl", include_str!("host_files/tcp.pl")),
     ("keeper.pl", include_str!("host_files/keeper.pl")),
+    ("ec2.py", include_str!("host_files/ec2.py")),
     ("bin/sudo", include_str!("host_files/sudo.sh")),
     ("bin/systemctl", include_str!("host_files/systemctl.sh")),
     ("bin/journalctl", include_str!("host_files/journalctl.sh")),
@@ -78,7 +79,7 @@ pub(crate) fn install_tools() -> Result<PathBuf> {
             fs::read(&setsid).with_context(|| format!("cannot read {}", setsid.display()))?;
         write_program(&dir.join("setsid"), &bytes)?;
     }
-    Ok(dir)
+    fs::canonicalize(&dir).with_context(|| format!("cannot find {}", dir.display()))
 }
 
 /// Writes an executable file in one move, unless it is there already.

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+use crate::moto;
 use crate::place;
 use crate::spec::{FleetSpec, Shell};
 
@@ -60,7 +61,24 @@ pub const PACKAGES: &[Package] = &[
         program: "javac",
         why: "the Java services, and jcmd to dump them",
     },
+    Package {
+        name: "curl",
+        program: "curl",
+        why: "health checks that tasks run on hosts",
+    },
+    Package {
+        name: "zstd",
+        program: "zstd",
+        why: "dumps that tasks compress on hosts",
+    },
 ];
+
+/// What the virtual environment of moto needs.
+pub const VENV: Package = Package {
+    name: "python3-venv",
+    program: "python3",
+    why: "moto, which plays AWS",
+};
 
 fn missing(program: &str) -> Option<&'static Package> {
     if place::program(program).is_some() {
@@ -86,7 +104,10 @@ pub fn check(spec: &FleetSpec) -> Result<()> {
     {
         programs.push("javac");
     }
-    let missing: Vec<_> = programs.into_iter().filter_map(missing).collect();
+    let mut missing: Vec<_> = programs.into_iter().filter_map(missing).collect();
+    if spec.ec2 && !moto::is_installed() && moto::python().is_none() {
+        missing.push(&VENV);
+    }
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|package| package.name).collect();
         bail!(

@@ -85,19 +85,31 @@ shell_noise() {
 
 # Without root: private temporary folders, a home, and single files bound over the machine's.
 user_fs() {
+    # The lab may live below /tmp: it is kept aside and put back.
+    mount --bind "$LAB_BASE" /mnt
     tmpfs 1777 512m /tmp
-    # The lab may live below /tmp: the working folder is still the one from before.
-    if [ ! -d "$1" ]; then mkdir -p "$1" && mount --bind . "$1" && cd "$1"; fi
     tmpfs 1777 "$LAB_VAR_TMP" /var/tmp
     tmpfs 0755 64m /run
+    if [ -d "$1" ]; then
+        umount /mnt
+    else
+        mkdir -p "$LAB_BASE"
+        mount --bind /mnt "$LAB_BASE"
+        umount /mnt
+        cd "$1"
+    fi
     mkdir -p /run/lock /run/lab-units
     chmod 1777 /run/lock
     tmpfs 0755 256m home
     if [ -n "$LAB_NOISE" ]; then shell_noise home; fi
     mount --bind hosts /etc/hosts
+    me=$(getent passwd "$LAB_UID")
+    user=${me%%:*}
+    { grep -v "^$user:" /etc/passwd; echo "$user:x:$LAB_UID:$LAB_GID::$PWD/home:$LAB_LOGIN_SHELL"; } > passwd
+    mount --bind passwd /etc/passwd
     for command in $LAB_WITHOUT; do
         for path in "/usr/bin/$command" "/usr/sbin/$command"; do
-            [ ! -e "$path" ] || mount --bind hosts "$path"
+            [ ! -e "$path" ] || mount --bind /dev/null "$path"
         done
     done
     if [ "$(readlink -f /bin/sh)" != "$(readlink -f "$LAB_SHELL")" ]; then mount --bind "$LAB_SHELL" "$(readlink -f /bin/sh)"; fi
