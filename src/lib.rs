@@ -19,6 +19,7 @@ pub(crate) mod cli;
 pub mod diagnose;
 pub mod model;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod task;
 pub mod transport;
