@@ -178,7 +178,12 @@ fn is_name(name: &str) -> bool {
 
 fn check(hosts: &[HostSpec]) -> Result<()> {
     for (index, host) in hosts.iter().enumerate() {
-        ensure!(is_name(&host.name), "`{}` is no name for a host", host.name);
+        let good = is_name(&host.name) && !host.name.contains('_') && !host.name.starts_with('-');
+        ensure!(
+            good,
+            "`{}` is no host name: use letters, digits, `-`",
+            host.name
+        );
         ensure!(
             !hosts[..index].iter().any(|other| other.name == host.name),
             "two hosts are named `{}`",

@@ -47,6 +47,8 @@ impl Ec2 {
             ("AWS_ACCESS_KEY_ID", "lab".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "lab".to_owned()),
             ("AWS_REGION", REGION.to_owned()),
+            // boto3 and the AWS command line read this one.
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     }
