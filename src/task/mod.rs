@@ -2,6 +2,7 @@
 
 mod definition;
 mod params;
+mod shell_text;
 mod step;
 mod text;
 
