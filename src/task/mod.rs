@@ -14,8 +14,8 @@ pub use scope::{
     BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace,
 };
 pub use step::{
-    Action, Condition, Copy, CopyContent, Download, Group, Local, Modifiers, Probe, ProbeKind,
-    Question, Retry, RunProgram, Script, Step, SubScope, SubTask, WaitFor, WhereTo,
+    Action, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers, Probe,
+    ProbeKind, Question, Retry, RunProgram, Script, Step, SubScope, SubTask, WaitFor, WhereTo,
 };
 pub use template::{
     Engine, Fab, NamePath, Names, Outside, expression_names, template_names,
