@@ -1,0 +1,198 @@
+//! What a template or an expression reads, and whether it can be compiled: the check that needs no values.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use minijinja::ErrorKind;
+
+use super::environment::{ENVIRONMENT, FILTERS, template_name};
+use super::fault::{self, nearest};
+use super::position;
+use super::shell_region::{Region, quoted_tags};
+use super::tag::{Piece, pieces, words};
+use super::super::Quoting;
+use crate::model::{Diagnostic, SourceSpan};
+
+/// What a template or an expression reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The names, in the order of their first use.
+    pub paths: Vec<NamePath>,
+    /// Whether a value goes unquoted into a shell text through `| raw`.
+    pub raw: bool,
+}
+
+/// A name with its attributes as far as they are written out, such as `host.tags.service`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePath {
+    /// The name.
+    pub path: String,
+    /// Where it stands in the file.
+    pub span: SourceSpan,
+}
+
+impl NamePath {
+    /// The name without attributes.
+    pub fn root(&self) -> &str {
+        self.path.split('.').next().unwrap_or(&self.path)
+    }
+}
+
+/// Compiles a template and returns what it reads. `source` is the text that YAML made of `span`.
+///
+/// # Errors
+/// A syntax error, a filter that does not exist, a value in a quoted region of a shell text, or more than
+/// one template in one (`include` and the like).
+pub fn template_names(
+    source: &str,
+    quoting: Quoting,
+    span: &SourceSpan,
+) -> Result<Names, Diagnostic> {
+    let name = template_name(source, quoting);
+    let compiled = ENVIRONMENT
+        .get_template(&name)
+        .map_err(|error| fault::diagnostic(&error, source, span))?;
+    let pieces = pieces(source);
+    let tags: Vec<Range<usize>> = pieces
+        .iter()
+        .filter(|piece| matches!(piece, Piece::Value(_) | Piece::Block(_)))
+        .filter_map(|piece| Some(piece.tag()?.inside.clone()))
+        .collect();
+    refuse_blocks(source, quoting, &pieces, span)?;
+    if quoting == Quoting::Shell {
+        refuse_quoted(source, &pieces, span)?;
+    }
+    names(source, tags, &compiled.undeclared_variables(true), span)
+}
+
+/// Compiles a bare expression and returns what it reads.
+///
+/// # Errors
+/// A syntax error, braces, or a filter that does not exist.
+pub fn expression_names(source: &str, span: &SourceSpan) -> Result<Names, Diagnostic> {
+    let expression = ENVIRONMENT.compile_expression(source).map_err(|error| {
+        let diagnostic = fault::diagnostic(&error, source, span);
+        if source.contains("{{") {
+            diagnostic.hint("this key takes an expression: leave the braces away")
+        } else {
+            diagnostic
+        }
+    })?;
+    let read = expression.undeclared_variables(true);
+    names(source, vec![0..source.len()], &read, span)
+}
+
+fn names(
+    source: &str,
+    tags: Vec<Range<usize>>,
+    read: &HashSet<String>,
+    span: &SourceSpan,
+) -> Result<Names, Diagnostic> {
+    let mut names = Names::default();
+    let mut seen = HashSet::new();
+    for word in tags.into_iter().flat_map(|inside| words(source, inside)) {
+        if word.piped {
+            check_filter(word.text, source, word.range.clone(), span)?;
+            names.raw |= word.text == "raw";
+        } else if !word.attribute
+            && let Some(path) = longest_known(word.text, read)
+            && seen.insert(path)
+        {
+            let start = word.range.start;
+            names.paths.push(NamePath {
+                path: path.to_owned(),
+                span: position::place(span, source, start..start + path.len()),
+            });
+        }
+    }
+    // A name that the words do not show (inside `x[…]` with odd spacing) is kept without its exact place.
+    let mut rest: Vec<&String> = read
+        .iter()
+        .filter(|path| !seen.contains(path.as_str()))
+        .collect();
+    rest.sort();
+    names.paths.extend(rest.into_iter().map(|path| NamePath {
+        path: path.clone(),
+        span: span.clone(),
+    }));
+    Ok(names)
+}
+
+/// The longest beginning of a dotted word that the template is known to read: `x.y.z` of a method call
+/// `x.y.z()` is read as `x.y`.
+fn longest_known<'a>(word: &'a str, read: &HashSet<String>) -> Option<&'a str> {
+    let mut path = word;
+    loop {
+        if read.contains(path) {
+            return Some(path);
+        }
+        path = path.rsplit_once('.')?.0;
+    }
+}
+
+fn check_filter(
+    name: &str,
+    source: &str,
+    range: Range<usize>,
+    span: &SourceSpan,
+) -> Result<(), Diagnostic> {
+    if FILTERS.contains(&name) {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::new(format!("there is no filter `{name}`"))
+        .at(&position::place(span, source, range));
+    Err(match nearest(name, FILTERS) {
+        Some(near) => diagnostic.label(format!("did you mean `{near}`?")),
+        None => diagnostic.hint(format!("filters: {}", FILTERS.join(", "))),
+    })
+}
+
+/// Blocks that take in other templates have none to take; blocks that capture text would have it quoted
+/// twice in a shell text.
+fn refuse_blocks(
+    source: &str,
+    quoting: Quoting,
+    pieces: &[Piece],
+    span: &SourceSpan,
+) -> Result<(), Diagnostic> {
+    for piece in pieces {
+        let Piece::Block(tag) = piece else { continue };
+        let inside = &source[tag.inside.clone()];
+        let mut words = inside.split_whitespace();
+        let keyword = words.next().unwrap_or_default();
+        let refused = match keyword {
+            "include" | "import" | "from" | "extends" | "block" | "autoescape" => true,
+            "filter" | "call" => quoting == Quoting::Shell,
+            "set" => quoting == Quoting::Shell && !inside.contains('='),
+            _ => false,
+        };
+        if refused {
+            let message = format!("`{{% {keyword} %}}` cannot be used here");
+            let place = position::place(span, source, tag.whole.clone());
+            return Err(Diagnostic::new(message).at(&place));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_quoted(source: &str, pieces: &[Piece], span: &SourceSpan) -> Result<(), Diagnostic> {
+    let Some((range, region)) = quoted_tags(source, pieces).into_iter().next() else {
+        return Ok(());
+    };
+    let tag = &source[range.clone()];
+    let diagnostic = Diagnostic::new(format!("`{tag}` stands {}", region.words()))
+        .at(&position::place(span, source, range))
+        .label("values are quoted by themselves");
+    Err(match region {
+        Region::SingleQuotes | Region::DoubleQuotes => {
+            diagnostic.hint("close the quotes before it and open them again after it")
+        }
+        _ => diagnostic.hint("put it into a shell variable first: `x={{ … }}`, then `\"$x\"`"),
+    }
+    .hint("params are also in the environment: `\"$FAB_PARAM_NAME\"`"))
+}
+
+/// What kinds of errors mean that a name is missing.
+pub(super) fn is_undefined(kind: ErrorKind) -> bool {
+    kind == ErrorKind::UndefinedError
+}
