@@ -139,6 +139,15 @@ pub struct Download {
     pub max_size: Option<u64>,
     /// A missing remote file is fine.
     pub missing_ok: bool,
+    /// What the file must be, looked at once it is here whole.
+    pub verify: Option<FileCheck>,
+}
+
+/// What the bytes of a downloaded file are checked to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileCheck {
+    /// `hprof`: a whole JVM heap dump, plain, gzip or zstd ([`crate::diagnose::hprof`]).
+    Hprof,
 }
 
 /// From where a probe is made.
