@@ -4,6 +4,7 @@ mod definition;
 mod param_value;
 mod params;
 mod scope;
+mod shell_text;
 mod step;
 mod template;
 mod text;
