@@ -11,14 +11,10 @@ mod text;
 
 pub use definition::{GateAt, Kind, OnFailure, Strategy, Task};
 pub use params::{Param, ParamType, ParamValue};
-pub use scope::{
-    BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace,
-};
+pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{
     Action, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers, Probe,
     ProbeKind, Question, Retry, RunProgram, Script, Step, SubScope, SubTask, WaitFor, WhereTo,
 };
-pub use template::{
-    Engine, Fab, NamePath, Names, Outside, expression_names, template_names,
-};
+pub use template::{Engine, Fab, NamePath, Names, Outside, expression_names, template_names};
 pub use text::{Expression, Quoting, Template, Text};

@@ -6,12 +6,12 @@ use std::ops::Range;
 use minijinja::ErrorKind;
 
 use super::environment::{ENVIRONMENT, FILTERS, template_name};
-use super::fault::{self, nearest};
+use super::fault;
 use super::position;
-use super::shell_region::{Region, quoted_tags};
 use super::tag::{Piece, pieces, words};
-use super::super::Quoting;
-use crate::model::{Diagnostic, SourceSpan};
+use crate::model::{Diagnostic, SourceSpan, nearest};
+use crate::task::Quoting;
+use crate::task::shell_text::{Misplaced, Place, misplaced};
 
 /// What a template or an expression reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -175,21 +175,61 @@ fn refuse_blocks(
     Ok(())
 }
 
+/// Refuses a value where quoting it would not make it one word. White space that `{{-` takes away may join
+/// a value to a comment or a quote, so the text is also read without it.
 fn refuse_quoted(source: &str, pieces: &[Piece], span: &SourceSpan) -> Result<(), Diagnostic> {
-    let Some((range, region)) = quoted_tags(source, pieces).into_iter().next() else {
-        return Ok(());
+    let trims = |piece: &Piece| {
+        piece
+            .tag()
+            .is_some_and(|tag| tag.trims_before || tag.trims_after)
     };
-    let tag = &source[range.clone()];
-    let diagnostic = Diagnostic::new(format!("`{tag}` stands {}", region.words()))
-        .at(&position::place(span, source, range))
+    let (found, place) = match misplaced(source) {
+        Some(found) => {
+            let place = position::place(span, source, found.range.clone());
+            (found, place)
+        }
+        None if pieces.iter().any(trims) => match misplaced(&trimmed(source, pieces)) {
+            Some(found) => (found, span.clone()),
+            None => return Ok(()),
+        },
+        None => return Ok(()),
+    };
+    Err(misplaced_value(&found).at(&place))
+}
+
+fn misplaced_value(found: &Misplaced) -> Diagnostic {
+    let diagnostic = Diagnostic::new(format!("{found} of a shell text"))
         .label("values are quoted by themselves");
-    Err(match region {
-        Region::SingleQuotes | Region::DoubleQuotes => {
+    match found.place {
+        Place::SingleQuotes | Place::DoubleQuotes => {
             diagnostic.hint("close the quotes before it and open them again after it")
         }
         _ => diagnostic.hint("put it into a shell variable first: `x={{ … }}`, then `\"$x\"`"),
     }
-    .hint("params are also in the environment: `\"$FAB_PARAM_NAME\"`"))
+    .hint("params are also in the environment: `\"$FAB_PARAM_NAME\"`")
+}
+
+/// The text without the white space that its tags take away.
+fn trimmed(source: &str, pieces: &[Piece]) -> String {
+    let tag_at = |at: Option<usize>| pieces.get(at?)?.tag();
+    let mut text = String::with_capacity(source.len());
+    for (index, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Literal(range) => {
+                let mut part = &source[range.clone()];
+                if tag_at(index.checked_sub(1)).is_some_and(|tag| tag.trims_after) {
+                    part = part.trim_start();
+                }
+                if tag_at(Some(index + 1)).is_some_and(|tag| tag.trims_before) {
+                    part = part.trim_end();
+                }
+                text.push_str(part);
+            }
+            Piece::Value(tag) | Piece::Block(tag) => text.push_str(&source[tag.whole.clone()]),
+            Piece::Comment(_) => {}
+        }
+    }
+    text
 }
 
 /// What kinds of errors mean that a name is missing.

@@ -102,7 +102,10 @@ mod tests {
             );
         }
         let folded = "run: >-\n  one\n  {{ two }}\n";
-        assert_eq!(found(folded, 5..27, "one {{ two }}", "two"), "t.yml:3:6 two");
+        assert_eq!(
+            found(folded, 5..27, "one {{ two }}", "two"),
+            "t.yml:3:6 two"
+        );
     }
 
     #[test]
