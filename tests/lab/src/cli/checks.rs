@@ -15,6 +15,20 @@ use super::packages;
 /// What one rustc takes for `aws-sdk-ec2`, in GiB.
 const AWS_MEMORY: u64 = 8;
 
+/// clippy as people run it.
+const CLIPPY: &[&str] = &[
+    "clippy",
+    "--package",
+    "fab-rs",
+    "--package",
+    "lab",
+    "--all-targets",
+    "--no-default-features",
+    "--",
+    "-D",
+    "warnings",
+];
+
 /// One check.
 struct Step {
     name: &'static str,
@@ -29,11 +43,11 @@ pub(crate) fn cargo() -> OsString {
 }
 
 /// Runs the checks until one fails, which is named last.
-pub(crate) fn test() -> Result<ExitCode> {
+pub(crate) fn test(no_aws: bool) -> Result<ExitCode> {
     let begin = Instant::now();
     headline("packages", "what the tests need beside Rust");
     set_up()?;
-    let steps = steps()?;
+    let steps = steps(no_aws)?;
     for (index, step) in steps.iter().enumerate() {
         if step.builds_aws && steps[..index].iter().all(|earlier| !earlier.builds_aws) {
             say_memory();
@@ -78,7 +92,7 @@ fn set_up() -> Result<()> {
 /// The steps. `aws-sdk-ec2` takes minutes, and Cargo builds it apart for `check` (clippy, rustdoc) and for `build`: so
 /// the steps of the first kind leave the AWS feature out, and clippy sees the AWS code by way of a build, whose
 /// dependencies the tests then share.
-fn steps() -> Result<Vec<Step>> {
+fn steps(no_aws: bool) -> Result<Vec<Step>> {
     let step = |name, arguments| Step {
         name,
         arguments,
@@ -98,42 +112,39 @@ fn steps() -> Result<Vec<Step>> {
         ],
     );
     docs.env.push(("RUSTDOCFLAGS", "-D warnings".into()));
-    let mut clippy_aws = step(
-        "clippy with AWS",
-        &["test", "--workspace", "--no-run", "--quiet"],
-    );
-    clippy_aws
-        .env
-        .push(("RUSTC_WORKSPACE_WRAPPER", clippy_driver()?.into()));
-    // As `cargo clippy -- -D warnings` hands it to clippy-driver.
-    clippy_aws.env.push((
-        "CLIPPY_ARGS",
-        "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__".into(),
-    ));
-    clippy_aws.builds_aws = true;
-    let mut tests = step("tests", &["test", "--workspace"]);
-    tests.builds_aws = true;
-    Ok(vec![
+    let mut steps = vec![
         step("format", &["fmt", "--all", "--check"]),
-        step(
-            "clippy",
+        step("clippy", CLIPPY),
+        docs,
+    ];
+    if no_aws {
+        steps.push(step(
+            "tests",
             &[
-                "clippy",
+                "test",
                 "--package",
                 "fab-rs",
                 "--package",
                 "lab",
-                "--all-targets",
                 "--no-default-features",
-                "--",
-                "-D",
-                "warnings",
             ],
-        ),
-        docs,
-        clippy_aws,
-        tests,
-    ])
+        ));
+        return Ok(steps);
+    }
+    let mut clippy_aws = step(
+        "clippy with AWS",
+        &["test", "--workspace", "--no-run", "--quiet"],
+    );
+    let driver = clippy_driver()?.into();
+    clippy_aws.env.push(("RUSTC_WORKSPACE_WRAPPER", driver));
+    // As `cargo clippy -- -D warnings` hands it to clippy-driver.
+    let deny = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__".into();
+    clippy_aws.env.push(("CLIPPY_ARGS", deny));
+    clippy_aws.builds_aws = true;
+    let mut tests = step("tests", &["test", "--workspace"]);
+    tests.builds_aws = true;
+    steps.extend([clippy_aws, tests]);
+    Ok(steps)
 }
 
 /// clippy's compiler, which rustup installs beside Cargo.

@@ -1,5 +1,6 @@
 //! `cargo lab demo`: six hosts in three zones with a JVM each, and fab-rs that dumps their heaps.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -177,27 +178,7 @@ fn show(fleet: &Fleet, dir: &Path) -> Result<()> {
     }
     let database = fleet.host("db-a1").logins();
     if let Some(first) = dumps.first() {
-        headline("what to type next");
-        let compressed = first.extension().and_then(|extension| extension.to_str());
-        let plain = first.with_extension("");
-        match compressed {
-            Some("zst") => println!("  zstd -d {}", first.display()),
-            Some("gz") => println!("  gzip -dk {}", first.display()),
-            _ => {}
-        }
-        let open = if compressed == Some("hprof") {
-            first
-        } else {
-            &plain
-        };
-        println!(
-            "  # then open {} in Eclipse MAT, VisualVM or jhat",
-            open.display()
-        );
-        println!(
-            "  FAB_RS_STATE_DIR={} fab-rs report last",
-            dir.join("state").display()
-        );
+        what_next(first, dir);
     }
     if !absent.is_empty() {
         bail!(
@@ -212,6 +193,33 @@ fn show(fleet: &Fleet, dir: &Path) -> Result<()> {
     );
     println!("\nsix hosts dumped; db-a1, which was not selected, saw no login");
     Ok(())
+}
+
+/// Says how to look into a dump, and at the run.
+fn what_next(dump: &Path, dir: &Path) {
+    headline("what to type next");
+    let plain = dump.with_extension("");
+    let open = match dump.extension().and_then(OsStr::to_str) {
+        Some("zst") => {
+            println!("  zstd -d {}", dump.display());
+            &plain
+        }
+        Some("gz") => {
+            println!("  gzip -dk {}", dump.display());
+            &plain
+        }
+        _ => dump,
+    };
+    println!(
+        "  # then open {} in Eclipse MAT or VisualVM",
+        open.display()
+    );
+    let state = dir.join("state");
+    println!(
+        "  FAB_RS_STATE_DIR={} {} report last",
+        state.display(),
+        up::fab_rs()
+    );
 }
 
 #[expect(
@@ -230,10 +238,14 @@ fn find_dumps(dir: &Path, found: &mut Vec<PathBuf>) {
             find_dumps(&path, found);
             continue;
         }
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let plain = name.trim_end_matches(".zst").trim_end_matches(".gz");
-        if plain.ends_with(".hprof") {
+        let extension = |path: &Path| path.extension().and_then(OsStr::to_str).map(str::to_owned);
+        let packed = matches!(extension(&path).as_deref(), Some("zst" | "gz"));
+        let plain = if packed {
+            path.with_extension("")
+        } else {
+            path.clone()
+        };
+        if extension(&plain).as_deref() == Some("hprof") {
             found.push(path);
         }
     }

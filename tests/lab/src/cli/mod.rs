@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Down { name } => up::down(name.as_deref()),
         Command::Status { json } => status::status(json),
         Command::Demo { keep, ec2 } => demo::demo(keep, ec2),
-        Command::Test => checks::test(),
+        Command::Test { no_aws } => checks::test(no_aws),
         Command::Bench(arguments) => bench::bench(&arguments),
     }
 }

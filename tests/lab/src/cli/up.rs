@@ -121,7 +121,7 @@ pub(crate) fn how_to_talk(fleet: &Fleet) {
 }
 
 /// The program, as it is typed from the repository's root.
-fn fab_rs() -> String {
+pub(crate) fn fab_rs() -> String {
     let target = place::base()
         .parent()
         .map(Path::to_path_buf)
