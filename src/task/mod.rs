@@ -1,6 +1,8 @@
 //! Tasks: the YAML as written, checked, and ready to be planned.
 
 mod definition;
+mod param_given;
+mod param_parse;
 mod param_value;
 mod params;
 mod scope;
@@ -10,6 +12,7 @@ mod template;
 mod text;
 
 pub use definition::{GateAt, Kind, OnFailure, Strategy, Task};
+pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
 pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{
