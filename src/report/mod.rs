@@ -6,13 +6,22 @@ mod failure;
 mod fold;
 mod grammar;
 mod host_failure;
+mod json;
+mod record;
+#[cfg(test)]
+mod samples;
 mod sanitize;
+mod schema;
 mod style;
 mod terminal;
+mod view;
 
 pub use console::Console;
 pub use failure::{diagnostic_of, render, render_all, render_warning};
 pub use fold::{Folded, fold, fold_parts, fold_within, natural};
+pub use json::{kind_word, push_event};
+pub use record::{RecordSink, RunFolder};
 pub use sanitize::{RemoteColours, push_safe_line, safe};
+pub use schema::event_schema;
 pub use style::{ColourChoice, Styles};
 pub use terminal::{StreamKind, Streams};
