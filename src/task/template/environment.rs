@@ -261,3 +261,81 @@ fn no_value() -> Error {
     let message = "the value is null; `| default(…, true)` replaces it";
     Error::new(ErrorKind::InvalidOperation, message)
 }
+
+/// Hostile values through a real `sh`.
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+
+    use indexmap::IndexMap;
+    use proptest::prelude::*;
+
+    use super::super::template_names;
+    use super::super::tests::{engine, template};
+    use crate::task::{ParamValue, Quoting, Scope};
+
+    /// What a real `sh` makes of a shell text: its words, as `printf` prints them.
+    fn words_of(text: &str) -> Vec<u8> {
+        let output = Command::new("sh")
+            .args(["-euc", text])
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .output()
+            .expect("a POSIX sh is on every machine that builds this");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    fn printed(value: &str, source: &str) -> Vec<u8> {
+        let params = IndexMap::from([("x".to_owned(), ParamValue::String(value.to_owned()))]);
+        let text = template(source, Quoting::Shell);
+        template_names(source, Quoting::Shell, &text.span).expect("the text is allowed");
+        let text = engine()
+            .render(&text, &Scope::new(Arc::new(params)))
+            .unwrap();
+        words_of(&text)
+    }
+
+    #[test]
+    fn known_hostile_values_come_back_from_a_real_shell() {
+        for value in [
+            "$(touch /tmp/pwned); x'y\"z",
+            "`touch /tmp/pwned`",
+            "'; touch /tmp/pwned; '",
+            "a\n touch /tmp/pwned #",
+            "\\'\\",
+            "-n",
+            "*",
+            "~root",
+            "",
+            "\u{fffd}\u{1b}[31m\r\t!!$'x'",
+        ] {
+            let expected = format!("<{value}>");
+            assert_eq!(
+                printed(value, "printf '<%s>' {{ params.x }}"),
+                expected.as_bytes()
+            );
+            let expected = format!("<a{value}b>");
+            assert_eq!(
+                printed(value, "printf '<%s>' a{{ params.x }}b"),
+                expected.as_bytes()
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_value_is_one_word_of_a_real_shell(value in "[^\\x00]{0,40}", other in "['\"$`\\\\ \n;&|(){}<>*?~#!=-]{0,20}") {
+            for value in [value, other] {
+                let expected = format!("<{value}><end>");
+                prop_assert_eq!(
+                    printed(&value, "printf '<%s>' {{ params.x }} end"),
+                    expected.as_bytes()
+                );
+            }
+        }
+    }
+}

@@ -236,3 +236,112 @@ fn trimmed(source: &str, pieces: &[Piece]) -> String {
 pub(super) fn is_undefined(kind: ErrorKind) -> bool {
     kind == ErrorKind::UndefinedError
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::span;
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_the_text_reads() {
+        let paths = |source: &str| -> Vec<String> {
+            let names = template_names(source, Quoting::Plain, &span(source)).unwrap();
+            names.paths.into_iter().map(|name| name.path).collect()
+        };
+        assert_eq!(
+            paths(
+                "{{ dump.json.file }}{% for x in params.units %}{{ x.y }}{% endfor %}{{ now() }}"
+            ),
+            ["dump.json.file", "params.units", "now"]
+        );
+        assert_eq!(
+            paths("{{ host.tags['a.b'] ~ host.name }}"),
+            ["host.tags", "host.name"]
+        );
+        assert_eq!(paths("{{ stdout.splitlines() }}"), ["stdout.splitlines"]);
+        let source = "a.b and c | length > x['y']";
+        let names = expression_names(source, &span(source)).unwrap();
+        let found: Vec<(String, String)> = names
+            .paths
+            .into_iter()
+            .map(|name| (name.path, name.span.place()))
+            .collect();
+        let expected = [
+            ("a.b", "t.yml:1:1"),
+            ("c", "t.yml:1:9"),
+            ("x", "t.yml:1:22"),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(path, place)| (path.to_owned(), place.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_refused_at_its_place() {
+        for (source, quoting, message, place) in [
+            (
+                "a {{ x",
+                Quoting::Plain,
+                "the template does not parse: unexpected end of input, expected end of variable block",
+                "t.yml:1:6",
+            ),
+            (
+                "{{ x | defualt(1) }}",
+                Quoting::Plain,
+                "there is no filter `defualt`",
+                "t.yml:1:8",
+            ),
+            (
+                "{{ x | safe }}",
+                Quoting::Plain,
+                "there is no filter `safe`",
+                "t.yml:1:8",
+            ),
+            (
+                "{% include 'x' %}",
+                Quoting::Plain,
+                "`{% include %}` cannot be used here",
+                "t.yml:1:1",
+            ),
+            (
+                "echo \"{{ x }}\"",
+                Quoting::Shell,
+                "a value inside double quotes of a shell text",
+                "t.yml:1:7",
+            ),
+            (
+                "true # x\n{{- x }}",
+                Quoting::Shell,
+                "a value inside a comment of a shell text",
+                "t.yml:1:1",
+            ),
+            (
+                "{% set x %}{{ y }}{% endset %}",
+                Quoting::Shell,
+                "`{% set %}` cannot be used here",
+                "t.yml:1:1",
+            ),
+        ] {
+            let error = template_names(source, quoting, &span(source)).unwrap_err();
+            assert_eq!(error.message, message, "{source}");
+            assert_eq!(error.span.unwrap().place(), place, "{source}");
+        }
+        let error = expression_names("{{ x }}", &span("{{ x }}")).unwrap_err();
+        assert!(
+            error.hints[0].contains("leave the braces away"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn raw_is_noticed() {
+        let raw = |source: &str| {
+            template_names(source, Quoting::Shell, &span(source))
+                .unwrap()
+                .raw
+        };
+        assert!(raw("echo {{ x | raw }}"));
+        assert!(!raw("echo {{ 'raw' | upper }} raw"));
+    }
+}

@@ -1,14 +1,12 @@
-//! Templates and expressions over a scope, and hostile values through a real `sh`.
+//! Templates and expressions over a scope.
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Engine, Fab, Outside, expression_names, template_names};
+use super::{Engine, Fab, Outside};
 use crate::model::{Diagnostic, Host, Secret, Size, Source, SourceSpan, Tags};
 use crate::task::{
     Expression, ParamValue, Quoting, RegisterValue, Scope, StepError, Template, Text,
@@ -29,7 +27,7 @@ impl Outside for Still {
     }
 }
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     let outside: Arc<dyn Outside> = Arc::new(Still);
     let fab = Fab {
         version: "0.1.0".to_owned(),
@@ -38,7 +36,7 @@ fn engine() -> Engine {
     Engine::new(&outside, fab)
 }
 
-fn span(text: &str) -> SourceSpan {
+pub(super) fn span(text: &str) -> SourceSpan {
     let source = Arc::new(Source {
         path: "t.yml".into(),
         text: text.to_owned(),
@@ -46,7 +44,7 @@ fn span(text: &str) -> SourceSpan {
     SourceSpan::new(&source, 0..text.len())
 }
 
-fn template(source: &str, quoting: Quoting) -> Template {
+pub(super) fn template(source: &str, quoting: Quoting) -> Template {
     Template {
         source: source.to_owned(),
         quoting,
@@ -405,169 +403,4 @@ fn a_template_that_is_one_value_keeps_its_type() {
     assert_eq!(value("{{ params.units }}"), json!(["a b", "c"]));
     assert_eq!(value("{{ params.wait }}"), json!("90s"));
     assert_eq!(value("x{{ params.port }}"), json!("x8080"));
-}
-
-#[test]
-fn names_are_those_that_the_text_reads() {
-    let paths = |source: &str| -> Vec<String> {
-        let names = template_names(source, Quoting::Plain, &span(source)).unwrap();
-        names.paths.into_iter().map(|name| name.path).collect()
-    };
-    assert_eq!(
-        paths("{{ dump.json.file }}{% for x in params.units %}{{ x.y }}{% endfor %}{{ now() }}"),
-        ["dump.json.file", "params.units", "now"]
-    );
-    assert_eq!(
-        paths("{{ host.tags['a.b'] ~ host.name }}"),
-        ["host.tags", "host.name"]
-    );
-    assert_eq!(paths("{{ stdout.splitlines() }}"), ["stdout.splitlines"]);
-    let source = "a.b and c | length > x['y']";
-    let names = expression_names(source, &span(source)).unwrap();
-    let found: Vec<(String, String)> = names
-        .paths
-        .into_iter()
-        .map(|name| (name.path, name.span.place()))
-        .collect();
-    let expected = [
-        ("a.b", "t.yml:1:1"),
-        ("c", "t.yml:1:9"),
-        ("x", "t.yml:1:22"),
-    ];
-    assert_eq!(
-        found,
-        expected.map(|(path, place)| (path.to_owned(), place.to_owned()))
-    );
-}
-
-#[test]
-fn what_cannot_be_compiled_is_refused_at_its_place() {
-    for (source, quoting, message, place) in [
-        (
-            "a {{ x",
-            Quoting::Plain,
-            "the template does not parse: unexpected end of input, expected end of variable block",
-            "t.yml:1:6",
-        ),
-        (
-            "{{ x | defualt(1) }}",
-            Quoting::Plain,
-            "there is no filter `defualt`",
-            "t.yml:1:8",
-        ),
-        (
-            "{{ x | safe }}",
-            Quoting::Plain,
-            "there is no filter `safe`",
-            "t.yml:1:8",
-        ),
-        (
-            "{% include 'x' %}",
-            Quoting::Plain,
-            "`{% include %}` cannot be used here",
-            "t.yml:1:1",
-        ),
-        (
-            "echo \"{{ x }}\"",
-            Quoting::Shell,
-            "a value inside double quotes of a shell text",
-            "t.yml:1:7",
-        ),
-        (
-            "true # x\n{{- x }}",
-            Quoting::Shell,
-            "a value inside a comment of a shell text",
-            "t.yml:1:1",
-        ),
-        (
-            "{% set x %}{{ y }}{% endset %}",
-            Quoting::Shell,
-            "`{% set %}` cannot be used here",
-            "t.yml:1:1",
-        ),
-    ] {
-        let error = template_names(source, quoting, &span(source)).unwrap_err();
-        assert_eq!(error.message, message, "{source}");
-        assert_eq!(error.span.unwrap().place(), place, "{source}");
-    }
-    let error = expression_names("{{ x }}", &span("{{ x }}")).unwrap_err();
-    assert!(
-        error.hints[0].contains("leave the braces away"),
-        "{error:?}"
-    );
-}
-
-#[test]
-fn raw_is_noticed() {
-    let raw = |source: &str| {
-        template_names(source, Quoting::Shell, &span(source))
-            .unwrap()
-            .raw
-    };
-    assert!(raw("echo {{ x | raw }}"));
-    assert!(!raw("echo {{ 'raw' | upper }} raw"));
-}
-
-/// What a real `sh` makes of a shell text: its words, as `printf` prints them.
-fn words_of(text: &str) -> Vec<u8> {
-    let output = Command::new("sh")
-        .args(["-euc", text])
-        .current_dir(std::env::temp_dir())
-        .stdin(Stdio::null())
-        .output()
-        .expect("a POSIX sh is on every machine that builds this");
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
-}
-
-fn printed(value: &str, source: &str) -> Vec<u8> {
-    let params = IndexMap::from([("x".to_owned(), ParamValue::String(value.to_owned()))]);
-    let text = template(source, Quoting::Shell);
-    template_names(source, Quoting::Shell, &text.span).expect("the text is allowed");
-    let text = engine()
-        .render(&text, &Scope::new(Arc::new(params)))
-        .unwrap();
-    words_of(&text)
-}
-
-#[test]
-fn known_hostile_values_come_back_from_a_real_shell() {
-    for value in [
-        "$(touch /tmp/pwned); x'y\"z",
-        "`touch /tmp/pwned`",
-        "'; touch /tmp/pwned; '",
-        "a\n touch /tmp/pwned #",
-        "\\'\\",
-        "-n",
-        "*",
-        "~root",
-        "",
-        "\u{fffd}\u{1b}[31m\r\t!!$'x'",
-    ] {
-        let expected = format!("<{value}>");
-        assert_eq!(
-            printed(value, "printf '<%s>' {{ params.x }}"),
-            expected.as_bytes()
-        );
-        let expected = format!("<a{value}b>");
-        assert_eq!(
-            printed(value, "printf '<%s>' a{{ params.x }}b"),
-            expected.as_bytes()
-        );
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_value_is_one_word_of_a_real_shell(value in "[^\\x00]{0,40}", other in "['\"$`\\\\ \n;&|(){}<>*?~#!=-]{0,20}") {
-        for value in [value, other] {
-            let expected = format!("<{value}><end>");
-            prop_assert_eq!(
-                printed(&value, "printf '<%s>' {{ params.x }} end"),
-                expected.as_bytes()
-            );
-        }
-    }
 }
