@@ -40,7 +40,11 @@ pub fn check(text: &str) -> Result<(), AddressError> {
     }
     let (bare, zone) = text.split_once('%').unwrap_or((text, ""));
     let is_v6 = bare.parse::<Ipv6Addr>().is_ok();
-    if is_v6 && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+    if is_v6
+        && zone
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    {
         return Ok(());
     }
     if text.contains(['@', ':']) {
@@ -59,7 +63,15 @@ mod tests {
 
     #[test]
     fn names_and_addresses_pass() {
-        for text in ["web-1", "web_1", "db.example.com", "10.0.0.1", "::1", "fe80::1%eth0", "bücher.example"] {
+        for text in [
+            "web-1",
+            "web_1",
+            "db.example.com",
+            "10.0.0.1",
+            "::1",
+            "fe80::1%eth0",
+            "bücher.example",
+        ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
@@ -67,9 +79,20 @@ mod tests {
     #[test]
     fn what_ssh_could_take_for_something_else_is_refused() {
         assert_eq!(check(""), Err(AddressError::Empty));
-        for text in ["-oProxyCommand=x", "a b", "$(id)", "a;b", "a\nb", "a/b", "fe80::1%-x y"] {
+        for text in [
+            "-oProxyCommand=x",
+            "a b",
+            "$(id)",
+            "a;b",
+            "a\nb",
+            "a/b",
+            "fe80::1%-x y",
+        ] {
             assert!(
-                matches!(check(text), Err(AddressError::Malformed(_) | AddressError::Compound(_))),
+                matches!(
+                    check(text),
+                    Err(AddressError::Malformed(_) | AddressError::Compound(_))
+                ),
                 "{text}"
             );
         }

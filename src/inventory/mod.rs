@@ -4,11 +4,10 @@
 //! to targets, without asking anybody.
 
 mod address;
+#[cfg(any(feature = "aws", test))]
 mod cache;
 mod command;
 mod ec2;
-#[cfg(feature = "aws")]
-mod ec2_error;
 pub mod ec2_map;
 mod error;
 pub mod file;
@@ -26,7 +25,7 @@ pub use address::AddressError;
 pub use error::{InventoryError, SourceError};
 pub use find::{InventoryRef, available, find};
 pub use fleet::{Inventory, SourceReport, SshContext};
-pub use load::{InventoryRequest, load};
+pub use load::{AwsNames, InventoryRequest, check, load};
 pub use named::{HostWord, HostWordError};
 pub use problem::HostProblem;
 pub use rows::{Fold, HostRow, fold, rows};

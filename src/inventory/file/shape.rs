@@ -68,6 +68,8 @@ pub struct Ec2Source {
     pub address: Vec<AddressChoice>,
     /// For how long an answer is kept for runs that change nothing.
     pub cache: Option<Duration>,
+    /// How many instances a page of the API's answer holds.
+    pub page_size: u16,
 }
 
 impl Default for Ec2Source {
@@ -82,6 +84,7 @@ impl Default for Ec2Source {
             name: vec![NameChoice::Tag("Name".to_owned())],
             address: vec![AddressChoice::PrivateIp, AddressChoice::PublicIp],
             cache: None,
+            page_size: 1000,
         }
     }
 }

@@ -127,6 +127,22 @@ impl Builder {
         Ok(fleet)
     }
 
+    /// Starts the fleet, or says why this machine cannot have it: then a test is skipped, or fails where `LAB_REQUIRE`
+    /// forbids that.
+    ///
+    /// # Panics
+    /// When the fleet does not start, or may not be done without.
+    pub fn start_or_skip(self) -> Option<Fleet> {
+        if !requirements::available(&self.spec) {
+            return None;
+        }
+        let name = self.name.clone();
+        match self.start() {
+            Ok(fleet) => Some(fleet),
+            Err(error) => panic!("the fleet {name} did not start: {error:#}"),
+        }
+    }
+
     /// Makes the fleet's folder, empty, and removes the folders of fleets whose process is gone.
     fn dir(&self) -> Result<PathBuf> {
         ensure!(
