@@ -227,11 +227,11 @@ impl Reader<'_> {
                 self.state.frames.push(Frame::Paren);
             }
             ')' => {
+                let closed = self.state.frames.pop();
+                self.word_begins();
                 // What was a substitution is part of a word: `$(x)#y` is no comment.
-                if self.state.frames.pop() == Some(Frame::Substitution) {
-                    self.word_start = Some(false);
-                    return Ok(());
-                }
+                self.word_start = Some(closed != Some(Frame::Substitution));
+                return Ok(());
             }
             '\n' => {
                 self.word_begins();

@@ -71,11 +71,10 @@ fn applies(modifier: &str, action: &str) -> bool {
     match modifier {
         "shell" | "before" => matches!(action, "run" | "local" | "wait_for"),
         "stdin" | "ok_rc" | "cwd" => command,
-        "env" => command || action == "wait_for",
         "sudo" => file || matches!(action, "run" | "script" | "wait_for" | "reboot"),
         "detach" => matches!(action, "run" | "script"),
         "retry" => command || file || matches!(action, "assert" | "aws"),
-        "fail_when" => command || action == "wait_for",
+        "env" | "fail_when" => command || action == "wait_for",
         "timeout" => command || file || matches!(action, "wait_for" | "reboot" | "aws"),
         "register" => !NESTED.contains(&action) && action != "fail",
         "recovered" => action == "group",

@@ -30,8 +30,6 @@ const CHANGING: [&str; 7] = [
 pub(super) struct StepNode<'a> {
     /// The step's map.
     pub(super) node: &'a Node,
-    /// "step `restart`", for messages.
-    pub(super) label: String,
     /// Its keys, all known.
     pub(super) fields: Fields<'a>,
     /// Its one action key.
@@ -158,7 +156,6 @@ impl<'a> Reader<'a> {
         }
         Some(StepNode {
             node,
-            label: label.to_owned(),
             fields,
             action,
             position,

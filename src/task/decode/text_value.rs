@@ -53,10 +53,13 @@ impl Reader<'_> {
         if purpose == For::Shell {
             self.check_shell(node, &text, what)?;
         }
-        let names = template_names(&text)
-            .map_err(|trouble| self.template_error(node, what, &text, &trouble))
-            .ok()?;
-        let registers = self.check_names(node, &text, &names, scope, purpose)?;
+        let part = Part {
+            node,
+            text: &text,
+            what,
+        };
+        let names = self.found(&part, template_names(&text))?;
+        let registers = self.check_names(&part, &names, scope, purpose)?;
         Some(Text::Template(Arc::new(Template {
             source: text,
             quoting,
@@ -142,10 +145,13 @@ impl Reader<'_> {
         what: &str,
         scope: &Scope,
     ) -> Option<Expression> {
-        let names = expression_names(&source)
-            .map_err(|trouble| self.template_error(node, what, &source, &trouble))
-            .ok()?;
-        let registers = self.check_names(node, &source, &names, scope, For::Private)?;
+        let part = Part {
+            node,
+            text: &source,
+            what,
+        };
+        let names = self.found(&part, expression_names(&source))?;
+        let registers = self.check_names(&part, &names, scope, For::Private)?;
         Some(Expression {
             source,
             span: node.span.clone(),
@@ -153,20 +159,26 @@ impl Reader<'_> {
         })
     }
 
-    fn template_error(&mut self, node: &Node, what: &str, text: &str, trouble: &Trouble) {
-        let place = trouble
-            .range
-            .clone()
-            .map_or_else(|| node.head(), |range| place(node, text, range));
-        let error = Diagnostic::new(format!("{what} is not valid: {}", trouble.message)).at(&place);
-        self.error(error);
+    /// The names that were found, or an error where the template cannot be read.
+    fn found(
+        &mut self,
+        part: &Part<'_>,
+        names: Result<Vec<String>, Trouble>,
+    ) -> Option<Vec<String>> {
+        names
+            .map_err(|trouble| {
+                let range = trouble.range.unwrap_or(0..0);
+                let message = format!("{} is not valid: {}", part.what, trouble.message);
+                let at = place(part.node, part.text, range);
+                self.error(Diagnostic::new(message).at(&at));
+            })
+            .ok()
     }
 
     /// Checks names and secrets; gives the names that are known only while the steps run.
     fn check_names(
         &mut self,
-        node: &Node,
-        text: &str,
+        part: &Part<'_>,
         names: &[String],
         scope: &Scope,
         purpose: For,
@@ -174,7 +186,7 @@ impl Reader<'_> {
         let before = self.errors.len();
         let mut registers = Vec::new();
         for name in names {
-            let place = place(node, text, find_name(text, name));
+            let place = place(part.node, part.text, find_name(part.text, name));
             if purpose != For::Private {
                 self.refuse_secret(name, &place);
             }
@@ -229,6 +241,13 @@ impl Reader<'_> {
         self.error(error);
         None
     }
+}
+
+/// A template or expression and the scalar it stands in.
+struct Part<'p> {
+    node: &'p Node,
+    text: &'p str,
+    what: &'p str,
 }
 
 /// Why a template or expression cannot be read.
