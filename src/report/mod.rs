@@ -10,6 +10,7 @@ mod host_failure;
 mod json;
 mod lines;
 mod notice;
+mod progress;
 mod record;
 #[cfg(test)]
 mod samples;
