@@ -90,12 +90,7 @@ impl Builder {
         } else {
             dir.display().to_string()
         };
-        let claim = addresses::claim(
-            &seed,
-            self.spec.hosts.len(),
-            &tools.join("keeper.pl"),
-            !self.detached,
-        )?;
+        let claim = addresses::claim(&seed, self.spec.hosts.len(), &tools.join("keeper.pl"))?;
         let login = login()?;
         let hosts = self
             .spec
