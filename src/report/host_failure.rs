@@ -20,6 +20,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) duration: Option<Duration>,
     /// The last lines of the last step.
     pub(crate) tail: &'a [String],
+    /// Whose lines they are, where several hosts share the line and their last lines differ.
+    pub(crate) tail_of: Option<&'a str>,
 }
 
 /// Durations below this say nothing about why a connection failed.
@@ -52,13 +54,15 @@ pub(crate) fn in_full(ending: &Ending<'_>, styles: Styles) -> String {
         }
         _ => &[],
     };
-    match tail.len() {
-        0 => out.push('\n'),
-        1 => out.push_str(", last line:\n"),
-        count => {
-            let _ = writeln!(out, ", last {count} lines:");
-        }
-    }
+    let whose = ending
+        .tail_of
+        .map(|host| format!(" of {}", safe(host)))
+        .unwrap_or_default();
+    let _ = match tail.len() {
+        0 => writeln!(out),
+        1 => writeln!(out, ", last line{whose}:"),
+        count => writeln!(out, ", last {count} lines{whose}:"),
+    };
     for line in tail {
         let bar = styles.paint(Role::Dim, "|");
         let _ = writeln!(out, "          {bar} {}", safe(line));
@@ -74,7 +78,10 @@ pub(crate) fn in_full(ending: &Ending<'_>, styles: Styles) -> String {
 }
 
 /// What the outcome says, in two parts: the words that are coloured and the rest.
-fn sentence(outcome: &HostOutcome, duration: Option<Duration>) -> (&'static str, String) {
+pub(crate) fn sentence(
+    outcome: &HostOutcome,
+    duration: Option<Duration>,
+) -> (&'static str, String) {
     let after = |least: Duration| match duration {
         Some(time) if time >= least => format!(" after {}", format_duration(time)),
         _ => String::new(),
@@ -234,6 +241,7 @@ mod tests {
             outcome,
             duration: Some(Duration::from_millis(ms)),
             tail: &tail,
+            tail_of: None,
         };
         in_full(&ending, Styles::plain())
     }

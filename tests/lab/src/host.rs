@@ -164,7 +164,7 @@ impl Host {
     /// Waits until sshd (or what a fault put in its place) listens.
     pub(crate) fn wait(&self, outer: Process) -> Result<()> {
         let listening = format!("Server listening on {} port {SSH_PORT}", self.address);
-        let ready = poll(Duration::from_secs(60), || {
+        let ready = poll(Duration::from_mins(1), || {
             let log = self.sshd_log();
             if log.contains(&listening) || log.contains("ready: ") {
                 return Some(true);

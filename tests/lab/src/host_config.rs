@@ -185,29 +185,15 @@ impl Config<'_> {
     /// `host.env`, which the host's first process reads.
     fn environment(&self) -> Result<String> {
         let spec = self.spec;
-        let mut without = spec.without.clone();
-        if spec.has(&Fault::NoSetsid) {
-            without.push("setsid".to_owned());
-        }
         let base = self.tools.parent().unwrap_or(self.tools);
-        let small = spec.has(&Fault::SmallDisk).then_some("2m");
         let sshd = place::program("sshd").context("no sshd (package openssh-server)")?;
         let tcp = spec.faults.iter().find(|fault| fault.replaces_sshd());
         let units: Vec<_> = spec
             .services
             .iter()
-            .map(|service| service.name.as_str())
+            .map(|unit| unit.name.as_str())
             .collect();
-        let password = if spec.has(&Fault::SudoPassword) {
-            SUDO_HASH
-        } else {
-            "*"
-        };
-        let shell = if spec.shell == crate::Shell::Bash {
-            "/bin/bash"
-        } else {
-            "/bin/sh"
-        };
+        let noise = spec.has(&Fault::BadShellRc);
         let values = [
             ("NAME", spec.name.clone()),
             (
@@ -224,39 +210,50 @@ impl Config<'_> {
             ("TCP", tcp.map_or("", Fault::name).to_owned()),
             ("UNITS", units.join(" ")),
             ("SHELL", spec.shell.program().to_owned()),
-            ("LOGIN_SHELL", shell.to_owned()),
-            ("PASSWORD", password.to_owned()),
+            ("LOGIN_SHELL", spec.shell.login().to_owned()),
+            ("PASSWORD", self.password().to_owned()),
             ("SUDO", self.sudo().to_owned()),
-            (
-                "NOISE",
-                if spec.has(&Fault::BadShellRc) {
-                    "yes"
-                } else {
-                    ""
-                }
-                .to_owned(),
-            ),
-            ("WITHOUT", without.join(" ")),
-            (
-                "VAR_TMP",
-                spec.var_tmp_size
-                    .as_deref()
-                    .or(small)
-                    .unwrap_or("512m")
-                    .to_owned(),
-            ),
+            ("NOISE", if noise { "yes" } else { "" }.to_owned()),
+            ("WITHOUT", self.without()),
+            ("VAR_TMP", self.var_tmp_size().to_owned()),
             ("UID", rustix::process::getuid().as_raw().to_string()),
             ("GID", rustix::process::getgid().as_raw().to_string()),
         ];
         let mut text = String::new();
         for (key, value) in values {
+            let plain = !value.contains(['\'', '\n']);
             ensure!(
-                !value.contains(['\'', '\n']),
+                plain,
                 "`{value}` cannot be written for the host {}",
                 spec.name
             );
             let _ = writeln!(text, "LAB_{key}='{value}'");
         }
         Ok(text)
+    }
+
+    fn password(&self) -> &'static str {
+        if self.spec.has(&Fault::SudoPassword) {
+            SUDO_HASH
+        } else {
+            "*"
+        }
+    }
+
+    fn without(&self) -> String {
+        let mut commands = self.spec.without.clone();
+        if self.spec.has(&Fault::NoSetsid) {
+            commands.push("setsid".to_owned());
+        }
+        commands.join(" ")
+    }
+
+    fn var_tmp_size(&self) -> &str {
+        let small = self.spec.has(&Fault::SmallDisk).then_some("2m");
+        self.spec
+            .var_tmp_size
+            .as_deref()
+            .or(small)
+            .unwrap_or("512m")
     }
 }

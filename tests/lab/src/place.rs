@@ -28,11 +28,15 @@ pub fn base() -> PathBuf {
     if let Some(dir) = std::env::var_os("LAB_DIR") {
         return PathBuf::from(dir);
     }
-    if let Some(dir) = std::env::var_os("CARGO_TARGET_DIR") {
-        return std::path::absolute(PathBuf::from(&dir).join("lab"))
-            .unwrap_or_else(|_| PathBuf::from(dir));
+    target().join("lab")
+}
+
+/// Cargo's target folder.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| PathBuf::from(dir)),
+        None => repository().join("target"),
     }
-    repository().join("target/lab")
 }
 
 /// The root of the repository that the lab was built from.

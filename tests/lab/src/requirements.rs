@@ -134,9 +134,13 @@ pub fn check(spec: &FleetSpec) -> Result<()> {
         .stderr(Stdio::null())
         .status();
     if !works.is_ok_and(|status| status.success()) {
-        bail!(
-            "this machine does not let the lab make namespaces (`unshare --pid --mount --uts` fails)"
-        );
+        let hint = if place::is_root() {
+            "in a container, it must be a privileged one"
+        } else {
+            "root may; on Ubuntu 24.04 everybody may after \
+             `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+        };
+        bail!("`unshare --pid --mount --uts` fails, so the lab cannot make hosts: {hint}");
     }
     Ok(())
 }

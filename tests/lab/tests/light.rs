@@ -6,7 +6,7 @@
 
 use std::process::{Command, Output};
 
-use lab::{Fault, Fleet, FleetSpec, Host, HostSpec, Service, Shell, place, requirements};
+use lab::{Fault, Fleet, Host, HostSpec, Service, Shell, place};
 
 fn hosts() -> Vec<HostSpec> {
     let host = |name: &str| HostSpec::new(name).zone("us-west-2a").role("app");
@@ -28,12 +28,6 @@ fn hosts() -> Vec<HostSpec> {
             .fault(Fault::SmallDisk)
             .without("zstd"),
     ]
-}
-
-/// The fleet that the tests of this file share, or nothing where the machine cannot have one.
-fn fleet(name: &str, hosts: Vec<HostSpec>) -> Option<Fleet> {
-    let spec = FleetSpec { hosts, ec2: false };
-    requirements::available(&spec).then(|| Fleet::builder(name).hosts(spec.hosts).start().unwrap())
 }
 
 fn ssh(fleet: &Fleet, host: &str, arguments: &[&str]) -> Output {
@@ -63,7 +57,7 @@ fn stderr(output: &Output) -> String {
 /// One test for all, as each connection and each host costs time on both sides.
 #[test]
 fn hosts_are_real() {
-    let Some(fleet) = fleet("real", hosts()) else {
+    let Some(fleet) = Fleet::builder("real").hosts(hosts()).start_or_skip() else {
         return;
     };
     a_host_is_a_machine_of_its_own(&fleet);

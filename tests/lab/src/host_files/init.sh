@@ -34,7 +34,7 @@ root_fs() {
     mkdir -p "$root$LAB_TOOLS"
     cp -R "$LAB_SOURCE/." "$root$LAB_TOOLS"
     chmod -R a+rX "$root$LAB_TOOLS"
-    mkdir "$root/.old"
+    mkdir -p "$root/.old"
     cd "$root"
     pivot_root . .old
     cd "$1"
