@@ -15,8 +15,11 @@
 //!
 //! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
 
+pub(crate) mod cli;
+pub mod diagnose;
 pub mod model;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod task;
 pub mod transport;

@@ -11,11 +11,13 @@ mod nearest;
 mod outcome;
 mod run_id;
 mod secret;
+pub mod selector;
 mod size;
 mod span;
 mod ssh_settings;
 mod stream;
 mod tags;
+pub mod words;
 mod zone;
 
 pub use amount::{Amount, AmountError};
