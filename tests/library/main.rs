@@ -6,3 +6,6 @@ mod heap;
 mod heap_faults;
 mod host;
 mod shell_text;
+mod spaces;
+mod threads;
+mod units;
