@@ -7,6 +7,7 @@ mod command;
 mod error;
 
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,6 +86,22 @@ pub trait Session: Send + Sync + 'static {
         progress: &(dyn Fn(u64) + Sync),
         stop: &CancellationToken,
     ) -> impl Future<Output = Result<u64, TransferError>> + Send;
+
+    /// Opens a TCP connection from the host's side, through the host's connection and without a process on
+    /// the host: what `http` and `tcp` checks speak through. A peer that does not listen shows as the
+    /// stream's end before its first byte, since ssh takes the connection before it knows.
+    ///
+    /// # Errors
+    /// The connection to the host is lost, or forwarding is forbidden; `Unsupported` where the session has
+    /// no such way.
+    fn dial(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<tokio::net::UnixStream>> + Send {
+        let _ = (host, port);
+        async { Err(io::ErrorKind::Unsupported.into()) }
+    }
 
     /// Whether the connection still lives: asked after [`Exit::Lost`] and between steps.
     fn alive(&self) -> impl Future<Output = bool> + Send;
