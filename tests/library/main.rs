@@ -5,6 +5,7 @@ mod finding;
 mod heap;
 mod heap_faults;
 mod host;
+mod page;
 mod shell_text;
 mod spaces;
 mod threads;
