@@ -19,6 +19,10 @@ use crate::model::{Host, Source};
 
 /// Which inventory, and how it is to be asked.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact of the command line"
+)]
 pub struct InventoryRequest {
     /// What `-I` or the configuration names; `None` means EC2 with the ambient credentials and region.
     pub inventory: Option<InventoryRef>,
@@ -118,7 +122,7 @@ impl Opened {
             text: String::new(),
         });
         let entry = SourceEntry {
-            kind: SourceKind::Ec2(Ec2Source::default()),
+            kind: SourceKind::Ec2(Box::default()),
             span: crate::model::SourceSpan::new(&source, 0..0),
         };
         Self {
