@@ -55,6 +55,14 @@ pub(crate) fn misplaced(text: &str) -> Option<Misplaced> {
     reader.read().err()
 }
 
+/// `{#` of a `${#name}` that templates take for the start of a comment.
+pub(crate) fn length_taken_for_comment(text: &str) -> Option<std::ops::Range<usize>> {
+    text.match_indices("${#")
+        .map(|(at, _)| at + 1)
+        .find(|at| tag_at(text, *at).is_some_and(|tag| tag.kind == TagKind::Comment))
+        .map(|at| at..at + 2)
+}
+
 struct Reader<'a> {
     at: Cursor<'a>,
     state: State,
@@ -219,11 +227,11 @@ impl Reader<'_> {
                 self.state.frames.push(Frame::Paren);
             }
             ')' => {
+                let closed = self.state.frames.pop();
+                self.word_begins();
                 // What was a substitution is part of a word: `$(x)#y` is no comment.
-                if self.state.frames.pop() == Some(Frame::Substitution) {
-                    self.word_start = Some(false);
-                    return Ok(());
-                }
+                self.word_start = Some(closed != Some(Frame::Substitution));
+                return Ok(());
             }
             '\n' => {
                 self.word_begins();
