@@ -14,6 +14,8 @@ pub enum Quoting {
     Plain,
     /// Each value becomes one word of a POSIX shell; `| raw` opts out.
     Shell,
+    /// Each value matches itself in a regular expression.
+    Pattern,
 }
 
 /// A template as written, and where.

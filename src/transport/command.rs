@@ -91,6 +91,9 @@ pub enum Exit {
 pub struct ExecReport {
     /// How the leader ended.
     pub exit: Exit,
+    /// Whether the supervisor reported itself on the host. Where it did not, the program was never
+    /// started, so that even a lost connection leaves nothing unknown and the command may be sent again.
+    pub started: bool,
     /// Something the command started still held its output: a daemon, which was left alone.
     pub left_running: bool,
     /// Where the command was stopped: whether the end of its whole group was confirmed.
@@ -99,6 +102,34 @@ pub struct ExecReport {
     pub notes: Vec<String>,
     /// sudo refused before the program started, with its words; `exit` is then its code.
     pub sudo_refused: Option<String>,
+}
+
+impl ExecReport {
+    /// The report of a command that did not get as far as the host; 126 is a shell's "cannot execute".
+    pub(super) fn never_sent(why: &dyn std::fmt::Display) -> Self {
+        Self {
+            exit: Exit::Code(126),
+            started: false,
+            left_running: false,
+            group_ended: true,
+            notes: vec![format!("the command was not sent: {why}")],
+            sudo_refused: None,
+        }
+    }
+}
+
+impl ExecReport {
+    /// The report of a command that sudo refuses, known before it was sent; 1 is sudo's own code.
+    pub(super) fn sudo_refused(cause: String) -> Self {
+        Self {
+            exit: Exit::Code(1),
+            started: false,
+            left_running: false,
+            group_ended: true,
+            notes: Vec::new(),
+            sudo_refused: Some(cause),
+        }
+    }
 }
 
 /// A local file on its way to a host.

@@ -1,0 +1,20 @@
+//! What can be typed: flags, subcommands and words. Says what was typed, never what it means; that is
+//! `app::settings`.
+
+mod argv;
+mod command;
+mod connection_flags;
+mod hints;
+mod output_flags;
+mod run_flags;
+mod selection_flags;
+mod values;
+
+pub(crate) use argv::{Typed, parse};
+pub(crate) use command::{
+    CheckArgs, Cli, Command, HostsArgs, LogsArgs, PlanArgs, ReportArgs, SchemaKind, TransferArgs,
+};
+pub(crate) use connection_flags::ConnectionFlags;
+pub(crate) use output_flags::{ColorChoice, OutputFlags};
+pub(crate) use run_flags::{RunFlags, Yes};
+pub(crate) use selection_flags::SelectionFlags;
