@@ -1,11 +1,13 @@
 //! Everything that fab-rs prints, and the record that a run leaves on disk. The only module that writes to
 //! stdout and stderr.
 
+mod closing;
 mod cluster;
 mod console;
 mod diff;
 mod failure;
 mod fold;
+mod form;
 mod gather;
 mod grammar;
 mod host_failure;
@@ -35,7 +37,7 @@ pub use json::{kind_word, push_event};
 pub use notice::Verbosity;
 pub use record::{RecordSink, RunFolder};
 pub use sanitize::{RemoteColours, push_safe_line, safe};
-pub use schema::event_schema;
+pub use schema::{EVENT_SCHEMA, event_schema};
 pub use screen::{Asking, Outlets, OutputForm, Screen, ScreenHandle, ScreenOptions, ScreenSink};
 pub use style::{ColourChoice, Styles};
 pub use summary::Closing;
