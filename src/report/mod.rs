@@ -3,19 +3,26 @@
 
 mod cluster;
 mod console;
+mod diff;
 mod failure;
 mod fold;
+mod gather;
 mod grammar;
 mod host_failure;
 mod json;
 mod lines;
 mod notice;
+mod printer;
+mod progress;
 mod record;
 #[cfg(test)]
 mod samples;
 mod sanitize;
 mod schema;
+mod screen;
 mod sheet;
+mod spool;
+mod status_block;
 mod style;
 mod summary;
 mod terminal;
@@ -29,6 +36,7 @@ pub use notice::Verbosity;
 pub use record::{RecordSink, RunFolder};
 pub use sanitize::{RemoteColours, push_safe_line, safe};
 pub use schema::event_schema;
+pub use screen::{Asking, Outlets, OutputForm, Screen, ScreenHandle, ScreenOptions, ScreenSink};
 pub use style::{ColourChoice, Styles};
 pub use summary::Closing;
 pub use terminal::{StreamKind, Streams};

@@ -29,7 +29,7 @@ fn alternative(kind: &str, about: &str, fields: Fields) -> Value {
         (
             "seq",
             said(
-                "Counts from 0 without gaps; every line of output has its own.",
+                "Counts from 0; every line of output has its own, also where it is not written here.",
                 whole(),
             ),
         ),
@@ -321,10 +321,6 @@ fn step_kinds() -> Vec<(&'static str, &'static str, Fields)> {
                 host_or_controller(),
                 step(),
                 vec![
-                    (
-                        "quiet",
-                        said("Not for the screen (`quiet: true`).", yes_no()),
-                    ),
                     ("stream", json!({"enum": ["stdout", "stderr"]})),
                     (
                         "line",

@@ -1,6 +1,10 @@
 //! Tasks: the YAML as written, checked, and ready to be planned.
 
+mod decode;
 mod definition;
+mod files;
+mod param_given;
+mod param_parse;
 mod param_value;
 mod params;
 mod scope;
@@ -9,7 +13,10 @@ mod step;
 mod template;
 mod text;
 
+pub use decode::{document_name, read, read_document};
 pub use definition::{GateAt, Kind, OnFailure, Strategy, Task};
+pub use files::{Files, NoFiles};
+pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
 pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{

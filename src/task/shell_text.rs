@@ -55,6 +55,14 @@ pub(crate) fn misplaced(text: &str) -> Option<Misplaced> {
     reader.read().err()
 }
 
+/// `{#` of a `${#name}` that templates take for the start of a comment.
+pub(crate) fn length_taken_for_comment(text: &str) -> Option<std::ops::Range<usize>> {
+    text.match_indices("${#")
+        .map(|(at, _)| at + 1)
+        .find(|at| tag_at(text, *at).is_some_and(|tag| tag.kind == TagKind::Comment))
+        .map(|at| at..at + 2)
+}
+
 struct Reader<'a> {
     at: Cursor<'a>,
     state: State,
@@ -120,10 +128,10 @@ impl Reader<'_> {
             Some(Frame::Arithmetic) => Some(Place::Arithmetic),
             Some(Frame::Substitution | Frame::Paren) | None => None,
         };
-        if self.word_start == Some(true) {
-            self.word = tag.range.start;
+        // An empty list leaves no word behind: a word may still start after it.
+        if self.word_start != Some(false) {
+            self.word_start = None;
         }
-        self.word_start = Some(false);
         place.map_or(Ok(()), |place| Self::refuse(tag, place))
     }
 
@@ -207,8 +215,9 @@ impl Reader<'_> {
         }
         let end = self.at.position() - 1;
         let in_substitution = self.state.frames.contains(&Frame::Substitution);
-        // `a)` of a `case` would end a substitution.
-        if in_substitution && self.at.text().get(self.word..end) == Some("case") {
+        // `a)` of a `case` would end a substitution. A tag before it may leave nothing behind.
+        let word = self.at.text().get(self.word..end).unwrap_or_default();
+        if in_substitution && (word == "case" || (word.ends_with("case") && word.contains('}'))) {
             self.unsure();
         }
         match found {
@@ -219,11 +228,11 @@ impl Reader<'_> {
                 self.state.frames.push(Frame::Paren);
             }
             ')' => {
+                let closed = self.state.frames.pop();
+                self.word_begins();
                 // What was a substitution is part of a word: `$(x)#y` is no comment.
-                if self.state.frames.pop() == Some(Frame::Substitution) {
-                    self.word_start = Some(false);
-                    return Ok(());
-                }
+                self.word_start = Some(closed != Some(Frame::Substitution));
+                return Ok(());
             }
             '\n' => {
                 self.word_begins();

@@ -3,8 +3,26 @@
 //! [`Transport`] and [`Session`] are the two traits; `ssh` is the real one, `scripted` the fake for the
 //! engine's state space, `local` runs `local:` steps on the controller under the same supervisor.
 
+mod bastion;
 mod command;
 mod error;
+mod guard;
+mod local;
+mod marker;
+mod master;
+mod preamble;
+mod session;
+mod ssh;
+mod ssh_args;
+mod ssh_config;
+mod ssh_error;
+mod sudo;
+mod supervise;
+#[cfg(test)]
+mod supervise_tests;
+mod transfer;
+mod tries;
+mod workplace;
 
 use std::future::Future;
 use std::io;
@@ -17,6 +35,10 @@ use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
 pub use error::{ConnectError, TransferError};
+pub use local::Local;
+pub use session::SshSession;
+pub use ssh::SshTransport;
+pub use ssh_config::Resolved;
 
 /// Opens sessions to hosts. One value serves a whole run and owns what its sessions share: bastion
 /// masters, the guard that ends every master when fab-rs dies, the folder of control sockets.
@@ -108,6 +130,18 @@ pub trait Session: Send + Sync + 'static {
 
     /// Ends the session; its master ends with it.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// The machine that fab-rs runs on, for `local` steps.
+pub trait Controller: Send + Sync + 'static {
+    /// Runs a command here and hands its output on until it ends; as [`Session::exec`], but that no
+    /// connection can be lost.
+    fn exec<O: Output>(
+        &self,
+        command: &RemoteCommand,
+        output: &mut O,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = ExecReport> + Send;
 }
 
 /// What a transport needs to know beyond the host: the same for every host of a run.

@@ -52,14 +52,13 @@ fn end_of_tag(text: &str, start: usize, close: &str) -> Option<usize> {
         match (quote, bytes[at]) {
             (Some(_), b'\\') => at += 1,
             (Some(open), byte) if byte == open => quote = None,
-            (Some(_), _) => {}
             (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
             (None, _) if depth == 0 && bytes[at..].starts_with(close.as_bytes()) => {
                 return Some(at + close.len());
             }
             (None, b'{') => depth += 1,
             (None, b'}') => depth = depth.saturating_sub(1),
-            (None, _) => {}
+            _ => {}
         }
         at += 1;
     }

@@ -233,13 +233,12 @@ impl Engine {
             .expressions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let compiled = match cache.get(source) {
-            Some(compiled) => Arc::clone(compiled),
-            None => {
-                let compiled = Arc::new(ENVIRONMENT.compile_expression_owned(source.to_owned())?);
-                cache.insert(source.into(), Arc::clone(&compiled));
-                compiled
-            }
+        let compiled = if let Some(compiled) = cache.get(source) {
+            Arc::clone(compiled)
+        } else {
+            let compiled = Arc::new(ENVIRONMENT.compile_expression_owned(source.to_owned())?);
+            cache.insert(source.into(), Arc::clone(&compiled));
+            compiled
         };
         drop(cache);
         compiled.eval(self.root(scope))

@@ -104,9 +104,9 @@ fn build() -> Environment<'static> {
         environment.remove_filter(name);
     }
     environment.remove_global("debug");
-    environment.add_filter("quote", |state: &State<'_, '_>, value: Value| {
+    environment.add_filter("quote", |value: Value| {
         let mut text = String::new();
-        write_words(&mut text, &value, state)?;
+        write_words(&mut text, &value)?;
         Ok::<_, Error>(Value::from_object(ShellText(text)))
     });
     environment.add_filter("raw", |value: Value| {
@@ -178,7 +178,7 @@ fn format_value(
 ) -> Result<(), Error> {
     if state.name().starts_with(SHELL) {
         let mut text = String::new();
-        write_words(&mut text, value, state)?;
+        write_words(&mut text, value)?;
         return Ok(out.write_str(&text)?);
     }
     let is_pattern = state.name().starts_with(PATTERN);
@@ -207,7 +207,7 @@ fn text_of(value: &Value) -> String {
 }
 
 /// Writes a value as shell words: one, or one for each element of a list.
-fn write_words(text: &mut String, value: &Value, state: &State<'_, '_>) -> Result<(), Error> {
+fn write_words(text: &mut String, value: &Value) -> Result<(), Error> {
     if let Some(shell) = value.downcast_object_ref::<ShellText>() {
         text.push_str(&shell.0);
         return Ok(());
@@ -223,7 +223,7 @@ fn write_words(text: &mut String, value: &Value, state: &State<'_, '_>) -> Resul
                 if matches!(element.kind(), ValueKind::Seq | ValueKind::Iterable) {
                     return Err(not_one_word("a list of lists"));
                 }
-                write_words(text, &element, state)?;
+                write_words(text, &element)?;
             }
             Ok(())
         }

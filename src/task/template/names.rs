@@ -79,12 +79,12 @@ pub fn expression_names(source: &str, span: &SourceSpan) -> Result<Names, Diagno
         }
     })?;
     let read = expression.undeclared_variables(true);
-    names(source, vec![0..source.len()], &read, span)
+    names(source, std::iter::once(0..source.len()), &read, span)
 }
 
 fn names(
     source: &str,
-    tags: Vec<Range<usize>>,
+    tags: impl IntoIterator<Item = Range<usize>>,
     read: &HashSet<String>,
     span: &SourceSpan,
 ) -> Result<Names, Diagnostic> {

@@ -209,59 +209,61 @@ fn what_has_no_word_is_refused() {
     }
 }
 
+/// Template, message, place, first hint.
+const MISSING: [[&str; 4]; 8] = [
+    [
+        "rm {{ release }}",
+        "variable `release` is not defined",
+        "t.yml:1:7",
+        "declare it in `params:` or `vars:`, or use `host.vars.release`",
+    ],
+    [
+        "a\nb {{ prams.port }}",
+        "variable `prams.port` is not defined",
+        "t.yml:2:6",
+        "did you mean `params.port`?",
+    ],
+    [
+        "{{ params.prot }}",
+        "variable `params.prot` is not defined",
+        "t.yml:1:4",
+        "did you mean `params.port`?",
+    ],
+    [
+        "{{ service }}",
+        "variable `service` is not defined",
+        "t.yml:1:4",
+        "did you mean `params.service`?",
+    ],
+    [
+        "{{ host.tags.servce }}",
+        "host web-a1 has no tag `servce`",
+        "t.yml:1:4",
+        "did you mean `host.tags.service`?",
+    ],
+    [
+        "{{ host.tags.env }}",
+        "host web-a1 has no tag `env`",
+        "t.yml:1:4",
+        "`host.tags.env | default(\"…\")` allows for hosts without it",
+    ],
+    [
+        "{{ dump.stdot }}",
+        "variable `dump.stdot` is not defined",
+        "t.yml:1:4",
+        "did you mean `dump.stdout`?",
+    ],
+    [
+        "{{ params.port }} {{ a.b.c }}",
+        "variable `a.b.c` is not defined",
+        "t.yml:1:22",
+        "",
+    ],
+];
+
 #[test]
 fn a_missing_name_is_named_with_its_place_and_what_was_meant() {
-    let cases = [
-        (
-            "rm {{ release }}",
-            "variable `release` is not defined",
-            "t.yml:1:7",
-            "declare it in `params:` or `vars:`, or use `host.vars.release`",
-        ),
-        (
-            "a\nb {{ prams.port }}",
-            "variable `prams.port` is not defined",
-            "t.yml:2:6",
-            "did you mean `params.port`?",
-        ),
-        (
-            "{{ params.prot }}",
-            "variable `params.prot` is not defined",
-            "t.yml:1:4",
-            "did you mean `params.port`?",
-        ),
-        (
-            "{{ service }}",
-            "variable `service` is not defined",
-            "t.yml:1:4",
-            "did you mean `params.service`?",
-        ),
-        (
-            "{{ host.tags.servce }}",
-            "host web-a1 has no tag `servce`",
-            "t.yml:1:4",
-            "did you mean `host.tags.service`?",
-        ),
-        (
-            "{{ host.tags.env }}",
-            "host web-a1 has no tag `env`",
-            "t.yml:1:4",
-            "`host.tags.env | default(\"…\")` allows for hosts without it",
-        ),
-        (
-            "{{ dump.stdot }}",
-            "variable `dump.stdot` is not defined",
-            "t.yml:1:4",
-            "did you mean `dump.stdout`?",
-        ),
-        (
-            "{{ params.port }} {{ a.b.c }}",
-            "variable `a.b.c` is not defined",
-            "t.yml:1:22",
-            "",
-        ),
-    ];
-    for (source, message, place, hint) in cases {
+    for [source, message, place, hint] in MISSING {
         let error = rendered(source, Quoting::Plain).unwrap_err();
         assert_eq!(error.message, message, "{source}");
         assert_eq!(error.span.unwrap().place(), place, "{source}");
