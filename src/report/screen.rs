@@ -453,8 +453,19 @@ mod tests {
         let (out, err) = (read(out), read(err));
         feed(&screen, two_hosts(Kind::Read)).await;
         screen.finish(Closing::default()).await;
-        insta::assert_snapshot!(out.join().unwrap(), @"");
-        insta::assert_snapshot!(err.join().unwrap(), @"");
+        insta::assert_snapshot!(out.join().unwrap(), @r"
+        app-1 │ one
+        db    │ two
+        ");
+        insta::assert_snapshot!(err.join().unwrap(), @r"
+        db    │ oh
+        db  failed at step `dump`: exit 3 after 1.0 s
+        db  failed at step `dump`: exit 3 after 1.0 s, last line:
+                  | oh
+        summary: 1 succeeded, 1 failed in 0.1 s
+        record: /state/runs/20250102T030405Z-heapdump-00ff
+        next: fab-rs logs last db
+        ");
     }
 
     #[tokio::test]
@@ -467,8 +478,18 @@ mod tests {
         let (out, err) = (read(out), read(err));
         feed(&screen, two_hosts(Kind::Read)).await;
         screen.finish(Closing::default()).await;
-        insta::assert_snapshot!(out.join().unwrap(), @"");
-        insta::assert_snapshot!(err.join().unwrap(), @"");
+        insta::assert_snapshot!(out.join().unwrap(), @r"
+        === app-1 (1) ===
+        one
+        === db (1) ===
+        two
+        ");
+        insta::assert_snapshot!(err.join().unwrap(), @r"
+        db  failed at step `dump`: exit 3 after 1.0 s
+        === db (1) ===
+        oh
+        summary: 1 succeeded, 1 failed in 0.1 s
+        ");
     }
 
     #[tokio::test]
