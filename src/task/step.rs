@@ -242,7 +242,6 @@ pub struct SubTask {
     /// What its templates see as `params` and `vars`; filled while planning. [`Engine::enter`] makes the
     /// scope that its steps run in.
     ///
-    /// [`Engine::enter`]: super::Engine::enter
     pub scope: Option<Arc<SubScope>>,
 }
 

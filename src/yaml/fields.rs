@@ -109,6 +109,15 @@ impl<'a> Fields<'a> {
         &self.entries
     }
 
+    /// Adds a key from elsewhere, such as a default; `false` where the map has it already.
+    pub fn add(&mut self, entry: Entry<'a>) -> bool {
+        let absent = !self.has(entry.name);
+        if absent {
+            self.entries.push(entry);
+        }
+        absent
+    }
+
     /// A key with its value, if it is there.
     pub fn entry(&self, key: &str) -> Option<Entry<'a>> {
         self.entries.iter().find(|entry| entry.name == key).copied()

@@ -2,14 +2,15 @@
 
 use super::host_view::FIELDS;
 use super::{ROOTS, Scope};
-use crate::model::{Diagnostic, SourceSpan};
-use crate::task::template::nearest;
+use crate::model::{Diagnostic, SourceSpan, nearest};
 
 impl Scope {
     /// "step `unpack`, rendered for host web-a1", as far as either is known.
     pub(crate) fn context(&self) -> String {
         let step = self.step.as_ref().map(|step| format!("step `{step}`"));
-        let host = self.label().map(|label| format!("rendered for host {label}"));
+        let host = self
+            .label()
+            .map(|label| format!("rendered for host {label}"));
         [step, host]
             .into_iter()
             .flatten()
@@ -20,9 +21,7 @@ impl Scope {
     /// The diagnostic for a name that has no value here.
     pub(crate) fn not_defined(&self, path: &str, span: &SourceSpan) -> Diagnostic {
         let diagnostic = match (path.strip_prefix("host.tags."), self.label()) {
-            (Some(tag), Some(label)) => {
-                Diagnostic::new(format!("host {label} has no tag `{tag}`"))
-            }
+            (Some(tag), Some(label)) => Diagnostic::new(format!("host {label} has no tag `{tag}`")),
             _ => Diagnostic::new(format!("variable `{path}` is not defined")),
         };
         let context = self.context();
@@ -33,12 +32,19 @@ impl Scope {
         };
         match self.meant(path) {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-            None => self.origins(path).into_iter().fold(diagnostic, Diagnostic::hint),
+            None => Self::origins(path)
+                .into_iter()
+                .fold(diagnostic, Diagnostic::hint),
         }
     }
 
     /// The name that `path` was probably meant to be.
     fn meant(&self, path: &str) -> Option<String> {
+        if let Some((root, rest)) = path.split_once('.')
+            && self.get(root).is_none()
+        {
+            return self.nearest_root(root).map(|near| format!("{near}.{rest}"));
+        }
         if let Some((parent, child)) = path.rsplit_once('.') {
             let children = self.children(parent);
             if let Some(near) = nearest(child, children.iter().map(String::as_str)) {
@@ -50,11 +56,13 @@ impl Scope {
             .into_iter()
             .find(|parent| self.children(parent).iter().any(|child| child == path))
             .map(|parent| format!("{parent}.{path}"))
-            .or_else(|| {
-                let roots = ROOTS.into_iter().chain(["fab"]);
-                let locals = self.locals.keys().map(|name| &**name);
-                nearest(path, roots.chain(locals)).map(str::to_owned)
-            })
+            .or_else(|| self.nearest_root(path).map(str::to_owned))
+    }
+
+    fn nearest_root(&self, word: &str) -> Option<&str> {
+        let roots = ROOTS.into_iter().chain(["fab"]);
+        let locals = self.locals.keys().map(|name| &**name);
+        nearest(word, roots.chain(locals))
     }
 
     fn children(&self, parent: &str) -> Vec<String> {
@@ -72,16 +80,19 @@ impl Scope {
                     return Vec::new();
                 };
                 let keys = value.try_iter().into_iter().flatten();
-                keys.filter_map(|key| key.as_str().map(str::to_owned)).collect()
+                keys.filter_map(|key| key.as_str().map(str::to_owned))
+                    .collect()
             }
         }
     }
 
     /// Where a name like this could come from.
-    fn origins(&self, path: &str) -> Vec<String> {
+    fn origins(path: &str) -> Vec<String> {
         match path.split_once('.') {
             Some(("host", rest)) if rest.starts_with("tags.") => {
-                vec![format!("`{path} | default(\"…\")` allows for hosts without it")]
+                vec![format!(
+                    "`{path} | default(\"…\")` allows for hosts without it"
+                )]
             }
             Some(("params", name)) => vec![format!("declare `{name}` in `params:`")],
             Some(("vars", name)) => vec![format!("declare `{name}` in `vars:`")],

@@ -189,7 +189,11 @@ impl Scope {
                 let (host, index) = self.host.as_ref()?;
                 Some(HostView::value(host, *index))
             }
-            "zone" => Some(self.zone.as_ref()?.value(self.host.as_ref()?.0.az_id.as_deref())),
+            "zone" => Some(
+                self.zone
+                    .as_ref()?
+                    .value(self.host.as_ref()?.0.az_id.as_deref()),
+            ),
             "batch" => Some(self.batch.as_ref()?.value()),
             "rollout" => Some(self.rollout.as_ref()?.value(self.run.as_deref())),
             _ => self.locals.get(name).cloned(),
@@ -205,6 +209,12 @@ impl Scope {
 /// A param's name as a part of an environment variable's name.
 fn variable(name: &str) -> String {
     name.chars()
-        .map(|c| if c == '-' { '_' } else { c.to_ascii_uppercase() })
+        .map(|c| {
+            if c == '-' {
+                '_'
+            } else {
+                c.to_ascii_uppercase()
+            }
+        })
         .collect()
 }

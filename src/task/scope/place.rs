@@ -212,10 +212,10 @@ mod tests {
             hosts: Arc::new([(host, 4)]),
         });
         let value = zone.value(Some("use1-az2"));
-        let get = |key: &str| value.get_attr(key).unwrap().to_string();
+        let get = |key: &str| value.get_attr(key).unwrap();
         assert_eq!(
             ["name", "id", "first", "last"].map(get),
-            ["a", "use1-az2", "false", "true"]
+            ["a".into(), "use1-az2".into(), false.into(), true.into()]
         );
         let first = value.get_attr("hosts").unwrap().get_item_by_index(0);
         assert_eq!(first.unwrap().get_attr("index").unwrap(), 4.into());

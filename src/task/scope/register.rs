@@ -117,7 +117,13 @@ impl Object for RegisterView {
             "rc" => value.rc.map(Value::from),
             "stdout" => Some(trimmed(&value.stdout).into()),
             "stderr" => Some(trimmed(&value.stderr).into()),
-            "lines" => Some(trimmed(&value.stdout).lines().map(Value::from).collect::<Vec<_>>().into()),
+            "lines" => Some(
+                trimmed(&value.stdout)
+                    .lines()
+                    .map(Value::from)
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
             "json" => Some(self.json()),
             "ok" => Some(value.ok.into()),
             "failed" => Some(value.failed.into()),

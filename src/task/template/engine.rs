@@ -12,8 +12,8 @@ use super::environment::{ENVIRONMENT, template_name};
 use super::fault::{self, TemplateFault};
 use super::names::{self, Names, expression_names, template_names};
 use super::tag::{Piece, pieces};
-use super::super::{Condition, Expression, Scope, Template, Text};
 use crate::model::Diagnostic;
+use crate::task::{Condition, Expression, Scope, Template, Text};
 
 /// What templates may ask of the world; `app` implements it.
 pub trait Outside: Send + Sync {
@@ -50,15 +50,17 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("fab", &self.fab).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("fab", &self.fab)
+            .finish_non_exhaustive()
     }
 }
 
 impl Engine {
     /// An engine over this world.
-    pub fn new(outside: Arc<dyn Outside>, fab: Fab) -> Self {
+    pub fn new(outside: &Arc<dyn Outside>, fab: Fab) -> Self {
         Self {
-            functions: Arc::new(functions(&outside)),
+            functions: Arc::new(functions(outside)),
             fab: Arc::new(fab),
             expressions: Mutex::new(HashMap::new()),
         }
@@ -109,7 +111,9 @@ impl Engine {
             })?;
             if !is_text(&value) {
                 return json(&value).map_err(|message| {
-                    Diagnostic::new(message).at(&template.span).context(scope.context())
+                    Diagnostic::new(message)
+                        .at(&template.span)
+                        .context(scope.context())
                 });
             }
         }
@@ -122,19 +126,31 @@ impl Engine {
     /// As [`Engine::render`]; also where the result is neither true nor false.
     pub fn holds(&self, expression: &Expression, scope: &Scope) -> Result<bool, Diagnostic> {
         let value = self.result(expression, scope)?;
-        bool::try_from(value.clone()).ok().filter(|_| value.kind() == ValueKind::Bool).ok_or_else(|| {
-            let source = &expression.source;
-            let hint = match value.kind() {
-                ValueKind::String => format!("compare it with a text, such as `{source} != \"\"`"),
-                ValueKind::Number => format!("compare it with a number, such as `{source} != 0`"),
-                ValueKind::Seq => format!("ask for its length, such as `{source} | length > 0`"),
-                _ => "compare it with something".to_owned(),
-            };
-            Diagnostic::new(format!("`{source}` is neither true nor false but {}", described(&value)))
+        bool::try_from(value.clone())
+            .ok()
+            .filter(|_| value.kind() == ValueKind::Bool)
+            .ok_or_else(|| {
+                let source = &expression.source;
+                let hint = match value.kind() {
+                    ValueKind::String => {
+                        format!("compare it with a text, such as `{source} != \"\"`")
+                    }
+                    ValueKind::Number => {
+                        format!("compare it with a number, such as `{source} != 0`")
+                    }
+                    ValueKind::Seq => {
+                        format!("ask for its length, such as `{source} | length > 0`")
+                    }
+                    _ => "compare it with something".to_owned(),
+                };
+                Diagnostic::new(format!(
+                    "`{source}` is neither true nor false but {}",
+                    described(&value)
+                ))
                 .at(&expression.span)
                 .context(scope.context())
                 .hint(hint)
-        })
+            })
     }
 
     /// Whether a condition holds.
@@ -159,14 +175,29 @@ impl Engine {
     ) -> Result<Vec<serde_json::Value>, Diagnostic> {
         let value = self.result(expression, scope)?;
         let refused = |message: String| {
-            Diagnostic::new(message).at(&expression.span).context(scope.context())
+            Diagnostic::new(message)
+                .at(&expression.span)
+                .context(scope.context())
         };
-        if is_text(&value) || !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
-            let message = format!("`{}` is no list but {}", expression.source, described(&value));
+        if is_text(&value)
+            || !matches!(
+                value.kind(),
+                ValueKind::Seq | ValueKind::Iterable | ValueKind::Map
+            )
+        {
+            let message = format!(
+                "`{}` is no list but {}",
+                expression.source,
+                described(&value)
+            );
             return Err(refused(message).hint("a text with one element a line: `x.lines`"));
         }
-        let elements = value.try_iter().map_err(|error| refused(error.to_string()))?;
-        elements.map(|element| json(&element).map_err(&refused)).collect()
+        let elements = value
+            .try_iter()
+            .map_err(|error| refused(error.to_string()))?;
+        elements
+            .map(|element| json(&element).map_err(&refused))
+            .collect()
     }
 
     /// The expression's value as text for comparing what different hosts see.
@@ -179,7 +210,8 @@ impl Engine {
 
     /// Whether a name with its attributes has a value in this scope.
     pub(crate) fn is_defined(&self, path: &str, scope: &Scope) -> bool {
-        self.compute(path, scope).is_ok_and(|value| !value.is_undefined())
+        self.compute(path, scope)
+            .is_ok_and(|value| !value.is_undefined())
     }
 
     fn result(&self, expression: &Expression, scope: &Scope) -> Result<Value, Diagnostic> {
@@ -187,7 +219,9 @@ impl Engine {
             let names = || expression_names(&expression.source, &expression.span);
             self.explain(error, (&expression.source, &expression.span), names, scope)
         };
-        let value = self.compute(&expression.source, scope).map_err(|error| explain(&error))?;
+        let value = self
+            .compute(&expression.source, scope)
+            .map_err(|error| explain(&error))?;
         if value.is_undefined() {
             return Err(explain(&minijinja::ErrorKind::UndefinedError.into()));
         }
@@ -195,14 +229,16 @@ impl Engine {
     }
 
     fn compute(&self, source: &str, scope: &Scope) -> Result<Value, Error> {
-        let mut cache = self.expressions.lock().unwrap_or_else(PoisonError::into_inner);
-        let compiled = match cache.get(source) {
-            Some(compiled) => Arc::clone(compiled),
-            None => {
-                let compiled = Arc::new(ENVIRONMENT.compile_expression_owned(source.to_owned())?);
-                cache.insert(source.into(), Arc::clone(&compiled));
-                compiled
-            }
+        let mut cache = self
+            .expressions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let compiled = if let Some(compiled) = cache.get(source) {
+            Arc::clone(compiled)
+        } else {
+            let compiled = Arc::new(ENVIRONMENT.compile_expression_owned(source.to_owned())?);
+            cache.insert(source.into(), Arc::clone(&compiled));
+            compiled
         };
         drop(cache);
         compiled.eval(self.root(scope))
@@ -234,15 +270,11 @@ impl Engine {
         };
         let place = plain.span.as_ref().map(|span| span.range.clone());
         let missing = |name: &&names::NamePath| !self.is_defined(&name.path, scope);
-        let culprit = names
-            .paths
-            .iter()
-            .filter(missing)
-            .max_by_key(|name| {
-                place.as_ref().is_some_and(|place| {
-                    place.start <= name.span.range.start && name.span.range.end <= place.end
-                })
-            });
+        let culprit = names.paths.iter().filter(missing).max_by_key(|name| {
+            place.as_ref().is_some_and(|place| {
+                place.start <= name.span.range.start && name.span.range.end <= place.end
+            })
+        });
         match culprit {
             Some(name) => scope.not_defined(&name.path, &name.span),
             None => plain.context(scope.context()),
@@ -260,12 +292,28 @@ fn functions(outside: &Arc<dyn Outside>) -> HashMap<&'static str, Value> {
             Value::from_function(move |path: &str| {
                 files.file_sha256(path).map_err(|cause| {
                     let message = format!("cannot read `{path}`: {cause}");
-                    TemplateFault { message, hints: Vec::new() }.into_error()
+                    TemplateFault {
+                        message,
+                        hints: Vec::new(),
+                    }
+                    .into_error()
                 })
             }),
         ),
-        ("secret", not_supported("secret", "declare a param with `secret: true` and `from: env:NAME`")),
-        ("exists", not_supported("exists", "register a `run: [test, -e, PATH]` step with `ok_rc: [0, 1]`")),
+        (
+            "secret",
+            not_supported(
+                "secret",
+                "declare a param with `secret: true` and `from: env:NAME`",
+            ),
+        ),
+        (
+            "exists",
+            not_supported(
+                "exists",
+                "register a `run: [test, -e, PATH]` step with `ok_rc: [0, 1]`",
+            ),
+        ),
     ])
 }
 
@@ -297,7 +345,10 @@ impl Object for Root {
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         match key {
             "fab" => Some(self.scope.fab(&self.fab)),
-            _ => self.scope.get(key).or_else(|| self.functions.get(key).cloned()),
+            _ => self
+                .scope
+                .get(key)
+                .or_else(|| self.functions.get(key).cloned()),
         }
     }
 }

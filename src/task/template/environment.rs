@@ -1,7 +1,7 @@
 //! The template language: minijinja with strict undefined, our filters, and values that a shell text quotes
 //! by itself. What a template sees is `scope`'s.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
@@ -9,10 +9,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
-use super::super::Quoting;
+use crate::task::Quoting;
 
 /// The filters that templates may use.
-pub(super) const FILTERS: [&str; 45] = [
+pub(super) const FILTERS: [&str; 49] = [
     "abs",
     "attr",
     "b64",
@@ -56,20 +56,17 @@ pub(super) const FILTERS: [&str; 45] = [
     "split",
     "string",
     "sum",
+    "title",
     "tojson",
     "trim",
+    "unique",
+    "upper",
+    "zip",
 ];
-
-/// Filters of [`FILTERS`] that minijinja brings and that are taken as they are, beside ours: `title`,
-/// `unique`, `upper`, `zip`.
-pub(super) const MORE_FILTERS: [&str; 4] = ["title", "unique", "upper", "zip"];
 
 /// Filters that minijinja brings and that have no place here: they mark text as safe for HTML, or print
 /// what is meant for its own debugging.
 const REMOVED_FILTERS: [&str; 5] = ["safe", "escape", "e", "pprint", "urlencode"];
-
-/// The functions that every template may call, beside those of the scope.
-pub(super) const GLOBALS: [&str; 3] = ["range", "dict", "namespace"];
 
 /// The environment: compiled templates are kept in it for the life of the process, each once.
 ///
@@ -107,20 +104,20 @@ fn build() -> Environment<'static> {
         environment.remove_filter(name);
     }
     environment.remove_global("debug");
-    environment.add_filter("quote", |state: &State<'_, '_>, value: Value| {
+    environment.add_filter("quote", |value: Value| {
         let mut text = String::new();
-        write_words(&mut text, &value, state)?;
+        write_words(&mut text, &value)?;
         Ok::<_, Error>(Value::from_object(ShellText(text)))
     });
     environment.add_filter("raw", |value: Value| {
-        Value::from_object(ShellText(value.to_string()))
+        Value::from_object(ShellText(text_of(&value)))
     });
     environment.add_filter("basename", |path: &str| {
         let path = path.trim_end_matches('/');
         path.rsplit('/').next().unwrap_or(path).to_owned()
     });
     environment.add_filter("b64", |value: &Value| {
-        base64::engine::general_purpose::STANDARD.encode(value.to_string())
+        base64::engine::general_purpose::STANDARD.encode(text_of(value))
     });
     environment.add_filter("tojson", |value: &Value| {
         serde_json::to_string(value).map_err(|error| {
@@ -174,10 +171,14 @@ impl Object for ShellText {
 }
 
 /// Prints a value into a text: as it is, or as words of a shell.
-fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+fn format_value(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
     if state.name().starts_with(SHELL) {
         let mut text = String::new();
-        write_words(&mut text, value, state)?;
+        write_words(&mut text, value)?;
         return Ok(out.write_str(&text)?);
     }
     let is_pattern = state.name().starts_with(PATTERN);
@@ -186,15 +187,27 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
         ValueKind::None => Err(no_value()),
         ValueKind::Invalid => Err(ErrorKind::InvalidOperation.into()),
         _ if is_pattern && value.downcast_object_ref::<ShellText>().is_none() => {
-            Ok(out.write_str(&regex::escape(&value.to_string()))?)
+            Ok(out.write_str(&regex::escape(&text_of(value)))?)
         }
-        ValueKind::String => Ok(out.write_str(value.as_str().unwrap_or_default())?),
-        _ => Ok(write!(out, "{value}")?),
+        _ => Ok(out.write_str(&text_of(value))?),
+    }
+}
+
+/// A value as text: flags as YAML writes them, lists and maps as JSON.
+fn text_of(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Bool => value.is_true().to_string(),
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
+            serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
+        }
+        _ => value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned),
     }
 }
 
 /// Writes a value as shell words: one, or one for each element of a list.
-fn write_words(text: &mut String, value: &Value, state: &State<'_, '_>) -> Result<(), Error> {
+fn write_words(text: &mut String, value: &Value) -> Result<(), Error> {
     if let Some(shell) = value.downcast_object_ref::<ShellText>() {
         text.push_str(&shell.0);
         return Ok(());
@@ -210,14 +223,14 @@ fn write_words(text: &mut String, value: &Value, state: &State<'_, '_>) -> Resul
                 if matches!(element.kind(), ValueKind::Seq | ValueKind::Iterable) {
                     return Err(not_one_word("a list of lists"));
                 }
-                write_words(text, &element, state)?;
+                write_words(text, &element)?;
             }
             Ok(())
         }
         ValueKind::Map => Err(not_one_word("a map")),
         ValueKind::None => Err(no_value()),
         ValueKind::Invalid => Err(ErrorKind::InvalidOperation.into()),
-        _ => push_word(text, value.as_str().unwrap_or(&value.to_string())),
+        _ => push_word(text, &text_of(value)),
     }
 }
 
@@ -247,4 +260,82 @@ fn not_one_word(what: &str) -> Error {
 fn no_value() -> Error {
     let message = "the value is null; `| default(…, true)` replaces it";
     Error::new(ErrorKind::InvalidOperation, message)
+}
+
+/// Hostile values through a real `sh`.
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+
+    use indexmap::IndexMap;
+    use proptest::prelude::*;
+
+    use super::super::template_names;
+    use super::super::tests::{engine, template};
+    use crate::task::{ParamValue, Quoting, Scope};
+
+    /// What a real `sh` makes of a shell text: its words, as `printf` prints them.
+    fn words_of(text: &str) -> Vec<u8> {
+        let output = Command::new("sh")
+            .args(["-euc", text])
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .output()
+            .expect("a POSIX sh is on every machine that builds this");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    fn printed(value: &str, source: &str) -> Vec<u8> {
+        let params = IndexMap::from([("x".to_owned(), ParamValue::String(value.to_owned()))]);
+        let text = template(source, Quoting::Shell);
+        template_names(source, Quoting::Shell, &text.span).expect("the text is allowed");
+        let text = engine()
+            .render(&text, &Scope::new(Arc::new(params)))
+            .unwrap();
+        words_of(&text)
+    }
+
+    #[test]
+    fn known_hostile_values_come_back_from_a_real_shell() {
+        for value in [
+            "$(touch /tmp/pwned); x'y\"z",
+            "`touch /tmp/pwned`",
+            "'; touch /tmp/pwned; '",
+            "a\n touch /tmp/pwned #",
+            "\\'\\",
+            "-n",
+            "*",
+            "~root",
+            "",
+            "\u{fffd}\u{1b}[31m\r\t!!$'x'",
+        ] {
+            let expected = format!("<{value}>");
+            assert_eq!(
+                printed(value, "printf '<%s>' {{ params.x }}"),
+                expected.as_bytes()
+            );
+            let expected = format!("<a{value}b>");
+            assert_eq!(
+                printed(value, "printf '<%s>' a{{ params.x }}b"),
+                expected.as_bytes()
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_value_is_one_word_of_a_real_shell(value in "[^\\x00]{0,40}", other in "['\"$`\\\\ \n;&|(){}<>*?~#!=-]{0,20}") {
+            for value in [value, other] {
+                let expected = format!("<{value}><end>");
+                prop_assert_eq!(
+                    printed(&value, "printf '<%s>' {{ params.x }} end"),
+                    expected.as_bytes()
+                );
+            }
+        }
+    }
 }

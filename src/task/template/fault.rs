@@ -56,16 +56,3 @@ fn our_fault(error: &Error) -> Option<&TemplateFault> {
     }
     None
 }
-
-/// The name nearest to `wanted`, near enough to be a slip of the hand.
-pub(in crate::task) fn nearest<'a>(
-    wanted: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    names
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .filter(|(distance, name)| *distance <= wanted.len().max(name.len()).div_ceil(3))
-        .min()
-        .map(|(_, name)| name)
-}

@@ -6,11 +6,12 @@ mod environment;
 mod fault;
 mod names;
 mod position;
-mod shell_region;
 mod tag;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{Engine, Fab, Outside};
 pub use names::{NamePath, Names, expression_names, template_names};
 
 pub(super) use engine::from_json;
-pub(super) use fault::{TemplateFault, nearest};
+pub(super) use fault::TemplateFault;

@@ -6,12 +6,12 @@ use std::ops::Range;
 use minijinja::ErrorKind;
 
 use super::environment::{ENVIRONMENT, FILTERS, template_name};
-use super::fault::{self, nearest};
+use super::fault;
 use super::position;
-use super::shell_region::{Region, quoted_tags};
 use super::tag::{Piece, pieces, words};
-use super::super::Quoting;
-use crate::model::{Diagnostic, SourceSpan};
+use crate::model::{Diagnostic, SourceSpan, nearest};
+use crate::task::Quoting;
+use crate::task::shell_text::{Misplaced, Place, misplaced};
 
 /// What a template or an expression reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,12 +79,12 @@ pub fn expression_names(source: &str, span: &SourceSpan) -> Result<Names, Diagno
         }
     })?;
     let read = expression.undeclared_variables(true);
-    names(source, vec![0..source.len()], &read, span)
+    names(source, std::iter::once(0..source.len()), &read, span)
 }
 
 fn names(
     source: &str,
-    tags: Vec<Range<usize>>,
+    tags: impl IntoIterator<Item = Range<usize>>,
     read: &HashSet<String>,
     span: &SourceSpan,
 ) -> Result<Names, Diagnostic> {
@@ -175,24 +175,173 @@ fn refuse_blocks(
     Ok(())
 }
 
+/// Refuses a value where quoting it would not make it one word. White space that `{{-` takes away may join
+/// a value to a comment or a quote, so the text is also read without it.
 fn refuse_quoted(source: &str, pieces: &[Piece], span: &SourceSpan) -> Result<(), Diagnostic> {
-    let Some((range, region)) = quoted_tags(source, pieces).into_iter().next() else {
-        return Ok(());
+    let trims = |piece: &Piece| {
+        piece
+            .tag()
+            .is_some_and(|tag| tag.trims_before || tag.trims_after)
     };
-    let tag = &source[range.clone()];
-    let diagnostic = Diagnostic::new(format!("`{tag}` stands {}", region.words()))
-        .at(&position::place(span, source, range))
+    let (found, place) = match misplaced(source) {
+        Some(found) => {
+            let place = position::place(span, source, found.range.clone());
+            (found, place)
+        }
+        None if pieces.iter().any(trims) => match misplaced(&trimmed(source, pieces)) {
+            Some(found) => (found, span.clone()),
+            None => return Ok(()),
+        },
+        None => return Ok(()),
+    };
+    Err(misplaced_value(&found).at(&place))
+}
+
+fn misplaced_value(found: &Misplaced) -> Diagnostic {
+    let diagnostic = Diagnostic::new(format!("{found} of a shell text"))
         .label("values are quoted by themselves");
-    Err(match region {
-        Region::SingleQuotes | Region::DoubleQuotes => {
+    match found.place {
+        Place::SingleQuotes | Place::DoubleQuotes => {
             diagnostic.hint("close the quotes before it and open them again after it")
         }
         _ => diagnostic.hint("put it into a shell variable first: `x={{ … }}`, then `\"$x\"`"),
     }
-    .hint("params are also in the environment: `\"$FAB_PARAM_NAME\"`"))
+    .hint("params are also in the environment: `\"$FAB_PARAM_NAME\"`")
+}
+
+/// The text without the white space that its tags take away.
+fn trimmed(source: &str, pieces: &[Piece]) -> String {
+    let tag_at = |at: Option<usize>| pieces.get(at?)?.tag();
+    let mut text = String::with_capacity(source.len());
+    for (index, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Literal(range) => {
+                let mut part = &source[range.clone()];
+                if tag_at(index.checked_sub(1)).is_some_and(|tag| tag.trims_after) {
+                    part = part.trim_start();
+                }
+                if tag_at(Some(index + 1)).is_some_and(|tag| tag.trims_before) {
+                    part = part.trim_end();
+                }
+                text.push_str(part);
+            }
+            Piece::Value(tag) | Piece::Block(tag) => text.push_str(&source[tag.whole.clone()]),
+            Piece::Comment(_) => {}
+        }
+    }
+    text
 }
 
 /// What kinds of errors mean that a name is missing.
 pub(super) fn is_undefined(kind: ErrorKind) -> bool {
     kind == ErrorKind::UndefinedError
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::span;
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_the_text_reads() {
+        let paths = |source: &str| -> Vec<String> {
+            let names = template_names(source, Quoting::Plain, &span(source)).unwrap();
+            names.paths.into_iter().map(|name| name.path).collect()
+        };
+        assert_eq!(
+            paths(
+                "{{ dump.json.file }}{% for x in params.units %}{{ x.y }}{% endfor %}{{ now() }}"
+            ),
+            ["dump.json.file", "params.units", "now"]
+        );
+        assert_eq!(
+            paths("{{ host.tags['a.b'] ~ host.name }}"),
+            ["host.tags", "host.name"]
+        );
+        assert_eq!(paths("{{ stdout.splitlines() }}"), ["stdout.splitlines"]);
+        let source = "a.b and c | length > x['y']";
+        let names = expression_names(source, &span(source)).unwrap();
+        let found: Vec<(String, String)> = names
+            .paths
+            .into_iter()
+            .map(|name| (name.path, name.span.place()))
+            .collect();
+        let expected = [
+            ("a.b", "t.yml:1:1"),
+            ("c", "t.yml:1:9"),
+            ("x", "t.yml:1:22"),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(path, place)| (path.to_owned(), place.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_refused_at_its_place() {
+        for (source, quoting, message, place) in [
+            (
+                "a {{ x",
+                Quoting::Plain,
+                "the template does not parse: unexpected end of input, expected end of variable block",
+                "t.yml:1:6",
+            ),
+            (
+                "{{ x | defualt(1) }}",
+                Quoting::Plain,
+                "there is no filter `defualt`",
+                "t.yml:1:8",
+            ),
+            (
+                "{{ x | safe }}",
+                Quoting::Plain,
+                "there is no filter `safe`",
+                "t.yml:1:8",
+            ),
+            (
+                "{% include 'x' %}",
+                Quoting::Plain,
+                "`{% include %}` cannot be used here",
+                "t.yml:1:1",
+            ),
+            (
+                "echo \"{{ x }}\"",
+                Quoting::Shell,
+                "a value inside double quotes of a shell text",
+                "t.yml:1:7",
+            ),
+            (
+                "true # x\n{{- x }}",
+                Quoting::Shell,
+                "a value inside a comment of a shell text",
+                "t.yml:1:1",
+            ),
+            (
+                "{% set x %}{{ y }}{% endset %}",
+                Quoting::Shell,
+                "`{% set %}` cannot be used here",
+                "t.yml:1:1",
+            ),
+        ] {
+            let error = template_names(source, quoting, &span(source)).unwrap_err();
+            assert_eq!(error.message, message, "{source}");
+            assert_eq!(error.span.unwrap().place(), place, "{source}");
+        }
+        let error = expression_names("{{ x }}", &span("{{ x }}")).unwrap_err();
+        assert!(
+            error.hints[0].contains("leave the braces away"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn raw_is_noticed() {
+        let raw = |source: &str| {
+            template_names(source, Quoting::Shell, &span(source))
+                .unwrap()
+                .raw
+        };
+        assert!(raw("echo {{ x | raw }}"));
+        assert!(!raw("echo {{ 'raw' | upper }} raw"));
+    }
 }

@@ -38,10 +38,9 @@ fn align(raw: &str, decoded: &str, offset: usize) -> Option<usize> {
 
 /// Where `wanted` comes next in `raw` from `from` on, and how many bytes stand for it.
 fn next_match(raw: &str, from: usize, wanted: char) -> Option<(usize, usize)> {
-    let mut rest = raw[from..].char_indices();
-    while let Some((offset, found)) = rest.next() {
+    for (offset, found) in raw[from..].char_indices() {
         let at = from + offset;
-        let escaped = match raw[at..].as_bytes() {
+        let escaped = match &raw.as_bytes()[at..] {
             [b'\\', b'n', ..] => wanted == '\n',
             [b'\\', b't', ..] => wanted == '\t',
             _ => false,
@@ -102,7 +101,10 @@ mod tests {
             );
         }
         let folded = "run: >-\n  one\n  {{ two }}\n";
-        assert_eq!(found(folded, 5..27, "one {{ two }}", "two"), "t.yml:3:6 two");
+        assert_eq!(
+            found(folded, 5..27, "one {{ two }}", "two"),
+            "t.yml:3:6 two"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A running fleet: started from a list of hosts, taken down when it is dropped or when its process dies.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -7,242 +8,39 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::access::Access;
-use crate::addresses::{self, Keeper};
+use crate::addresses::Keeper;
+use crate::builder::Builder;
 use crate::host::Host;
 use crate::host_config::Config;
 use crate::keys::Keys;
 use crate::moto::{self, Ec2};
 use crate::process::{Process, poll};
-use crate::spec::{FleetSpec, HostSpec};
 use crate::state::{HostState, State};
-use crate::{java, keys, place, requirements};
+use crate::{java, keys, place};
 
 /// How many hosts start at the same time.
 const STARTERS: usize = 8;
 
-/// What a fleet will be.
-#[derive(Debug, Clone)]
-pub struct Builder {
-    name: String,
-    spec: FleetSpec,
-    detached: bool,
-}
-
-impl Builder {
-    /// Takes hosts and EC2 from a description.
-    pub fn spec(mut self, spec: FleetSpec) -> Self {
-        self.spec.hosts.extend(spec.hosts);
-        self.spec.ec2 |= spec.ec2;
-        self
-    }
-
-    /// Puts the hosts into a moto server as EC2 instances.
-    pub fn ec2(mut self) -> Self {
-        self.spec.ec2 = true;
-        self
-    }
-
-    /// Adds a host.
-    pub fn host(mut self, host: HostSpec) -> Self {
-        self.spec.hosts.push(host);
-        self
-    }
-
-    /// Adds hosts.
-    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostSpec>) -> Self {
-        self.spec.hosts.extend(hosts);
-        self
-    }
-
-    /// Lets the fleet live on after its handle and its process are gone. Its folder then bears the fleet's bare name.
-    pub fn detached(mut self) -> Self {
-        self.detached = true;
-        self
-    }
-
-    /// Starts the fleet; returns when every sshd listens and every Java service answers.
-    pub fn start(self) -> Result<Fleet> {
-        requirements::check(&self.spec)?;
-        check(&self.spec.hosts)?;
-        let dir = self.dir()?;
-        let tools = place::install_tools()?;
-        if self
-            .spec
-            .hosts
-            .iter()
-            .flat_map(|host| &host.services)
-            .any(|service| service.java)
-        {
-            java::compile(&tools)?;
-        }
-        let keys = Keys::prepare(self.spec.hosts.len())?;
-        let seed = if self.detached {
-            self.name.clone()
-        } else {
-            dir.display().to_string()
-        };
-        let claim = addresses::claim(
-            &seed,
-            self.spec.hosts.len(),
-            &tools.join("keeper.pl"),
-            !self.detached,
-        )?;
-        let login = login()?;
-        let hosts = self
-            .spec
-            .hosts
-            .into_iter()
-            .zip(claim.addresses)
-            .map(|(spec, address)| {
-                let dir = dir.join("hosts").join(&spec.name);
-                Host::new(spec, address, dir, login.clone())
-            });
-        let mut fleet = Fleet {
-            name: self.name,
-            hosts: hosts.collect(),
-            keeper: Mutex::new(claim.keeper),
-            access: Access {
-                dir,
-                login_key: keys.login(),
-            },
-            tools,
-            detached: self.detached,
-            ec2: None,
-            moto: None,
-        };
-        let started = fleet.bring_up(&keys, self.spec.ec2);
-        if let Err(error) = started {
-            // Also what should have stayed does not stay half made; its logs do.
-            fleet.end();
-            return Err(error);
-        }
-        Ok(fleet)
-    }
-
-    /// Makes the fleet's folder, empty, and removes the folders of fleets whose process is gone.
-    fn dir(&self) -> Result<PathBuf> {
-        ensure!(
-            is_name(&self.name),
-            "`{}` is no name for a fleet: use letters, digits, `-`, `_`",
-            self.name
-        );
-        let fleets = place::fleets();
-        fs::create_dir_all(&fleets).with_context(|| format!("cannot make {}", fleets.display()))?;
-        sweep(&fleets);
-        static FLEETS: AtomicUsize = AtomicUsize::new(0);
-        let own = Process::of(std::process::id()).context("/proc is not mounted")?;
-        let name = if self.detached {
-            self.name.clone()
-        } else {
-            let number = FLEETS.fetch_add(1, Ordering::Relaxed);
-            format!("{}.{}.{}.{number}", self.name, own.pid, own.start)
-        };
-        let dir = fleets.join(name);
-        if dir.exists() {
-            let alive = State::read(&dir)?.is_some_and(|state| state.is_alive());
-            ensure!(
-                !alive,
-                "the fleet {} is up already: `cargo lab down --name {0}` first",
-                self.name
-            );
-            fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
-        }
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        fs::canonicalize(&dir).with_context(|| format!("cannot find {}", dir.display()))
-    }
-}
-
-/// Removes the folders `NAME.PID.START.N` of processes that are gone.
-fn sweep(fleets: &Path) {
-    for entry in fs::read_dir(fleets).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let parts: Vec<_> = name.to_str().unwrap_or_default().split('.').collect();
-        if let [_, pid, start, _] = parts[..]
-            && let (Ok(pid), Ok(start)) = (pid.parse(), start.parse())
-            && !(Process { pid, start }).is_alive()
-        {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn check(hosts: &[HostSpec]) -> Result<()> {
-    for (index, host) in hosts.iter().enumerate() {
-        let good = is_name(&host.name) && !host.name.contains('_') && !host.name.starts_with('-');
-        ensure!(
-            good,
-            "`{}` is no host name: use letters, digits, `-`",
-            host.name
-        );
-        ensure!(
-            !hosts[..index].iter().any(|other| other.name == host.name),
-            "two hosts are named `{}`",
-            host.name
-        );
-        if let Some(bastion) = &host.behind {
-            let there = hosts
-                .iter()
-                .any(|other| &other.name == bastion && other.bastion);
-            ensure!(
-                there,
-                "`{}` is behind `{bastion}`, which is no bastion of the fleet",
-                host.name
-            );
-        }
-        for service in &host.services {
-            ensure!(
-                is_name(&service.name),
-                "`{}` is no name for a service",
-                service.name
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Who logs in.
-fn login() -> Result<String> {
-    if place::is_root() {
-        return Ok("deploy".to_owned());
-    }
-    let output = std::process::Command::new("id")
-        .arg("-un")
-        .output()
-        .context("cannot start id")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
 /// A running fleet. Dropping it ends every process it started, unless it is detached.
 #[derive(Debug)]
 pub struct Fleet {
-    name: String,
-    hosts: Vec<Host>,
-    keeper: Mutex<Keeper>,
-    access: Access,
-    tools: PathBuf,
-    detached: bool,
-    ec2: Option<Ec2>,
-    moto: Option<Child>,
+    pub(crate) name: String,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) keeper: Mutex<Keeper>,
+    pub(crate) access: Access,
+    pub(crate) tools: PathBuf,
+    pub(crate) detached: bool,
+    pub(crate) ec2: Option<Ec2>,
+    pub(crate) moto: Option<Child>,
 }
 
 impl Fleet {
     /// Begins the description of a fleet.
     pub fn builder(name: impl Into<String>) -> Builder {
-        Builder {
-            name: name.into(),
-            spec: FleetSpec::default(),
-            detached: false,
-        }
+        Builder::new(name.into())
     }
 
     /// A fleet that another process started to stay; none when there is none of that name.
@@ -339,7 +137,8 @@ impl Fleet {
         self.ec2.as_ref()
     }
 
-    fn bring_up(&mut self, keys: &Keys, ec2: bool) -> Result<()> {
+    /// Starts everything that the fleet is made of.
+    pub(crate) fn bring_up(&mut self, keys: &Keys, ec2: bool) -> Result<()> {
         self.write(keys)?;
         let mut server = if ec2 {
             Some(moto::start(self.dir())?)
@@ -360,7 +159,13 @@ impl Fleet {
         self.ec2 = filled?;
         started?;
         self.wait_for_services()?;
-        self.save()
+        self.save()?;
+        if self.detached {
+            // Until here an interrupted start takes down what it made.
+            let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            keeper.release()?;
+        }
+        Ok(())
     }
 
     /// Writes down what runs, for [`Fleet::open`].
@@ -381,12 +186,12 @@ impl Fleet {
 
     fn write(&self, keys: &Keys) -> Result<()> {
         for (index, host) in self.hosts.iter().enumerate() {
-            let behind: String = self
-                .hosts
-                .iter()
-                .filter(|other| other.spec.behind.as_deref() == Some(host.name()))
-                .map(|other| format!("{} {}\n", other.address, other.address()))
-                .collect();
+            let mut behind = String::new();
+            for other in &self.hosts {
+                if other.spec.behind.as_deref() == Some(host.name()) {
+                    let _ = writeln!(behind, "{} {}", other.address, other.address());
+                }
+            }
             let config = Config {
                 spec: &host.spec,
                 address: host.address,
@@ -436,9 +241,7 @@ impl Fleet {
     /// Starts a host that is down, with an empty file system: after [`Host::kill`], a replacement.
     pub fn start_host(&self, host: &Host) -> Result<()> {
         let outer = host.launch(&self.tools)?;
-        if !self.detached {
-            self.guard(outer);
-        }
+        self.guard(outer);
         host.wait(outer)?;
         if let Some(processes) = host.processes_of_host() {
             self.guard(processes.init);
@@ -457,7 +260,7 @@ impl Fleet {
         for host in self.hosts.iter().filter(|host| host.is_alive()) {
             for service in host.spec.services.iter().filter(|service| service.java) {
                 let answer = || java::http_get(host.address, service.port, "/health");
-                if poll(Duration::from_secs(60), answer).is_none() {
+                if poll(Duration::from_mins(1), answer).is_none() {
                     let log = host.exec(&format!("cat /run/lab-units/{}/log", service.name))?;
                     let said = String::from_utf8_lossy(&log.stdout);
                     bail!(
@@ -482,7 +285,7 @@ impl Fleet {
         self.detached = false;
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         std::thread::scope(|scope| {
             for hosts in self
                 .hosts

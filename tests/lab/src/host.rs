@@ -143,10 +143,7 @@ impl Host {
             .arg(tools.join("init.sh"))
             .arg(&self.dir)
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", place::HOST_PATH)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(out)
@@ -164,7 +161,7 @@ impl Host {
     /// Waits until sshd (or what a fault put in its place) listens.
     pub(crate) fn wait(&self, outer: Process) -> Result<()> {
         let listening = format!("Server listening on {} port {SSH_PORT}", self.address);
-        let ready = poll(Duration::from_secs(60), || {
+        let ready = poll(Duration::from_mins(1), || {
             let log = self.sshd_log();
             if log.contains(&listening) || log.contains("ready: ") {
                 return Some(true);
@@ -250,10 +247,7 @@ impl Host {
         command
             .args(["--wd=/", "--", program])
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", place::host_path(&place::base().join("tools")))
             .env("HOME", "/root")
             .stdin(Stdio::null());
         Ok(command)

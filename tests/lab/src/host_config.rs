@@ -73,16 +73,6 @@ impl Config<'_> {
         }
     }
 
-    /// `PATH` of units, and of logins where the lab is not root.
-    fn path(&self) -> String {
-        let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        if place::is_root() {
-            usual.to_owned()
-        } else {
-            format!("{}/bin:{usual}", self.tools.display())
-        }
-    }
-
     fn hosts(&self) -> String {
         let Self {
             spec,
@@ -114,7 +104,7 @@ impl Config<'_> {
             text.push_str("MaxStartups 1000\nMaxSessions 1000\n");
         }
         if !place::is_root() {
-            let (path, sudo) = (self.path(), self.sudo());
+            let (path, sudo) = (place::host_path(self.tools), self.sudo());
             let _ = writeln!(text, "SetEnv HOME={dir}/home PATH={path} LAB_SUDO={sudo}");
         }
         if let Some(forced) = self.spec.faults.iter().find_map(Fault::forced_command) {
@@ -185,29 +175,15 @@ impl Config<'_> {
     /// `host.env`, which the host's first process reads.
     fn environment(&self) -> Result<String> {
         let spec = self.spec;
-        let mut without = spec.without.clone();
-        if spec.has(&Fault::NoSetsid) {
-            without.push("setsid".to_owned());
-        }
         let base = self.tools.parent().unwrap_or(self.tools);
-        let small = spec.has(&Fault::SmallDisk).then_some("2m");
         let sshd = place::program("sshd").context("no sshd (package openssh-server)")?;
         let tcp = spec.faults.iter().find(|fault| fault.replaces_sshd());
         let units: Vec<_> = spec
             .services
             .iter()
-            .map(|service| service.name.as_str())
+            .map(|unit| unit.name.as_str())
             .collect();
-        let password = if spec.has(&Fault::SudoPassword) {
-            SUDO_HASH
-        } else {
-            "*"
-        };
-        let shell = if spec.shell == crate::Shell::Bash {
-            "/bin/bash"
-        } else {
-            "/bin/sh"
-        };
+        let noise = spec.has(&Fault::BadShellRc);
         let values = [
             ("NAME", spec.name.clone()),
             (
@@ -217,46 +193,57 @@ impl Config<'_> {
             ("BASE", base.display().to_string()),
             ("SOURCE", self.tools.display().to_string()),
             ("TOOLS", self.tools_on_host().display().to_string()),
-            ("PATH", self.path()),
+            ("PATH", place::host_path(self.tools)),
             ("ADDRESS", self.address.to_string()),
             ("PORT", SSH_PORT.to_string()),
             ("SSHD", sshd.display().to_string()),
             ("TCP", tcp.map_or("", Fault::name).to_owned()),
             ("UNITS", units.join(" ")),
             ("SHELL", spec.shell.program().to_owned()),
-            ("LOGIN_SHELL", shell.to_owned()),
-            ("PASSWORD", password.to_owned()),
+            ("LOGIN_SHELL", spec.shell.login().to_owned()),
+            ("PASSWORD", self.password().to_owned()),
             ("SUDO", self.sudo().to_owned()),
-            (
-                "NOISE",
-                if spec.has(&Fault::BadShellRc) {
-                    "yes"
-                } else {
-                    ""
-                }
-                .to_owned(),
-            ),
-            ("WITHOUT", without.join(" ")),
-            (
-                "VAR_TMP",
-                spec.var_tmp_size
-                    .as_deref()
-                    .or(small)
-                    .unwrap_or("512m")
-                    .to_owned(),
-            ),
+            ("NOISE", if noise { "yes" } else { "" }.to_owned()),
+            ("WITHOUT", self.without()),
+            ("VAR_TMP", self.var_tmp_size().to_owned()),
             ("UID", rustix::process::getuid().as_raw().to_string()),
             ("GID", rustix::process::getgid().as_raw().to_string()),
         ];
         let mut text = String::new();
         for (key, value) in values {
+            let plain = !value.contains(['\'', '\n']);
             ensure!(
-                !value.contains(['\'', '\n']),
+                plain,
                 "`{value}` cannot be written for the host {}",
                 spec.name
             );
             let _ = writeln!(text, "LAB_{key}='{value}'");
         }
         Ok(text)
+    }
+
+    fn password(&self) -> &'static str {
+        if self.spec.has(&Fault::SudoPassword) {
+            SUDO_HASH
+        } else {
+            "*"
+        }
+    }
+
+    fn without(&self) -> String {
+        let mut commands = self.spec.without.clone();
+        if self.spec.has(&Fault::NoSetsid) {
+            commands.push("setsid".to_owned());
+        }
+        commands.join(" ")
+    }
+
+    fn var_tmp_size(&self) -> &str {
+        let small = self.spec.has(&Fault::SmallDisk).then_some("2m");
+        self.spec
+            .var_tmp_size
+            .as_deref()
+            .or(small)
+            .unwrap_or("512m")
     }
 }

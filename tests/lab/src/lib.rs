@@ -21,10 +21,15 @@
     clippy::disallowed_methods,
     reason = "a program of its own: it reads the environment, and sleeps while it polls for a host to be ready"
 )]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "every error is a report for the person at the terminal, none is told from another"
+)]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 mod access;
 mod addresses;
+mod builder;
 mod fault;
 mod fleet;
 mod host;
@@ -39,8 +44,9 @@ mod spec;
 mod state;
 
 pub use addresses::SSH_PORT;
+pub use builder::Builder;
 pub use fault::{ALL as ALL_FAULTS, Fault};
-pub use fleet::{Builder, Fleet};
+pub use fleet::Fleet;
 pub use host::{Host, HostProcesses};
 pub use java::http_get;
 pub use moto::Ec2;

@@ -164,7 +164,7 @@ pub(crate) fn fill(server: &mut Server, hosts: &[Host], tools: &Path) -> Result<
         let ready = http_get(Ipv4Addr::LOCALHOST, server.port, "/moto-api/data.json").is_some();
         (ended || ready).then_some(ready)
     };
-    if poll(Duration::from_secs(60), answers) != Some(true) {
+    if poll(Duration::from_mins(1), answers) != Some(true) {
         let said = fs::read_to_string(&server.log).unwrap_or_default();
         bail!(
             "moto_server did not start; its log says:\n{}",

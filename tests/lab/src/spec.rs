@@ -160,6 +160,15 @@ impl Shell {
             Self::Busybox => "/usr/bin/busybox",
         }
     }
+
+    /// The login user's shell in `/etc/passwd`.
+    pub(crate) fn login(self) -> &'static str {
+        if self == Self::Bash {
+            "/bin/bash"
+        } else {
+            "/bin/sh"
+        }
+    }
 }
 
 /// A unit of a host's service manager stand-in.

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     /// Show the product at work.
     Demo { keep: bool, ec2: bool },
     /// All checks of the project.
-    Test,
+    Test { no_aws: bool },
     /// The benchmarks; the rest of the line is theirs.
     Bench(Vec<std::ffi::OsString>),
 }
@@ -77,7 +77,8 @@ cargo lab COMMAND: real SSH hosts on this machine (docs/lab.md)
   demo    build fab-rs, start six hosts with a JVM each, dump their heaps, take all down
           --keep            leave it up and say how to talk to it
           --ec2             find the hosts through the EC2 API (builds the AWS SDK: minutes, about 8 GB)
-  test    all checks of the project, one after the other
+  test    all checks of the project, one after the other; the AWS SDK takes minutes and about 8 GB
+          --no-aws          leave out what needs it
   bench   a release build, then `cargo bench` with the rest of the line
 
 faults (with a sample of the number that some take): {}
@@ -117,7 +118,10 @@ pub(crate) fn parse() -> Result<Command> {
             let [keep, ec2] = flags(&mut parser, ["keep", "ec2"])?;
             Ok(Command::Demo { keep, ec2 })
         }
-        "test" => flags(&mut parser, []).map(|[]| Command::Test),
+        "test" => {
+            let [no_aws] = flags(&mut parser, ["no-aws"])?;
+            Ok(Command::Test { no_aws })
+        }
         "bench" => Ok(Command::Bench(parser.raw_args()?.collect())),
         "help" => Ok(Command::Help),
         other => bail!(

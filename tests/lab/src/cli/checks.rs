@@ -15,6 +15,20 @@ use super::packages;
 /// What one rustc takes for `aws-sdk-ec2`, in GiB.
 const AWS_MEMORY: u64 = 8;
 
+/// clippy as people run it.
+const CLIPPY: &[&str] = &[
+    "clippy",
+    "--package",
+    "fab-rs",
+    "--package",
+    "lab",
+    "--all-targets",
+    "--no-default-features",
+    "--",
+    "-D",
+    "warnings",
+];
+
 /// One check.
 struct Step {
     name: &'static str,
@@ -29,11 +43,11 @@ pub(crate) fn cargo() -> OsString {
 }
 
 /// Runs the checks until one fails, which is named last.
-pub(crate) fn test() -> Result<ExitCode> {
+pub(crate) fn test(no_aws: bool) -> Result<ExitCode> {
     let begin = Instant::now();
     headline("packages", "what the tests need beside Rust");
-    set_up()?;
-    let steps = steps()?;
+    set_up().context("cargo lab test: failed at `packages`")?;
+    let steps = steps(no_aws)?;
     for (index, step) in steps.iter().enumerate() {
         if step.builds_aws && steps[..index].iter().all(|earlier| !earlier.builds_aws) {
             say_memory();
@@ -47,7 +61,7 @@ pub(crate) fn test() -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     }
-    println!(
+    say!(
         "\ncargo lab test: all passed after {} s",
         begin.elapsed().as_secs()
     );
@@ -55,7 +69,7 @@ pub(crate) fn test() -> Result<ExitCode> {
 }
 
 fn headline(name: &str, what: &str) {
-    println!("\n==> {name}: {what}");
+    say!("\n==> {name}: {what}");
 }
 
 /// Packages and the virtual environment. What cannot be had is a failure where `LAB_REQUIRE` says so.
@@ -66,9 +80,9 @@ fn set_up() -> Result<()> {
         .collect();
     if missing.is_empty() {
         moto::install()?;
-        println!("all there");
+        say!("all there");
     } else if required() == Required::Nothing {
-        println!("without {} some tests are skipped", missing.join(", "));
+        say!("without {} some tests are skipped", missing.join(", "));
     } else {
         bail!("LAB_REQUIRE is set, but there is no {}", missing.join(", "));
     }
@@ -78,7 +92,7 @@ fn set_up() -> Result<()> {
 /// The steps. `aws-sdk-ec2` takes minutes, and Cargo builds it apart for `check` (clippy, rustdoc) and for `build`: so
 /// the steps of the first kind leave the AWS feature out, and clippy sees the AWS code by way of a build, whose
 /// dependencies the tests then share.
-fn steps() -> Result<Vec<Step>> {
+fn steps(no_aws: bool) -> Result<Vec<Step>> {
     let step = |name, arguments| Step {
         name,
         arguments,
@@ -98,42 +112,39 @@ fn steps() -> Result<Vec<Step>> {
         ],
     );
     docs.env.push(("RUSTDOCFLAGS", "-D warnings".into()));
-    let mut clippy_aws = step(
-        "clippy with AWS",
-        &["test", "--workspace", "--no-run", "--quiet"],
-    );
-    clippy_aws
-        .env
-        .push(("RUSTC_WORKSPACE_WRAPPER", clippy_driver()?.into()));
-    // As `cargo clippy -- -D warnings` hands it to clippy-driver.
-    clippy_aws.env.push((
-        "CLIPPY_ARGS",
-        "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__".into(),
-    ));
-    clippy_aws.builds_aws = true;
-    let mut tests = step("tests", &["test", "--workspace"]);
-    tests.builds_aws = true;
-    Ok(vec![
+    let mut steps = vec![
         step("format", &["fmt", "--all", "--check"]),
-        step(
-            "clippy",
+        step("clippy", CLIPPY),
+        docs,
+    ];
+    if no_aws {
+        steps.push(step(
+            "tests",
             &[
-                "clippy",
+                "test",
                 "--package",
                 "fab-rs",
                 "--package",
                 "lab",
-                "--all-targets",
                 "--no-default-features",
-                "--",
-                "-D",
-                "warnings",
             ],
-        ),
-        docs,
-        clippy_aws,
-        tests,
-    ])
+        ));
+        return Ok(steps);
+    }
+    let mut clippy_aws = step(
+        "clippy with AWS",
+        &["test", "--workspace", "--no-run", "--quiet"],
+    );
+    let driver = clippy_driver()?.into();
+    clippy_aws.env.push(("RUSTC_WORKSPACE_WRAPPER", driver));
+    // As `cargo clippy -- -D warnings` hands it to clippy-driver.
+    let deny = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__".into();
+    clippy_aws.env.push(("CLIPPY_ARGS", deny));
+    clippy_aws.builds_aws = true;
+    let mut tests = step("tests", &["test", "--workspace"]);
+    tests.builds_aws = true;
+    steps.extend([clippy_aws, tests]);
+    Ok(steps)
 }
 
 /// clippy's compiler, which rustup installs beside Cargo.
@@ -167,7 +178,7 @@ fn run(step: &Step) -> Result<bool> {
     }
     command.envs(step.env.iter().map(|(key, value)| (key, value)));
     let status = command.status().context("cannot start cargo")?;
-    println!(
+    say!(
         "    {} after {:.1} s",
         if status.success() { "passed" } else { "FAILED" },
         begin.elapsed().as_secs_f64()
@@ -184,11 +195,11 @@ fn say_memory() {
         line.split_whitespace().nth(1)?.parse::<u64>().ok()
     });
     let gib = available.map(|kib| kib / (1024 * 1024));
-    println!(
+    say!(
         "\nthe next step builds the AWS SDK: one rustc takes about {AWS_MEMORY} GB of memory, and minutes"
     );
     if let Some(gib) = gib {
-        println!("this machine has {gib} GiB available");
+        say!("this machine has {gib} GiB available");
         if gib < AWS_MEMORY {
             eprintln!(
                 "warning: that may not be enough; should the compiler be killed, that is why"

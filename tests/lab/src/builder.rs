@@ -1,0 +1,255 @@
+//! From a description to a running fleet: checks, a folder, addresses. What a running fleet can do is `fleet`'s.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::access::Access;
+use crate::addresses;
+use crate::fleet::Fleet;
+use crate::host::Host;
+use crate::keys::Keys;
+use crate::process::Process;
+use crate::spec::{FleetSpec, HostSpec};
+use crate::state::State;
+use crate::{java, place, requirements};
+
+/// What a fleet will be.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    name: String,
+    spec: FleetSpec,
+    detached: bool,
+}
+
+/// Tells the fleets of one process apart.
+static FLEETS: AtomicUsize = AtomicUsize::new(0);
+
+impl Builder {
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name,
+            spec: FleetSpec::default(),
+            detached: false,
+        }
+    }
+
+    /// Takes hosts and EC2 from a description.
+    pub fn spec(mut self, spec: FleetSpec) -> Self {
+        self.spec.hosts.extend(spec.hosts);
+        self.spec.ec2 |= spec.ec2;
+        self
+    }
+
+    /// Puts the hosts into a moto server as EC2 instances.
+    pub fn ec2(mut self) -> Self {
+        self.spec.ec2 = true;
+        self
+    }
+
+    /// Adds a host.
+    pub fn host(mut self, host: HostSpec) -> Self {
+        self.spec.hosts.push(host);
+        self
+    }
+
+    /// Adds hosts.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostSpec>) -> Self {
+        self.spec.hosts.extend(hosts);
+        self
+    }
+
+    /// Lets the fleet live on after its handle and its process are gone. Its folder then bears the fleet's bare name.
+    pub fn detached(mut self) -> Self {
+        self.detached = true;
+        self
+    }
+
+    /// Starts the fleet; returns when every sshd listens and every Java service answers.
+    pub fn start(self) -> Result<Fleet> {
+        requirements::check(&self.spec)?;
+        check(&self.spec.hosts)?;
+        let dir = self.dir()?;
+        let tools = place::install_tools()?;
+        if self
+            .spec
+            .hosts
+            .iter()
+            .flat_map(|host| &host.services)
+            .any(|service| service.java)
+        {
+            java::compile(&tools)?;
+        }
+        let keys = Keys::prepare(self.spec.hosts.len())?;
+        let seed = if self.detached {
+            self.name.clone()
+        } else {
+            dir.display().to_string()
+        };
+        let claim = addresses::claim(&seed, self.spec.hosts.len(), &tools.join("keeper.pl"))?;
+        let login = login()?;
+        let hosts = self
+            .spec
+            .hosts
+            .into_iter()
+            .zip(claim.addresses)
+            .map(|(spec, address)| {
+                let dir = dir.join("hosts").join(&spec.name);
+                Host::new(spec, address, dir, login.clone())
+            });
+        let hosts: Vec<_> = hosts.collect();
+        check_ports(&hosts)?;
+        let mut fleet = Fleet {
+            name: self.name,
+            hosts,
+            keeper: Mutex::new(claim.keeper),
+            access: Access {
+                dir,
+                login_key: keys.login(),
+            },
+            tools,
+            detached: self.detached,
+            ec2: None,
+            moto: None,
+        };
+        let started = fleet.bring_up(&keys, self.spec.ec2);
+        if let Err(error) = started {
+            // Also what should have stayed does not stay half made; its logs do.
+            fleet.end();
+            return Err(error);
+        }
+        Ok(fleet)
+    }
+
+    /// Starts the fleet, or says why this machine cannot have it: then a test is skipped, or fails where `LAB_REQUIRE`
+    /// forbids that.
+    ///
+    /// # Panics
+    /// When the fleet does not start, or may not be done without.
+    pub fn start_or_skip(self) -> Option<Fleet> {
+        if !requirements::available(&self.spec) {
+            return None;
+        }
+        let name = self.name.clone();
+        match self.start() {
+            Ok(fleet) => Some(fleet),
+            Err(error) => panic!("the fleet {name} did not start: {error:#}"),
+        }
+    }
+
+    /// Makes the fleet's folder, empty, and removes the folders of fleets whose process is gone.
+    fn dir(&self) -> Result<PathBuf> {
+        ensure!(
+            is_name(&self.name),
+            "`{}` is no name for a fleet: use letters, digits, `-`, `_`",
+            self.name
+        );
+        let fleets = place::fleets();
+        fs::create_dir_all(&fleets).with_context(|| format!("cannot make {}", fleets.display()))?;
+        sweep(&fleets);
+        let own = Process::of(std::process::id()).context("/proc is not mounted")?;
+        let name = if self.detached {
+            self.name.clone()
+        } else {
+            let number = FLEETS.fetch_add(1, Ordering::Relaxed);
+            format!("{}.{}.{}.{number}", self.name, own.pid, own.start)
+        };
+        let dir = fleets.join(name);
+        if dir.exists() {
+            let alive = State::read(&dir)?.is_some_and(|state| state.is_alive());
+            ensure!(
+                !alive,
+                "the fleet {} is up already: `cargo lab down --name {0}` first",
+                self.name
+            );
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+        }
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        fs::canonicalize(&dir).with_context(|| format!("cannot find {}", dir.display()))
+    }
+}
+
+/// Removes the folders `NAME.PID.START.N` of processes that are gone.
+fn sweep(fleets: &Path) {
+    for entry in fs::read_dir(fleets).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let parts: Vec<_> = name.to_str().unwrap_or_default().split('.').collect();
+        if let [_, pid, start, _] = parts[..]
+            && let (Ok(pid), Ok(start)) = (pid.parse(), start.parse())
+            && !(Process { pid, start }).is_alive()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+fn check(hosts: &[HostSpec]) -> Result<()> {
+    for (index, host) in hosts.iter().enumerate() {
+        let good = is_name(&host.name) && !host.name.contains('_') && !host.name.starts_with('-');
+        ensure!(
+            good,
+            "`{}` is no host name: use letters, digits, `-`",
+            host.name
+        );
+        ensure!(
+            !hosts[..index].iter().any(|other| other.name == host.name),
+            "two hosts are named `{}`",
+            host.name
+        );
+        if let Some(bastion) = &host.behind {
+            let there = hosts
+                .iter()
+                .any(|other| &other.name == bastion && other.bastion);
+            ensure!(
+                there,
+                "`{}` is behind `{bastion}`, which is no bastion of the fleet",
+                host.name
+            );
+        }
+        for service in &host.services {
+            ensure!(
+                is_name(&service.name),
+                "`{}` is no name for a service",
+                service.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether the services' ports are free; the keeper holds only addresses that are free for sshd.
+fn check_ports(hosts: &[Host]) -> Result<()> {
+    for host in hosts {
+        for service in host.spec.services.iter().filter(|service| service.java) {
+            let port = service.port;
+            TcpListener::bind((host.address, port)).with_context(|| {
+                let address = host.address;
+                format!("port {port} of {address} is taken: does something listen on it on all addresses?")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Who logs in.
+fn login() -> Result<String> {
+    if place::is_root() {
+        return Ok("deploy".to_owned());
+    }
+    let output = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .context("cannot start id")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
