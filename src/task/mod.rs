@@ -3,6 +3,7 @@
 mod decode;
 mod definition;
 mod files;
+pub mod library;
 mod param_given;
 mod param_parse;
 mod param_value;

@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
 
     /// `match`: a regular expression, tried where it holds no template.
     fn pattern(&mut self, fields: &Fields<'a>, scope: &Scope) -> Option<Text> {
-        let text = self.text_at(fields, "match", scope, For::Plain)?;
+        let text = self.text_at(fields, "match", scope, For::Pattern)?;
         if let (Text::Plain(pattern), Some(node)) = (&text, fields.get("match")) {
             self.regex("`match`", pattern, node)?;
         }

@@ -34,9 +34,15 @@ fn read_text(path: &str, text: &str) -> Result<Task, Vec<Diagnostic>> {
 
 #[test]
 fn examples() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tasks/examples");
-    for f in std::fs::read_dir(folder).unwrap() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for f in std::fs::read_dir(folder.join("tests/fixtures/tasks/examples"))
+        .unwrap()
+        .chain(std::fs::read_dir(folder.join("tasks")).unwrap())
+    {
         let p = f.unwrap().path();
+        if p.is_dir() {
+            continue;
+        }
         match read_text(
             &p.display().to_string(),
             &std::fs::read_to_string(&p).unwrap(),
