@@ -195,6 +195,7 @@ mod tests {
         let streams = Streams {
             stdout: StreamKind::Pipe,
             stderr: StreamKind::Pipe,
+            shared: false,
             width: 80,
             height: 24,
         };

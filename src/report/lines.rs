@@ -44,7 +44,7 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    pub(crate) fn of(&self, stream: Stream) -> LineLook {
+    pub(crate) fn of(self, stream: Stream) -> LineLook {
         match stream {
             Stream::Stdout => self.stdout,
             Stream::Stderr => self.stderr,
@@ -90,17 +90,18 @@ impl LineWriter {
             let labels: Vec<&Label> = labels.collect();
             let column = column_of(labels.iter().map(|label| label.as_str()));
             for label in labels {
-                writer.add_prefix(Some(label.clone()), label.as_str(), column);
+                writer.add_prefix(Some(label), column);
             }
-            writer.add_prefix(None, CONTROLLER, column);
+            writer.add_prefix(None, column);
         }
         writer
     }
 
-    fn add_prefix(&mut self, origin: Origin, name: &str, column: usize) {
+    fn add_prefix(&mut self, host: Option<&Label>, column: usize) {
+        let name = host.map_or(CONTROLLER, Label::as_str);
         for stream in [Stream::Stdout, Stream::Stderr] {
             let prefix = prefix_of(name, column, stream, self.looks.of(stream).styles);
-            self.prefixes.insert((origin.clone(), stream), prefix);
+            self.prefixes.insert((host.cloned(), stream), prefix);
         }
     }
 

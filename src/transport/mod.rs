@@ -132,6 +132,18 @@ pub trait Session: Send + Sync + 'static {
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
+/// The machine that fab-rs runs on, for `local` steps.
+pub trait Controller: Send + Sync + 'static {
+    /// Runs a command here and hands its output on until it ends; as [`Session::exec`], but that no
+    /// connection can be lost.
+    fn exec<O: Output>(
+        &self,
+        command: &RemoteCommand,
+        output: &mut O,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = ExecReport> + Send;
+}
+
 /// What a transport needs to know beyond the host: the same for every host of a run.
 #[derive(Debug, Clone)]
 pub struct TransportSettings {
