@@ -7,6 +7,7 @@ use super::fleet::Inventory;
 use super::named::{HostWord, HostWordError, Meant, near_name, resolve};
 use super::select::SelectError;
 use crate::model::selector::{Term, TermError};
+use crate::model::words::Meanings;
 use crate::model::{Amount, Diagnostic, Host, HostId, Zone};
 
 /// A term, or hosts by name: what `-x` and `--limit` take.
@@ -80,6 +81,13 @@ fn meant(
 ) -> Result<HashSet<HostId>, SelectError> {
     let words = match narrowing {
         Narrowing::Term(term) => {
+            let meanings = Meanings {
+                params: &[],
+                tags: &inventory.tags,
+                hosts: &inventory.hosts,
+            };
+            let checked = meanings.check_selector(&term.to_string());
+            checked.map_err(|error| SelectError::refused(*error))?;
             let matcher = term.matcher(&inventory.tags);
             let matcher = matcher.map_err(|error| SelectError::refused(error.diagnostic()))?;
             let fitting = hosts.iter().filter(|host| matcher.matches(host));

@@ -50,6 +50,9 @@ fn a_slip_in_an_exclusion_is_refused_or_warned_of() {
     let error = &error.diagnostics()[0];
     assert_eq!(error.message, "prod.yml has no host `app-33`");
     assert_eq!(error.hints, ["did you mean `app-3`?"]);
+    let error = narrowed(&["rol=db"], None, None).unwrap_err();
+    assert_eq!(error.exit(), ExitStatus::Refused);
+    assert_eq!(error.diagnostics()[0].hints[0], "did you mean `role=db`?");
     let selected = narrowed(&["az=d"], None, None).unwrap();
     assert_eq!(selected.warnings, ["`-x az=d` excludes no host"]);
 }
