@@ -6,7 +6,7 @@ use crate::model::Diagnostic;
 
 /// Why a text cannot be connected to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
+pub(super) enum AddressError {
     /// Nothing is there.
     #[error("an empty address")]
     Empty,
@@ -20,7 +20,7 @@ pub enum AddressError {
 
 impl AddressError {
     /// The error for people; `what` names the host.
-    pub fn diagnostic(&self, what: &str) -> Diagnostic {
+    pub(super) fn diagnostic(&self, what: &str) -> Diagnostic {
         let error = Diagnostic::new(format!("address of {what}: {self}"));
         match self {
             Self::Compound(_) => error.hint("give `user` and `port` as keys of their own"),
@@ -34,7 +34,7 @@ impl AddressError {
 ///
 /// # Errors
 /// It is something else.
-pub fn check(text: &str) -> Result<(), AddressError> {
+pub(super) fn check(text: &str) -> Result<(), AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);
     }

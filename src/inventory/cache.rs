@@ -1,6 +1,7 @@
 //! Answers of EC2 that are kept for a while, in `STATE/cache`, mode 0600. Never used for a change: that is
 //! the loader's rule, not this file's.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -42,10 +43,10 @@ impl Cache {
     pub(super) fn new(policy: &CachePolicy, key: &CacheKey<'_>) -> Self {
         let key = serde_json::to_vec(key).expect("a map with text keys is JSON");
         let digest = Sha256::digest(key);
-        let name: String = digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut name = String::new();
+        for byte in &digest[..16] {
+            let _ = write!(name, "{byte:02x}");
+        }
         Self {
             file: policy.folder.join(format!("ec2-{name}.json")),
             max_age: policy.max_age,

@@ -19,6 +19,10 @@ use crate::model::{Host, Source};
 
 /// Which inventory, and how it is to be asked.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact of the command line"
+)]
 pub struct InventoryRequest {
     /// What `-I` or the configuration names; `None` means EC2 with the ambient credentials and region.
     pub inventory: Option<InventoryRef>,
@@ -118,7 +122,7 @@ impl Opened {
             text: String::new(),
         });
         let entry = SourceEntry {
-            kind: SourceKind::Ec2(Ec2Source::default()),
+            kind: SourceKind::Ec2(Box::default()),
             span: crate::model::SourceSpan::new(&source, 0..0),
         };
         Self {
@@ -230,36 +234,36 @@ async fn ask_ec2(
 ) -> Result<(Gathered, Vec<String>), Vec<SourceError>> {
     let query = query(source, request);
     let (mut gathered, mut notes) = (Gathered::default(), Vec::new());
+    let (mut hosts, mut problems) = (Vec::new(), Vec::new());
     for answer in ec2::instances(&query).await? {
-        let accounts = answer
-            .instances
-            .iter()
-            .filter_map(|one| one.account.clone());
-        gathered.accounts.extend(accounts);
+        for instance in &answer.instances {
+            let (host, problem) = ec2_map::host(instance, source, &answer.region);
+            hosts.push(host);
+            problems.extend(problem);
+            gathered.accounts.extend(instance.account.clone());
+        }
         notes.extend(answer.note);
-        let mapped = answer
-            .instances
-            .iter()
-            .map(|instance| ec2_map::host(instance, source, &answer.region));
-        let (hosts, problems): (Vec<Host>, Vec<_>) = mapped.unzip();
-        let kept = exclude(hosts, source, file)
-            .map_err(|error| vec![SourceError::Exclude(Box::new(error.diagnostic()))])?;
-        let problems = problems.into_iter().flatten();
-        gathered
-            .problems
-            .extend(problems.filter(|problem| kept.iter().any(|host| host.id == problem.host)));
         gathered.reports.push(SourceReport {
             name: format!("ec2:{}", answer.region),
-            hosts: kept.len(),
+            hosts: 0,
             age: answer.age,
         });
-        gathered
-            .found
-            .extend(kept.into_iter().map(Found::of_instance));
     }
+    let kept = exclude(hosts, source, file)
+        .map_err(|error| vec![SourceError::Exclude(Box::new(error.diagnostic()))])?;
+    for report in &mut gathered.reports {
+        report.hosts = kept
+            .iter()
+            .filter(|host| host.source == report.name)
+            .count();
+    }
+    problems.retain(|problem| kept.iter().any(|host| host.id == problem.host));
+    gathered.problems = problems;
+    gathered.found = kept.into_iter().map(Found::of_instance).collect();
     Ok((gathered, notes))
 }
 
+/// The hosts that match none of the source's `exclude`.
 fn exclude(
     hosts: Vec<Host>,
     source: &Ec2Source,

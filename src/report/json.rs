@@ -10,13 +10,10 @@ use crate::run::event::{EventKind, HostRef, Line, Lines, RunEvent, StepRef, Step
 /// Appends an event as JSON lines: one line an event, but one a line of output for `Output`.
 pub fn push_event(event: &RunEvent, out: &mut Vec<u8>) {
     if let EventKind::Output {
-        host,
-        step,
-        lines,
-        quiet,
+        host, step, lines, ..
     } = &event.kind
     {
-        push_output(event, &Origin::new(host.as_ref(), step, *quiet), lines, out);
+        push_output(event, &Origin::new(host.as_ref(), step), lines, out);
         return;
     }
     let mut object = envelope(event, event.seq);
@@ -72,10 +69,9 @@ fn push_line(value: &Value, out: &mut Vec<u8>) {
 struct Origin(String);
 
 impl Origin {
-    fn new(host: Option<&HostRef>, step: &StepRef, quiet: bool) -> Self {
+    fn new(host: Option<&HostRef>, step: &StepRef) -> Self {
         let mut object = host_fields(host);
         object.extend(step_fields(step));
-        object.insert("quiet".into(), quiet.into());
         let text = Value::Object(object).to_string();
         Self(
             text.trim_start_matches('{')
@@ -97,8 +93,7 @@ fn push_output(event: &RunEvent, origin: &Origin, lines: &Lines, out: &mut Vec<u
         .trim_start_matches("{\"seq\":0")
         .trim_end_matches('}')
         .to_owned();
-    let mut seq = event.seq;
-    for line in lines.iter() {
+    for (seq, line) in (event.seq..).zip(lines.iter()) {
         out.extend_from_slice(b"{\"seq\":");
         out.extend_from_slice(seq.to_string().as_bytes());
         for part in [head.as_str(), ",", &origin.0, ",\"stream\":\"", stream] {
@@ -111,7 +106,6 @@ fn push_output(event: &RunEvent, origin: &Origin, lines: &Lines, out: &mut Vec<u
         } else {
             b",\"partial\":false}\n"
         });
-        seq += 1;
     }
 }
 
@@ -344,7 +338,7 @@ mod tests {
             lines[0],
             json!({"seq": 3, "time": "2025-01-02T03:04:05.01Z", "elapsed_ms": 10,
                 "run": "20250102T030405Z-heapdump-00ff", "kind": "output_line", "host": "app-1", "id": "i-app-1",
-                "step": "dump", "step_name": "dump", "quiet": false, "stream": "stderr",
+                "step": "dump", "step_name": "dump", "stream": "stderr",
                 "line": "a \"b\"\u{1b}", "partial": false})
         );
         assert_eq!(

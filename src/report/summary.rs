@@ -293,7 +293,7 @@ fn push_still_running(out: &mut String, view: &RunView, closing: &Closing, look:
             },
         );
         let _ = writeln!(out, "{lead} on {}{what}", safe(&hosts));
-        let command = format!("fab-rs run -H {} -- pgrep -af {pattern}", joined(&labels));
+        let command = format!("fab-rs run -H {} -- {probe}", joined(&labels));
         let hint = look.styles.paint(Role::Hint, "check with:");
         let _ = writeln!(out, "  {hint} {}", safe(&command));
     }
@@ -481,7 +481,7 @@ mod tests {
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2
-        next: fab-rs deploy -H 'web-a2,web-b1,web-b2,web-b3,web-b4,web-b5,web-b6,web-b7,web-b8,web-b9,web-b10,web-b11,web-b12,web-b13,web-b14,web-b15,web-b16,web-b17,web-b18,web-b19,web-b20,web-b21,web-b22,web-b23,web-b24'
+        next: fab-rs deploy -H web-a2
         "#);
     }
 
@@ -587,15 +587,15 @@ mod tests {
                   | last words
         app-3  cancelled at step `sleep 600`: stopped by Ctrl-C; it may still be running
         app-4  cancelled at step `sleep 600`: stopped by Ctrl-C
-        stopped: stopped by Ctrl-C
+        stopped: Ctrl-C
         may still be running on app-[1-2] (step `dump`)
-          check with: fab-rs run -H 'app-1,app-2' -- pgrep -af '[j]cmd 1234 GC.heap_dump'
+          check with: fab-rs run -H app-1,app-2 -- pgrep -af '[j]cmd 1234 GC.heap_dump'
         may still be running on app-3 (step `sleep 600`)
           check with: fab-rs run -H app-3 -- pgrep -af '[s]leep 600'
-        summary: 1 timed out, 1 lost, outcome not known, 2 cancelled in 38 s
+        summary: 1 timed out, 1 unknown, 2 cancelled in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last app-1
-        next: fab-rs deploy -H 'app-1,app-2,app-3,app-4'
+        next: fab-rs deploy -H app-1,app-2,app-3,app-4
         ");
     }
 
@@ -621,11 +621,11 @@ mod tests {
         db-[1-2] (2)  unreachable: connection refused by 10.0.0.1 port 22
                 hint: is sshd running there, and on this port? `fab-rs doctor HOST` looks closer
                 these are the words of db-1; the others' are alike
-        12346 lines of db-[3-4] could not be shown in time; every line is in /state/runs/20250102T030405Z-heapdump-00ff/hosts
+        12,346 lines of db-[3-4] could not be shown in time; every line is in /state/runs/20250102T030405Z-heapdump-00ff/hosts
         summary: 2 failed, 2 unreachable in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last db-3
-        next: fab-rs deploy -H 'db-1,db-2,db-3,db-4'
+        next: fab-rs deploy -H db-1,db-2,db-3,db-4
         ");
     }
 

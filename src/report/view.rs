@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::model::{CancelReason, HostId, HostOutcome, Label, RunId, Zone};
+use crate::model::{CancelReason, HostOutcome, Label, RunId, Zone};
 use crate::run::event::{EventKind, HostRef, RunEvent, RunSummary, StepRef};
 use crate::task::Kind;
 
@@ -47,8 +47,6 @@ pub(crate) struct RunView {
 /// One host so far.
 #[derive(Debug, Clone)]
 pub(crate) struct HostView {
-    /// The id.
-    pub(crate) id: HostId,
     /// The zone.
     pub(crate) zone: Zone,
     /// What it does.
@@ -111,14 +109,10 @@ pub(crate) struct Transfer {
 /// A batch at work.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchView {
-    /// The phase.
-    pub(crate) phase: String,
     /// From 0.
     pub(crate) index: usize,
     /// Batches of the phase.
     pub(crate) count: usize,
-    /// Its hosts.
-    pub(crate) hosts: Vec<Label>,
 }
 
 /// A file brought back.
@@ -169,18 +163,10 @@ impl RunView {
                 record.clone_into(&mut self.record);
                 self.hosts = hosts.iter().map(planned).collect();
             }
-            EventKind::BatchStarted {
-                phase,
-                index,
-                count,
-                hosts,
-                ..
-            } => {
+            EventKind::BatchStarted { index, count, .. } => {
                 self.batch = Some(BatchView {
-                    phase: phase.clone(),
                     index: *index,
                     count: *count,
-                    hosts: hosts.clone(),
                 });
             }
             EventKind::GateAsked { question } => self.gate = Some(question.clone()),
@@ -284,7 +270,6 @@ impl RunView {
 
 fn planned((host, zone): &(HostRef, Zone)) -> (Label, HostView) {
     let view = HostView {
-        id: host.id.clone(),
         zone: zone.clone(),
         state: HostState::Waiting,
         step: None,

@@ -4,6 +4,7 @@ pub mod adhoc;
 mod decode;
 mod definition;
 mod files;
+pub mod library;
 mod param_given;
 mod param_parse;
 mod param_value;

@@ -128,10 +128,10 @@ impl Reader<'_> {
             Some(Frame::Arithmetic) => Some(Place::Arithmetic),
             Some(Frame::Substitution | Frame::Paren) | None => None,
         };
-        if self.word_start == Some(true) {
-            self.word = tag.range.start;
+        // An empty list leaves no word behind: a word may still start after it.
+        if self.word_start != Some(false) {
+            self.word_start = None;
         }
-        self.word_start = Some(false);
         place.map_or(Ok(()), |place| Self::refuse(tag, place))
     }
 
@@ -215,8 +215,9 @@ impl Reader<'_> {
         }
         let end = self.at.position() - 1;
         let in_substitution = self.state.frames.contains(&Frame::Substitution);
-        // `a)` of a `case` would end a substitution.
-        if in_substitution && self.at.text().get(self.word..end) == Some("case") {
+        // `a)` of a `case` would end a substitution. A tag before it may leave nothing behind.
+        let word = self.at.text().get(self.word..end).unwrap_or_default();
+        if in_substitution && (word == "case" || (word.ends_with("case") && word.contains('}'))) {
             self.unsure();
         }
         match found {

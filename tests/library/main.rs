@@ -5,4 +5,8 @@ mod finding;
 mod heap;
 mod heap_faults;
 mod host;
+mod page;
 mod shell_text;
+mod spaces;
+mod threads;
+mod units;

@@ -4,7 +4,6 @@ use super::{Ec2Query, RegionAnswer};
 use crate::inventory::SourceError;
 
 /// Says that EC2 cannot be asked.
-#[expect(clippy::unused_async, reason = "has the signature of the client")]
 pub(crate) async fn instances(_: &Ec2Query) -> Result<Vec<RegionAnswer>, Vec<SourceError>> {
     Err(vec![SourceError::NoEc2Support])
 }

@@ -42,10 +42,6 @@ pub(crate) struct CachePolicy {
 }
 
 /// One region's answer.
-#[cfg_attr(
-    not(feature = "aws"),
-    expect(dead_code, reason = "made by the EC2 client alone")
-)]
 #[derive(Debug)]
 pub(crate) struct RegionAnswer {
     pub(crate) region: String,

@@ -12,7 +12,7 @@ mod tests;
 
 pub use decode::read;
 pub use host::HostEntry;
-pub(crate) use host::{Strictness, host_list, json_hosts};
+pub(crate) use host::json_hosts;
 pub use shape::{
     AddressChoice, CommandSource, Ec2Source, InventoryFile, NameChoice, Regions, Rule, SourceEntry,
     SourceKind,

@@ -40,7 +40,7 @@ pub struct SourceEntry {
 #[derive(Debug, Clone)]
 pub enum SourceKind {
     /// Instances of EC2.
-    Ec2(Ec2Source),
+    Ec2(Box<Ec2Source>),
     /// A list in the file.
     Hosts(Vec<HostEntry>),
     /// A program that prints such a list as JSON.

@@ -19,7 +19,11 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads one entry.
 pub(super) fn source(node: &Node, errors: &mut Vec<Diagnostic>) -> Option<SourceEntry> {
+    let before = errors.len();
     let fields = node.expect_mapping("an entry of `sources`", &KINDS, errors)?;
+    if fields.entries().is_empty() && errors.len() > before {
+        return None;
+    }
     let span = fields.head().clone();
     let [entry] = fields.entries() else {
         let count = fields.entries().len();
@@ -40,7 +44,7 @@ pub(super) fn source(node: &Node, errors: &mut Vec<Diagnostic>) -> Option<Source
         return None;
     };
     let kind = match entry.name {
-        "ec2" => SourceKind::Ec2(ec2(entry.value, errors)?),
+        "ec2" => SourceKind::Ec2(Box::new(ec2(entry.value, errors)?)),
         "hosts" => SourceKind::Hosts(host_list(
             entry.value,
             "`hosts`",

@@ -1,7 +1,7 @@
 //! `upload`, `template` and `download`: files to and from a host.
 
 use crate::model::Diagnostic;
-use crate::task::{Copy, CopyContent, Download, Text};
+use crate::task::{Copy, CopyContent, Download, FileCheck, Text};
 use crate::yaml::{Entry, Fields, Node};
 
 use super::reader::Reader;
@@ -86,9 +86,10 @@ impl<'a> Reader<'a> {
 
     /// `download`.
     pub(super) fn download(&mut self, node: &'a Node, scope: &Scope) -> Option<Download> {
-        let known = ["src", "dest", "sha256", "max_size", "missing"];
+        let known = ["src", "dest", "sha256", "max_size", "missing", "verify"];
         let fields = node.expect_mapping("`download`", &known, &mut self.errors)?;
         let src = self.required_text(&fields, "src", "`download`", scope);
+        let checks = [("hprof", FileCheck::Hprof)];
         let missing = [("fail", false), ("ok", true)];
         Some(Download {
             dest: self.text_at(&fields, "dest", scope, For::Plain),
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> {
             missing_ok: fields
                 .word("missing", &missing, &mut self.errors)
                 .unwrap_or(false),
-            verify: None,
+            verify: fields.word("verify", &checks, &mut self.errors),
             src: src?,
         })
     }

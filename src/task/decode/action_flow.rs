@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         let steps = self.steps(step.action.value, "`group`", position, &mut seen);
         let fields = &step.fields;
         let rescue = self.rescue(fields, &format!("{position}-rescue"), &mut seen);
-        let always = self.steps_at(fields, "always", &format!("{position}-always"), &mut seen);
+        let always = self.always(fields, &format!("{position}-always"), &mut seen);
         let recovered = fields.bool("recovered", &mut self.errors).unwrap_or(false);
         for (name, known) in seen.registers {
             scope.registers.insert(name, known);
@@ -167,15 +167,36 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The steps of `rescue`, which can read `error`.
+    /// The steps of `rescue`.
     pub(super) fn rescue(
         &mut self,
         fields: &Fields<'a>,
         position: &str,
         scope: &mut Scope,
     ) -> Vec<crate::task::Step> {
+        self.after_error(fields, "rescue", position, scope)
+    }
+
+    /// The steps of `always`.
+    pub(super) fn always(
+        &mut self,
+        fields: &Fields<'a>,
+        position: &str,
+        scope: &mut Scope,
+    ) -> Vec<crate::task::Step> {
+        self.after_error(fields, "always", position, scope)
+    }
+
+    /// Steps that can read `error`.
+    fn after_error(
+        &mut self,
+        fields: &Fields<'a>,
+        key: &str,
+        position: &str,
+        scope: &mut Scope,
+    ) -> Vec<crate::task::Step> {
         let mut inner = scope.with_error();
-        let steps = self.steps_at(fields, "rescue", position, &mut inner);
+        let steps = self.steps_at(fields, key, position, &mut inner);
         scope.registers = inner.registers;
         steps
     }

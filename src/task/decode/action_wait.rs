@@ -92,6 +92,9 @@ impl<'a> Reader<'a> {
             .copied()
             .collect();
         let [probe] = probes.as_slice() else {
+            if PROBES.iter().any(|key| fields.is_misspelt(key)) {
+                return None;
+            }
             let message = format!("{what} wants exactly one of {}", PROBES.join(", "));
             self.error(Diagnostic::new(message).at(fields.head()));
             return None;
@@ -215,7 +218,7 @@ impl<'a> Reader<'a> {
 
     /// `match`: a regular expression, tried where it holds no template.
     fn pattern(&mut self, fields: &Fields<'a>, scope: &Scope) -> Option<Text> {
-        let text = self.text_at(fields, "match", scope, For::Plain)?;
+        let text = self.text_at(fields, "match", scope, For::Pattern)?;
         if let (Text::Plain(pattern), Some(node)) = (&text, fields.get("match")) {
             self.regex("`match`", pattern, node)?;
         }

@@ -1,24 +1,21 @@
 //! Whether the names that a template or expression reads exist. Finding them in the text is `text_value`'s
 //! job, what exists where is `scope`'s.
 
-use crate::model::{Diagnostic, SourceSpan, nearest};
+use crate::model::{Diagnostic, nearest};
+use crate::task::NamePath;
 
 use super::reader::Reader;
-use super::scope::{FUNCTIONS, Known, RESULT, Scope, Section, attributes};
-
-/// One dotted name with its place.
-pub(super) struct Use<'n> {
-    /// `params.service`.
-    pub(super) name: &'n str,
-    /// Where it stands in the file.
-    pub(super) place: SourceSpan,
-}
+use super::scope::{FUNCTIONS, Known, LATER, RESULT, Scope, Section, attributes};
 
 impl Reader<'_> {
     /// Checks one name; gives its root where that is known only while the steps run.
-    pub(super) fn check_name(&mut self, used: &Use<'_>, scope: &Scope) -> Option<String> {
-        let (root, rest) = used.name.split_once('.').unwrap_or((used.name, ""));
+    pub(super) fn check_name(&mut self, used: &NamePath, scope: &Scope) -> Option<String> {
+        let (root, rest) = used.path.split_once('.').unwrap_or((&used.path, ""));
         let attribute = rest.split('.').next().unwrap_or_default();
+        if LATER.contains(&root) {
+            let what = format!("`{root}` in a template");
+            self.unsupported(&what, &used.span);
+        }
         let known = scope.roots().contains(&root);
         if !known {
             if !FUNCTIONS.contains(&root) {
@@ -50,13 +47,13 @@ impl Reader<'_> {
     }
 
     /// `host.facts.NAME` must be the register of a fact.
-    fn check_fact(&mut self, rest: &str, used: &Use<'_>, scope: &Scope) -> Option<String> {
+    fn check_fact(&mut self, rest: &str, used: &NamePath, scope: &Scope) -> Option<String> {
         let name = rest.split('.').nth(1)?;
         if self.facts.iter().any(|fact| fact == name) || scope.section == Section::Facts {
             return None;
         }
         let candidates: Vec<&str> = self.facts.iter().map(String::as_str).collect();
-        let mut error = Diagnostic::new(format!("fact `{name}` is not defined")).at(&used.place);
+        let mut error = Diagnostic::new(format!("fact `{name}` is not defined")).at(&used.span);
         error = match nearest(name, candidates) {
             Some(near) => error.label(format!("did you mean `host.facts.{near}`?")),
             None => error.hint("a fact is the `register` of a step in `facts:`"),
@@ -68,7 +65,7 @@ impl Reader<'_> {
     fn no_attribute(
         root: &str,
         attribute: &str,
-        used: &Use<'_>,
+        used: &NamePath,
         candidates: &[&str],
     ) -> Diagnostic {
         let message = match root {
@@ -76,7 +73,7 @@ impl Reader<'_> {
             "vars" => format!("`vars.{attribute}` is not declared here"),
             _ => format!("`{root}` has no `{attribute}`"),
         };
-        let error = Diagnostic::new(message).at(&used.place);
+        let error = Diagnostic::new(message).at(&used.span);
         match nearest(attribute, candidates.iter().copied()) {
             Some(near) => error.label(format!("did you mean `{root}.{near}`?")),
             None if root == "params" => error.hint("declare it in `params:`"),
@@ -85,8 +82,8 @@ impl Reader<'_> {
         }
     }
 
-    fn not_defined(&self, root: &str, used: &Use<'_>, scope: &Scope) -> Diagnostic {
-        let error = Diagnostic::new(format!("variable `{root}` is not defined")).at(&used.place);
+    fn not_defined(&self, root: &str, used: &NamePath, scope: &Scope) -> Diagnostic {
+        let error = Diagnostic::new(format!("variable `{root}` is not defined")).at(&used.span);
         if let Some(key) = self.registers.get(root) {
             return error
                 .label("registered by a later step, or where this cannot see it")
@@ -109,9 +106,11 @@ impl Reader<'_> {
             ));
         }
         let known = scope.roots();
-        let near = nearest(root, known.iter().copied().chain(FUNCTIONS));
-        match near {
-            Some(near) => error.label(format!("did you mean `{near}`?")),
+        if let Some(near) = nearest(root, known.iter().copied().chain(FUNCTIONS)) {
+            return error.label(format!("did you mean `{near}`?"));
+        }
+        match nearest(root, self.params.keys().map(String::as_str)) {
+            Some(near) => error.label(format!("did you mean `params.{near}`?")),
             None => error.hint("declare it in `params:` or `vars:`, or use `host.vars.…`"),
         }
     }

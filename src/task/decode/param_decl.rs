@@ -128,6 +128,10 @@ impl<'a> Reader<'a> {
                 .at(&default.key.head())
                 .hint("use `from: env:NAME`, `from: file:PATH` or `from: prompt`");
                 self.error(error);
+            } else if let Some(Text::Plain(text)) = &param.default
+                && let Err(error) = param.parse(text)
+            {
+                self.error(error.at(&default.value.head()));
             }
         }
     }
@@ -217,9 +221,13 @@ impl<'a> Reader<'a> {
             }
             return Vec::new();
         };
-        if !is_enum {
-            let error = Diagnostic::new("`choices` belong to `type: enum`");
-            self.error(error.at(&entry.key.head()));
+        if matches!(of, ParamType::List(_) | ParamType::Bool) {
+            let error = Diagnostic::new("`choices` have no effect on this type");
+            self.error(
+                error
+                    .at(&entry.key.head())
+                    .hint("they belong to `type: enum`"),
+            );
         }
         let choices = entry
             .value
@@ -253,17 +261,18 @@ impl<'a> Reader<'a> {
         }
         // Compiled alone first, so that a stray parenthesis is found.
         self.regex("`pattern`", &pattern, entry.value)?;
-        Regex::new(&format!(r"\A(?:{pattern})\z")).ok()
+        Regex::new(&format!("^(?:{pattern})$")).ok()
     }
 
     fn limit(&mut self, fields: &Fields<'a>, key: &str, of: &ParamType) -> Option<String> {
         let text = fields.string(key, &mut self.errors)?;
         let entry = fields.entry(key)?;
-        let of = match of {
-            ParamType::List(element) => element,
-            other => other,
-        };
         let problem = match of {
+            // How many elements.
+            ParamType::List(_) => text
+                .parse::<usize>()
+                .err()
+                .map(|_| "is no number of values"),
             ParamType::Int => text.parse::<i64>().err().map(|_| "is no whole number"),
             ParamType::Float => text.parse::<f64>().err().map(|_| "is no number"),
             ParamType::Duration => parse_duration(&text).err().map(|_| "is no duration"),

@@ -23,7 +23,7 @@ impl Section {
     /// The names that are known there, apart from registers and what loops bring.
     pub(super) fn roots(self) -> &'static [&'static str] {
         match self {
-            Self::ParamDefault => &["host", "fab"],
+            Self::ParamDefault => &["params", "host", "fab"],
             Self::Rollout => &["params", "fab"],
             Self::Vars | Self::Facts => &["params", "vars", "host", "zone", "fab"],
             Self::Controller => &["params", "vars", "rollout", "results", "fab"],
@@ -36,7 +36,7 @@ impl Section {
     /// Why other names are not known there.
     pub(super) fn because(self) -> &'static str {
         match self {
-            Self::ParamDefault => "a default may read `host` alone; `vars:` may read params",
+            Self::ParamDefault => "a default may read `host` and the params above it",
             Self::Rollout => "it is one for all hosts",
             Self::Vars => "`vars` are evaluated before the steps",
             Self::Controller => "`before` and `after` run once on the controller",
@@ -133,7 +133,7 @@ impl Scope {
 }
 
 /// Functions that templates can call.
-pub(super) const FUNCTIONS: [&str; 8] = [
+pub(super) const FUNCTIONS: [&str; 7] = [
     "secret",
     "now",
     "file_sha256",
@@ -141,8 +141,10 @@ pub(super) const FUNCTIONS: [&str; 8] = [
     "range",
     "dict",
     "namespace",
-    "debug",
 ];
+
+/// Names of the format that templates cannot read yet.
+pub(super) const LATER: [&str; 3] = ["secret", "exists", "results"];
 
 /// Names that no register, loop variable or `set` may take.
 pub(super) const BUILT_IN: [&str; 12] = [
@@ -192,6 +194,7 @@ pub(super) fn attributes(root: &str) -> Option<&'static [&'static str]> {
 }
 
 /// The attributes of a step's result.
-pub(super) const RESULT: [&str; 10] = [
-    "rc", "stdout", "stderr", "lines", "json", "ok", "failed", "ignored", "duration", "attempts",
+pub(super) const RESULT: [&str; 13] = [
+    "rc", "stdout", "stderr", "lines", "json", "ok", "failed", "ignored", "skipped", "changed",
+    "duration", "attempts", "results",
 ];

@@ -32,7 +32,8 @@ pub(super) fn of(step: &StepNode<'_>, action: &Action) -> Text {
             let first = step.action.value.head();
             let first = &first.source.text[first.range.clone()];
             let plain = first.split("{{").next().unwrap_or_default();
-            plain_words(verb, plain.trim_start_matches(['{', '[', '"', '\'']))
+            let marks = ['{', '[', '"', '\'', '}', ']'];
+            plain_words(verb, plain.trim_matches(marks))
         }
         Action::Group(group) => Text::Plain(
             match group.steps.len() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::model::selector::Term;
 use crate::model::{Diagnostic, Source, SourceSpan};
 use crate::task::{Files, Kind, Strategy, Task, Text};
 use crate::yaml::{self, Fields, Node, NodeKind};
@@ -246,25 +247,24 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let scope = Scope::of(Section::Rollout);
+        let mut words = Vec::new();
         if let NodeKind::Sequence(items) = &node.kind {
-            return items
-                .iter()
-                .filter_map(|item| self.text(item, "`targets`", &scope, For::Plain))
-                .collect();
+            for item in items {
+                let word = self.text(item, "`targets`", &scope, For::Plain);
+                words.extend(word.map(|word| (word, item)));
+            }
+        } else if let Some(whole) = self.text(node, "`targets`", &scope, For::Plain) {
+            let split = split_words(whole.shown()).into_iter();
+            words.extend(split.map(|word| (template_word(&whole, word), node)));
         }
-        let Some(whole) = self.text(node, "`targets`", &scope, For::Plain) else {
-            return Vec::new();
-        };
-        match &whole {
-            Text::Plain(text) => text
-                .split_whitespace()
-                .map(|word| Text::Plain(word.into()))
-                .collect(),
-            Text::Template(template) => split_words(&template.source)
-                .into_iter()
-                .map(|word| template_word(&whole, word))
-                .collect(),
+        for (word, node) in &words {
+            if let Text::Plain(text) = word
+                && let Err(error) = text.parse::<Term>()
+            {
+                self.error(error.diagnostic().at(&node.head()));
+            }
         }
+        words.into_iter().map(|(word, _)| word).collect()
     }
 
     fn task_strategy(&mut self, fields: &Fields<'a>) -> Strategy {
@@ -275,7 +275,10 @@ impl<'a> Reader<'a> {
             }
             Some(entry) => self.strategy(&entry),
             None => {
-                if self.kind == Kind::Change && !fields.has("phases") {
+                // A kind that cannot be read was reported.
+                let given = fields.get("kind").and_then(Node::as_text);
+                let change = given.is_none_or(|kind| kind == "change");
+                if change && !fields.has("phases") {
                     let at = fields.entry("kind").map_or_else(
                         || fields.head().clone(),
                         |entry| SourceSpan::clone(&entry.key.head()),
@@ -313,7 +316,7 @@ impl<'a> Reader<'a> {
         self.checks(fields, "verify", &scope);
         task.steps = self.steps_at(fields, "steps", "step", &mut scope);
         task.rescue = self.rescue(fields, "rescue", &mut scope);
-        task.always = self.steps_at(fields, "always", "always", &mut scope);
+        task.always = self.always(fields, "always", &mut scope);
         self.rollback(fields, "rollback", &scope);
         task.after = self.steps_at(fields, "after", "after", &mut controller);
     }

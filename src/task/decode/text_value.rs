@@ -4,14 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use minijinja::Environment;
-
 use crate::model::{Diagnostic, SourceSpan};
-use crate::task::shell_text::{length_taken_for_comment, misplaced};
-use crate::task::{Condition, Expression, Quoting, Template, Text};
+use crate::task::shell_text::length_taken_for_comment;
+use crate::task::{
+    Condition, Expression, Names, Quoting, Template, Text, expression_names, template_names,
+};
 use crate::yaml::{Node, Style};
 
-use super::names::Use;
 use super::reader::Reader;
 use super::scope::Scope;
 
@@ -22,6 +21,8 @@ pub(super) enum For {
     Plain,
     /// A shell: values are quoted; no secrets.
     Shell,
+    /// A regular expression: values match themselves; no secrets.
+    Pattern,
     /// Plain, and secrets may stand in it, since it reaches no argv, log or plan.
     Private,
 }
@@ -44,6 +45,7 @@ impl Reader<'_> {
         // `${#x}` of a shell is no template comment.
         let quoting = match purpose {
             For::Shell => Quoting::Shell,
+            For::Pattern => Quoting::Pattern,
             For::Plain | For::Private => Quoting::Plain,
         };
         let has_tags = text.contains("{{") || text.contains("{%");
@@ -51,15 +53,10 @@ impl Reader<'_> {
             return Some(Text::Plain(text.into()));
         }
         if purpose == For::Shell {
-            self.check_shell(node, &text, what)?;
+            self.check_lengths(node, &text, what)?;
         }
-        let part = Part {
-            node,
-            text: &text,
-            what,
-        };
-        let names = self.found(&part, template_names(&text))?;
-        let registers = self.check_names(&part, &names, scope, purpose)?;
+        let names = self.found(node, template_names(&text, quoting, &node.span))?;
+        let registers = self.check_names(node, names, scope, purpose)?;
         Some(Text::Template(Arc::new(Template {
             source: text,
             quoting,
@@ -145,13 +142,13 @@ impl Reader<'_> {
         what: &str,
         scope: &Scope,
     ) -> Option<Expression> {
-        let part = Part {
-            node,
-            text: &source,
-            what,
-        };
-        let names = self.found(&part, expression_names(&source))?;
-        let registers = self.check_names(&part, &names, scope, For::Private)?;
+        let names = self.found(node, expression_names(&source, &node.span));
+        if names.is_none()
+            && let Some(error) = self.errors.last_mut()
+        {
+            error.message = format!("{what}: {}", error.message);
+        }
+        let registers = self.check_names(node, names?, scope, For::Private)?;
         Some(Expression {
             source,
             span: node.span.clone(),
@@ -159,18 +156,15 @@ impl Reader<'_> {
         })
     }
 
-    /// The names that were found, or an error where the template cannot be read.
-    fn found(
-        &mut self,
-        part: &Part<'_>,
-        names: Result<Vec<String>, Trouble>,
-    ) -> Option<Vec<String>> {
+    /// The names that were found, or the error why they were not. Where the error has no exact place, its
+    /// caret goes under the first line.
+    fn found(&mut self, node: &Node, names: Result<Names, Diagnostic>) -> Option<Names> {
         names
-            .map_err(|trouble| {
-                let range = trouble.range.unwrap_or(0..0);
-                let message = format!("{} is not valid: {}", part.what, trouble.message);
-                let at = place(part.node, part.text, range);
-                self.error(Diagnostic::new(message).at(&at));
+            .map_err(|mut error| {
+                if error.span.as_ref() == Some(&node.span) {
+                    error.span = Some(node.head());
+                }
+                self.error(error);
             })
             .ok()
     }
@@ -178,20 +172,21 @@ impl Reader<'_> {
     /// Checks names and secrets; gives the names that are known only while the steps run.
     fn check_names(
         &mut self,
-        part: &Part<'_>,
-        names: &[String],
+        node: &Node,
+        names: Names,
         scope: &Scope,
         purpose: For,
     ) -> Option<Vec<String>> {
         let before = self.errors.len();
         let mut registers = Vec::new();
-        for name in names {
-            let place = place(part.node, part.text, find_name(part.text, name));
-            if purpose != For::Private {
-                self.refuse_secret(name, &place);
+        for mut name in names.paths {
+            if name.span == node.span {
+                name.span = node.head();
             }
-            let used = Use { name, place };
-            if let Some(late) = self.check_name(&used, scope)
+            if purpose != For::Private {
+                self.refuse_secret(&name.path, &name.span);
+            }
+            if let Some(late) = self.check_name(&name, scope)
                 && !registers.contains(&late)
             {
                 registers.push(late);
@@ -221,84 +216,17 @@ impl Reader<'_> {
         self.error(Diagnostic::new(message).at(place).hint(hint));
     }
 
-    /// A shell text must not put values where its words are not words.
-    fn check_shell(&mut self, node: &Node, text: &str, what: &str) -> Option<()> {
-        if let Some(range) = length_taken_for_comment(text) {
-            let error = Diagnostic::new(format!("`{{#` in {what} begins a template comment"))
-                .at(&place(node, text, range))
-                .hint("write `{% raw %}${#name}{% endraw %}`");
-            self.error(error);
-            return None;
-        }
-        let Some(found) = misplaced(text) else {
+    /// `${#name}` begins a template comment, which would swallow what follows.
+    fn check_lengths(&mut self, node: &Node, text: &str, what: &str) -> Option<()> {
+        let Some(range) = length_taken_for_comment(text) else {
             return Some(());
         };
-        let error = Diagnostic::new(found.to_string())
-            .at(&place(node, text, found.range))
-            .label("its own quotes would end the ones around it")
-            .hint("values are quoted by themselves: leave the quotes out")
-            .hint("or read \"$FAB_PARAM_NAME\", or use the list form of `run:`");
+        let error = Diagnostic::new(format!("`{{#` in {what} begins a template comment"))
+            .at(&place(node, text, range))
+            .hint("write `{% raw %}${#name}{% endraw %}`");
         self.error(error);
         None
     }
-}
-
-/// A template or expression and the scalar it stands in.
-struct Part<'p> {
-    node: &'p Node,
-    text: &'p str,
-    what: &'p str,
-}
-
-/// Why a template or expression cannot be read.
-struct Trouble {
-    message: String,
-    range: Option<Range<usize>>,
-}
-
-impl From<minijinja::Error> for Trouble {
-    fn from(error: minijinja::Error) -> Self {
-        Self {
-            message: error
-                .detail()
-                .map_or_else(|| error.kind().to_string(), str::to_owned),
-            range: None,
-        }
-    }
-}
-
-fn template_names(text: &str) -> Result<Vec<String>, Trouble> {
-    let environment = Environment::new();
-    let template = environment.template_from_str(text)?;
-    Ok(sorted(template.undeclared_variables(true)))
-}
-
-fn expression_names(text: &str) -> Result<Vec<String>, Trouble> {
-    let environment = Environment::new();
-    let expression = environment.compile_expression(text)?;
-    Ok(sorted(expression.undeclared_variables(true)))
-}
-
-fn sorted(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<String> = names.into_iter().collect();
-    names.sort();
-    names
-}
-
-/// The first place of a name as a whole word.
-fn find_name(text: &str, name: &str) -> Range<usize> {
-    let letter = |found: Option<char>| {
-        found.is_some_and(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
-    };
-    text.match_indices(name)
-        .find(|(at, _)| {
-            !letter(text[..*at].chars().next_back())
-                && !text[at + name.len()..]
-                    .chars()
-                    .next()
-                    .is_some_and(|next| next.is_alphanumeric() || next == '_')
-        })
-        .map_or(0..0, |(at, found)| at..at + found.len())
 }
 
 /// The place in the file of a part of a scalar's text. Escapes and indentation make the two differ, so the

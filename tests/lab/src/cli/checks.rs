@@ -46,7 +46,7 @@ pub(crate) fn cargo() -> OsString {
 pub(crate) fn test(no_aws: bool) -> Result<ExitCode> {
     let begin = Instant::now();
     headline("packages", "what the tests need beside Rust");
-    set_up()?;
+    set_up().context("cargo lab test: failed at `packages`")?;
     let steps = steps(no_aws)?;
     for (index, step) in steps.iter().enumerate() {
         if step.builds_aws && steps[..index].iter().all(|earlier| !earlier.builds_aws) {

@@ -45,6 +45,11 @@ root_fs() {
         cp "$LAB_TOOLS/$tool" /usr/local/bin/
         ln -sf "../bin/$tool" "/usr/local/sbin/$tool"
     done
+    for tool in reboot shutdown; do
+        rm -f "/usr/sbin/$tool"
+        cp "$LAB_TOOLS/reboot" "/usr/sbin/$tool"
+        ln -sf "../../sbin/$tool" "/usr/local/bin/$tool"
+    done
     for command in $LAB_WITHOUT; do rm -f "/usr/bin/$command" "/usr/sbin/$command" "/bin/$command" "/sbin/$command"; done
     ln -sf "$LAB_SHELL" /usr/bin/sh
     cp hosts /etc/hosts
