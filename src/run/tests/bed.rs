@@ -23,6 +23,7 @@ use crate::task::{
     Action, Condition, Engine, Expression, Fab, GateAt, Group, Kind, Modifiers, Outside, ParamValue,
     Quoting, RunProgram, Step, Strategy, Task, Template, Text,
 };
+use crate::transport::Transport;
 use crate::transport::scripted::{HostScript, Scripted};
 
 /// A run that is yet to be played.
@@ -116,15 +117,26 @@ impl Bed {
         self
     }
 
-    /// Plays the run.
+    /// Plays the run with its scripts.
     pub(super) async fn play(self) -> Played {
-        let transport = Scripted::new(self.scripts.clone());
+        let scripted = Scripted::new(self.scripts.clone());
+        let mut played = self.play_with(scripted.clone(), scripted.clone()).await;
+        played.transport = scripted;
+        played
+    }
+
+    /// Plays the run over another transport; nothing runs on the controller.
+    pub(super) async fn play_over<T: Transport>(self, transport: T) -> Played {
+        self.play_with(transport, Scripted::default()).await
+    }
+
+    async fn play_with<T: Transport>(self, transport: T, local: Scripted) -> Played {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (sender, signals) = mpsc::channel(8);
         let parts = Parts {
-            transport: transport.clone(),
-            local: transport.clone(),
+            transport,
+            local,
             engine: engine(),
             sink: Kept(Arc::clone(&events), self.slow_sink),
             record: Arc::new(Folder {
@@ -153,7 +165,7 @@ impl Bed {
         Played {
             summary,
             events,
-            transport,
+            transport: Scripted::default(),
             folder,
             took,
         }

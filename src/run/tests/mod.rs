@@ -2,6 +2,7 @@
 
 mod bed;
 mod connections;
+mod files;
 mod laws;
 mod outcomes;
 mod output;

@@ -109,7 +109,7 @@ async fn rescue_and_always_follow_a_failure_and_the_host_stays_failed() {
         bed.always = vec![run("tidy")];
     });
     let played = bed.play().await;
-    assert_eq!(played.transport.commands_on("h0"), ["work", "collect work 3 failed", "tidy"]);
+    assert_eq!(played.transport.commands_on("h0"), ["work", "collect 'work' '3' 'failed'", "tidy"]);
     assert_eq!(played.words(), ["failed"]);
     assert_eq!(played.cause("h0"), "exit 3");
 }
@@ -155,7 +155,7 @@ async fn an_ignored_failure_is_shown_and_the_host_goes_on() {
     let bed = Bed::new(1, vec![step, run("then {{ it.failed }} {{ it.ignored }} {{ it.rc }}")]);
     let played = bed.script("h0", fails()).play().await;
     assert_eq!((played.words(), played.exit()), (vec!["ok"], 0));
-    assert_eq!(played.transport.commands_on("h0")[1], "then true true 3");
+    assert_eq!(played.transport.commands_on("h0")[1], "then 'true' 'true' '3'");
     assert!(played.position(|kind| matches!(
         kind,
         EventKind::StepFinished { result: StepResult::Ignored { exit_code: Some(3), .. }, .. }

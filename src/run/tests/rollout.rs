@@ -167,9 +167,9 @@ async fn a_once_step_runs_on_the_first_host_and_all_see_its_register() {
     let bed = Bed::new(4, vec![once, run("use {{ done.stdout }}")]).change(2, 0);
     let played = bed.all(&migrate).play().await;
     assert_eq!(played.words(), ["ok"; 4]);
-    assert_eq!(played.transport.commands_on("h0"), ["migrate", "use v42"]);
+    assert_eq!(played.transport.commands_on("h0"), ["migrate", "use 'v42'"]);
     for host in ["h1", "h2", "h3"] {
-        assert_eq!(played.transport.commands_on(host), ["use v42"], "{host}");
+        assert_eq!(played.transport.commands_on(host), ["use 'v42'"], "{host}");
     }
 }
 

@@ -22,8 +22,8 @@ async fn a_step_is_skipped_where_its_when_does_not_hold() {
     let third = run("then {{ acted.skipped }}");
     let yes = HostScript::new().on("look", [Act::Prints(Stream::Stdout, b"yes\n".to_vec())]);
     let played = Bed::new(2, vec![first, second, third]).script("h0", yes).play().await;
-    assert_eq!(played.transport.commands_on("h0"), ["look", "act", "then false"]);
-    assert_eq!(played.transport.commands_on("h1"), ["look", "then true"]);
+    assert_eq!(played.transport.commands_on("h0"), ["look", "act", "then 'false'"]);
+    assert_eq!(played.transport.commands_on("h1"), ["look", "then 'true'"]);
     let skipped = played.position(|kind| matches!(kind, EventKind::StepFinished { result: StepResult::Skipped, .. }));
     assert!(skipped.is_some());
 }
@@ -36,7 +36,7 @@ async fn a_loop_runs_its_step_for_each_element() {
     });
     let after = run("took {{ taken.results | length }}");
     let played = Bed::new(1, vec![looped, after]).play().await;
-    assert_eq!(played.transport.commands_on("h0"), ["take a 1", "take 'b c' 2", "took 2"]);
+    assert_eq!(played.transport.commands_on("h0"), ["take 'a' '1'", "take 'b c' '2'", "took '2'"]);
 }
 
 #[tokio::test(start_paused = true)]

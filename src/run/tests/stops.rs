@@ -129,7 +129,7 @@ async fn a_change_goes_on_after_a_closed_pipe() {
 async fn a_stalled_sink_keeps_no_signal_waiting() {
     let flood = Act::Floods(Stream::Stdout, b"line\n".to_vec(), 100_000);
     let script = HostScript::new().on("work", [flood]);
-    let bed = Bed::new(1, vec![run("work")]).all(&script).with(|bed| bed.slow_sink = Duration::from_secs(60));
+    let bed = Bed::new(1, vec![run("work")]).all(&script).with(|bed| bed.slow_sink = Duration::from_secs(5));
     let bed = bed.signal(90, Signal::Interrupt).signal(91, Signal::Interrupt);
     let played = bed.play().await;
     assert_eq!(played.words(), ["cancelled"]);
