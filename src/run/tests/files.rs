@@ -1,108 +1,18 @@
 //! Uploads and downloads against real files and a real `sh`: a session whose host is this machine.
 
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::AsyncWriteExt as _;
-use tokio_util::sync::CancellationToken;
-
-use crate::model::{Host, HostOutcome};
+use crate::model::HostOutcome;
 use crate::run::event::{EventKind, StepResult};
 use crate::task::{Action, Copy, CopyContent, Download, Quoting, Step};
-use crate::transport::{
-    ConnectError, ExecReport, Fetch, Local, Output, RemoteCommand, Session, TransferError,
-    Transport, Upload,
-};
 
-use super::bed::{Bed, Modified as _, Played, step, text};
-
-/// Reaches this machine. The first transfers lose their connection after so many bytes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ThisMachine {
-    lost_after: Option<u64>,
-    losses: Arc<AtomicU64>,
-    fetched: Arc<AtomicU64>,
-    /// Uploads that arrive cut short without a word.
-    cut_short: bool,
-}
-
-impl ThisMachine {
-    fn loses(&self) -> Option<u64> {
-        let left = self.losses.load(Ordering::SeqCst);
-        if left == 0 {
-            return None;
-        }
-        self.losses.store(left - 1, Ordering::SeqCst);
-        self.lost_after
-    }
-}
-
-impl Transport for ThisMachine {
-    type Session = Self;
-
-    async fn connect(&self, _: &Host, _: u32, _: &CancellationToken) -> Result<Self, ConnectError> {
-        Ok(self.clone())
-    }
-
-    async fn shutdown(&self) {}
-}
-
-impl Session for ThisMachine {
-    async fn exec<O: Output>(
-        &self,
-        command: &RemoteCommand,
-        output: &mut O,
-        stop: &CancellationToken,
-    ) -> ExecReport {
-        Local.exec(command, output, stop).await
-    }
-
-    async fn upload(
-        &self,
-        upload: &Upload,
-        _progress: &(dyn Fn(u64) + Sync),
-        _stop: &CancellationToken,
-    ) -> Result<(), TransferError> {
-        let mut bytes = std::fs::read(&upload.local).map_err(TransferError::Local)?;
-        let lost = self.loses();
-        if let Some(at) = lost.or(self.cut_short.then_some(1)) {
-            bytes.truncate(usize::try_from(at).unwrap());
-        }
-        std::fs::write(&upload.remote, bytes).map_err(TransferError::Local)?;
-        std::fs::set_permissions(&upload.remote, std::fs::Permissions::from_mode(0o600)).map_err(TransferError::Local)?;
-        lost.map_or(Ok(()), |_| Err(TransferError::Lost))
-    }
-
-    async fn download(
-        &self,
-        fetch: &Fetch,
-        into: &mut tokio::fs::File,
-        _progress: &(dyn Fn(u64) + Sync),
-        _stop: &CancellationToken,
-    ) -> Result<u64, TransferError> {
-        let mut file = std::fs::File::open(&fetch.remote).map_err(TransferError::Local)?;
-        file.seek(io::SeekFrom::Start(fetch.offset)).map_err(TransferError::Local)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(TransferError::Local)?;
-        let lost = self.loses();
-        if let Some(at) = lost {
-            bytes.truncate(usize::try_from(at).unwrap());
-        }
-        into.write_all(&bytes).await.map_err(TransferError::Local)?;
-        into.flush().await.map_err(TransferError::Local)?;
-        self.fetched.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        lost.map_or(Ok(bytes.len() as u64), |_| Err(TransferError::Lost))
-    }
-
-    async fn alive(&self) -> bool {
-        true
-    }
-
-    async fn close(self) {}
-}
+use super::bed::{Bed, Played};
+use super::steps::{Modified as _, step, text};
+use super::this_machine::ThisMachine;
 
 struct Desk {
     folder: tempfile::TempDir,
@@ -124,12 +34,17 @@ impl Desk {
     fn write(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::File::create(&path).unwrap().write_all(content).unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(content)
+            .unwrap();
         path
     }
 
     async fn play(&self, step: Step) -> Played {
-        Bed::new(1, vec![step]).play_over(self.machine.clone()).await
+        Bed::new(1, vec![step])
+            .play_over(self.machine.clone())
+            .await
     }
 
     /// Everything in a folder, sorted.
@@ -182,10 +97,13 @@ fn get(download: Download) -> Step {
 
 fn changed(played: &Played) -> Option<bool> {
     let results = played.events.iter().filter_map(|event| match &event.kind {
-        EventKind::StepFinished { result: StepResult::Ok { changed, .. }, .. } => Some(*changed),
+        EventKind::StepFinished {
+            result: StepResult::Ok { changed, .. },
+            ..
+        } => Some(*changed),
         _ => None,
     });
-    results.last().flatten()
+    results.fold(None, |_, changed| changed)
 }
 
 fn fetched(played: &Played) -> Option<PathBuf> {
@@ -199,27 +117,50 @@ fn fetched(played: &Played) -> Option<PathBuf> {
 async fn an_upload_is_put_in_place_once() {
     let desk = Desk::new();
     let src = desk.write("src/app.jar", b"release 2");
-    let dest = desk.write("dest/app's $(x).jar", b"release 1");
-    let copy = Copy { backup: true, ..upload(&src, &dest) };
+    let target = desk.write("dest/app's $(x).jar", b"release 1");
+    let copy = Copy {
+        backup: true,
+        ..upload(&src, &target)
+    };
     let played = desk.play(put(copy.clone())).await;
-    assert_eq!((played.words(), changed(&played)), (vec!["ok"], Some(true)), "{}", played.cause("h0"));
-    assert_eq!(std::fs::read(&dest).unwrap(), b"release 2");
-    assert_eq!(std::fs::metadata(&dest).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        (played.words(), changed(&played)),
+        (vec!["ok"], Some(true)),
+        "{}",
+        played.cause("h0")
+    );
+    assert_eq!(std::fs::read(&target).unwrap(), b"release 2");
+    assert_eq!(
+        std::fs::metadata(&target).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
     let names = desk.names("dest");
-    assert_eq!(names, ["app's $(x).jar", "app's $(x).jar.bak-20260730T031244Z-work-0001"]);
+    assert_eq!(
+        names,
+        [
+            "app's $(x).jar",
+            "app's $(x).jar.bak-20260730T031244Z-work-0001"
+        ]
+    );
     let played = desk.play(put(copy)).await;
-    assert_eq!((played.words(), changed(&played)), (vec!["ok"], Some(false)));
+    assert_eq!(
+        (played.words(), changed(&played)),
+        (vec!["ok"], Some(false))
+    );
 }
 
 #[tokio::test]
 async fn an_upload_of_right_content_mends_the_mode_alone() {
     let desk = Desk::new();
     let src = desk.write("src/x", b"same");
-    let dest = desk.write("dest/x", b"same");
-    std::fs::set_permissions(&dest, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let played = desk.play(put(upload(&src, &dest))).await;
+    let target = desk.write("dest/x", b"same");
+    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let played = desk.play(put(upload(&src, &target))).await;
     assert_eq!(changed(&played), Some(true));
-    assert_eq!(std::fs::metadata(&dest).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        std::fs::metadata(&target).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
 }
 
 #[tokio::test]
@@ -227,11 +168,15 @@ async fn an_upload_that_arrives_cut_short_replaces_nothing() {
     let mut desk = Desk::new();
     desk.machine.cut_short = true;
     let src = desk.write("src/x", b"the whole");
-    let dest = desk.write("dest/x", b"before");
-    let played = desk.play(put(upload(&src, &dest))).await;
+    let target = desk.write("dest/x", b"before");
+    let played = desk.play(put(upload(&src, &target))).await;
     assert_eq!(played.words(), ["failed"]);
-    assert!(played.cause("h0").contains("only 1 of 9 bytes arrived"), "{}", played.cause("h0"));
-    assert_eq!(std::fs::read(&dest).unwrap(), b"before");
+    assert!(
+        played.cause("h0").contains("only 1 of 9 bytes arrived"),
+        "{}",
+        played.cause("h0")
+    );
+    assert_eq!(std::fs::read(&target).unwrap(), b"before");
     assert_eq!(desk.names("dest"), ["x"]);
 }
 
@@ -241,25 +186,39 @@ async fn an_upload_whose_connection_is_lost_is_sent_again() {
     desk.machine.lost_after = Some(3);
     desk.machine.losses = Arc::new(AtomicU64::new(1));
     let src = desk.write("src/x", b"the whole");
-    let dest = desk.path("x");
-    let played = desk.play(put(upload(&src, &dest))).await;
+    let target = desk.path("x");
+    let played = desk.play(put(upload(&src, &target))).await;
     assert_eq!(played.words(), ["ok"]);
-    assert_eq!(std::fs::read(&dest).unwrap(), b"the whole");
+    assert_eq!(std::fs::read(&target).unwrap(), b"the whole");
 }
 
 #[tokio::test]
 async fn an_upload_is_refused_by_its_check_or_its_digest() {
     let desk = Desk::new();
     let src = desk.write("src/x", b"bad config");
-    let dest = desk.write("dest/x", b"good config");
+    let target = desk.write("dest/x", b"good config");
     let check = text("grep -q good %s", Quoting::Plain);
-    let copy = Copy { verify: Some(check), ..upload(&src, &dest) };
+    let copy = Copy {
+        verify: Some(check),
+        ..upload(&src, &target)
+    };
     let played = desk.play(put(copy)).await;
-    assert!(played.cause("h0").contains("verify failed with exit 1"), "{}", played.cause("h0"));
-    let copy = Copy { sha256: Some(text(&"0".repeat(64), Quoting::Plain)), ..upload(&src, &dest) };
+    assert!(
+        played.cause("h0").contains("verify failed with exit 1"),
+        "{}",
+        played.cause("h0")
+    );
+    let copy = Copy {
+        sha256: Some(text(&"0".repeat(64), Quoting::Plain)),
+        ..upload(&src, &target)
+    };
     let played = desk.play(put(copy)).await;
-    assert!(played.cause("h0").contains("nothing was sent"), "{}", played.cause("h0"));
-    assert_eq!(std::fs::read(&dest).unwrap(), b"good config");
+    assert!(
+        played.cause("h0").contains("nothing was sent"),
+        "{}",
+        played.cause("h0")
+    );
+    assert_eq!(std::fs::read(&target).unwrap(), b"good config");
     assert_eq!(desk.names("dest"), ["x"]);
 }
 
@@ -292,15 +251,15 @@ async fn a_folder_is_uploaded_file_by_file() {
 async fn a_template_is_uploaded_as_rendered() {
     let desk = Desk::new();
     let src = desk.write("src/unit.j2", b"");
-    let dest = desk.path("unit");
+    let target = desk.path("unit");
     let copy = Copy {
         content: CopyContent::Rendered,
         text: Some(text("runs on {{ host.label }}\n", Quoting::Plain)),
-        ..upload(&src, &dest)
+        ..upload(&src, &target)
     };
     let played = desk.play(put(copy)).await;
     assert_eq!(played.words(), ["ok"], "{}", played.cause("h0"));
-    assert_eq!(std::fs::read(&dest).unwrap(), b"runs on h0\n");
+    assert_eq!(std::fs::read(&target).unwrap(), b"runs on h0\n");
 }
 
 #[tokio::test]
@@ -312,7 +271,10 @@ async fn a_download_lands_in_the_runs_files() {
     let path = fetched(&played).unwrap();
     assert!(path.ends_with("files/h0/app.hprof"), "{path:?}");
     assert_eq!(std::fs::read(&path).unwrap(), b"a dump");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     assert!(!path.with_extension("hprof.part").exists());
 }
 
@@ -336,7 +298,12 @@ async fn a_download_that_brings_nothing_is_given_up_as_lost() {
     desk.machine.losses = Arc::new(AtomicU64::new(9));
     let src = desk.write("remote/x", &[7; 64]);
     let played = desk.play(get(download(&src))).await;
-    assert_eq!(played.outcome("h0"), HostOutcome::Unknown { step: "get".to_owned() });
+    assert_eq!(
+        played.outcome("h0"),
+        HostOutcome::Unknown {
+            step: "get".to_owned()
+        }
+    );
 }
 
 fn into(dest: &Path, src: &Path) -> Download {
@@ -351,11 +318,11 @@ async fn a_part_of_the_same_file_is_gone_on_with_and_one_of_another_is_not() {
     for (part, bytes) in [(&b"a wh"[..], 3), (b"xxxx", 3 + 7)] {
         let desk = Desk::new();
         let src = desk.write("remote/x", b"a whole");
-        let dest = desk.path("here/x");
+        let target = desk.path("here/x");
         desk.write("here/x.part", part);
-        let played = desk.play(get(into(&dest, &src))).await;
+        let played = desk.play(get(into(&target, &src))).await;
         assert_eq!(played.words(), ["ok"], "{}", played.cause("h0"));
-        assert_eq!(std::fs::read(&dest).unwrap(), b"a whole");
+        assert_eq!(std::fs::read(&target).unwrap(), b"a whole");
         assert_eq!(desk.machine.fetched.load(Ordering::SeqCst), bytes);
         assert_eq!(desk.names("here"), ["x"]);
     }
@@ -365,13 +332,20 @@ async fn a_part_of_the_same_file_is_gone_on_with_and_one_of_another_is_not() {
 async fn a_download_never_overwrites_another_file() {
     let desk = Desk::new();
     let src = desk.write("remote/x", b"new");
-    let dest = desk.write("here/x", b"old");
-    let played = desk.play(get(into(&dest, &src))).await;
-    assert!(played.cause("h0").contains("is not overwritten"), "{}", played.cause("h0"));
-    assert_eq!(std::fs::read(&dest).unwrap(), b"old");
-    let dest = desk.write("same/x", b"new");
-    let played = desk.play(get(into(&dest, &src))).await;
-    assert_eq!((played.words(), changed(&played)), (vec!["ok"], Some(false)));
+    let target = desk.write("here/x", b"old");
+    let played = desk.play(get(into(&target, &src))).await;
+    assert!(
+        played.cause("h0").contains("is not overwritten"),
+        "{}",
+        played.cause("h0")
+    );
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    let target = desk.write("same/x", b"new");
+    let played = desk.play(get(into(&target, &src))).await;
+    assert_eq!(
+        (played.words(), changed(&played)),
+        (vec!["ok"], Some(false))
+    );
     assert_eq!(desk.machine.fetched.load(Ordering::SeqCst), 0);
 }
 
@@ -379,27 +353,66 @@ async fn a_download_never_overwrites_another_file() {
 async fn a_download_is_refused_for_size_digest_or_absence() {
     let desk = Desk::new();
     let src = desk.write("remote/x", b"twelve bytes");
-    let played = desk.play(get(Download { max_size: Some(11), ..download(&src) })).await;
-    assert!(played.cause("h0").contains("nothing was transferred"), "{}", played.cause("h0"));
+    let played = desk
+        .play(get(Download {
+            max_size: Some(11),
+            ..download(&src)
+        }))
+        .await;
+    assert!(
+        played.cause("h0").contains("nothing was transferred"),
+        "{}",
+        played.cause("h0")
+    );
     let wrong = Some(text(&"0".repeat(64), Quoting::Plain));
-    let played = desk.play(get(Download { sha256: wrong, ..download(&src) })).await;
-    assert!(played.cause("h0").contains("the remote file was kept"), "{}", played.cause("h0"));
+    let played = desk
+        .play(get(Download {
+            sha256: wrong,
+            ..download(&src)
+        }))
+        .await;
+    assert!(
+        played.cause("h0").contains("the remote file was kept"),
+        "{}",
+        played.cause("h0")
+    );
     assert!(fetched(&played).is_none());
     let absent = desk.path("remote/absent");
     let played = desk.play(get(download(&absent))).await;
-    assert!(played.cause("h0").contains("there is no file"), "{}", played.cause("h0"));
-    let played = desk.play(get(Download { missing_ok: true, ..download(&absent) })).await;
-    assert_eq!((played.words(), changed(&played)), (vec!["ok"], Some(false)));
+    assert!(
+        played.cause("h0").contains("there is no file"),
+        "{}",
+        played.cause("h0")
+    );
+    let played = desk
+        .play(get(Download {
+            missing_ok: true,
+            ..download(&absent)
+        }))
+        .await;
+    assert_eq!(
+        (played.words(), changed(&played)),
+        (vec!["ok"], Some(false))
+    );
 }
 
 #[tokio::test]
 async fn a_heap_dump_that_is_none_is_kept_aside() {
     let desk = Desk::new();
     let src = desk.write("remote/x.hprof", b"no dump");
-    let dest = desk.path("here/x.hprof");
+    let target = desk.path("here/x.hprof");
     let check = Some(crate::task::FileCheck::Hprof);
-    let played = desk.play(get(Download { verify: check, ..into(&dest, &src) })).await;
-    assert!(played.cause("h0").contains("no whole heap dump"), "{}", played.cause("h0"));
+    let played = desk
+        .play(get(Download {
+            verify: check,
+            ..into(&target, &src)
+        }))
+        .await;
+    assert!(
+        played.cause("h0").contains("no whole heap dump"),
+        "{}",
+        played.cause("h0")
+    );
     assert_eq!(desk.names("here"), ["x.hprof.part"]);
 }
 
@@ -408,8 +421,13 @@ async fn a_register_of_a_download_holds_its_path() {
     let desk = Desk::new();
     let src = desk.write("remote/x", b"1");
     let fetch = get(download(&src)).but(|modifiers| modifiers.register = Some("got".to_owned()));
-    let say = step("say", Action::Log(text("{{ got.ok }} {{ got.stdout }}", Quoting::Plain)));
-    let played = Bed::new(1, vec![fetch, say]).play_over(desk.machine.clone()).await;
+    let say = step(
+        "say",
+        Action::Log(text("{{ got.ok }} {{ got.stdout }}", Quoting::Plain)),
+    );
+    let played = Bed::new(1, vec![fetch, say])
+        .play_over(desk.machine.clone())
+        .await;
     let note = format!("true {}", fetched(&played).unwrap().display());
     assert_eq!(played.notes(), [note]);
 }

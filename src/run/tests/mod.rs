@@ -8,4 +8,6 @@ mod outcomes;
 mod output;
 mod rollout;
 mod step_forms;
+mod steps;
 mod stops;
+mod this_machine;
