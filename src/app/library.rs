@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::plan::TaskFiles;
-use crate::task::{Library, LibraryPaths, Task};
+use crate::task::Task;
+use crate::task::library::{Library, LibraryPaths};
 
 use super::failure::Failure;
 use super::settings::Settings;

@@ -6,7 +6,7 @@ use crate::run::event::{EventKind, RunEvent};
 
 use super::gather::Gatherer;
 use super::json::push_event;
-use super::lines::{LineLook, LineWriter, Looks};
+use super::lines::{LineWriter, Looks};
 use super::screen::{OutputForm, ScreenOptions};
 use super::sheet::Sheet;
 use super::style::Styles;
@@ -132,16 +132,8 @@ fn take_gathered(gatherer: &mut Gatherer, kind: &EventKind) -> Taken {
 }
 
 fn looks(options: ScreenOptions, streams: Streams) -> Looks {
-    let look = |kind: StreamKind| {
-        let terminal = kind == StreamKind::Terminal;
-        LineLook {
-            styles: Styles::new(options.colours.allows(terminal)),
-            cleaned: terminal.then_some(options.remote_colours),
-            joins: !terminal && !streams.shared,
-        }
-    };
-    Looks {
-        stdout: look(streams.stdout),
-        stderr: look(streams.stderr),
-    }
+    let styles =
+        |kind: StreamKind| Styles::new(options.colours.allows(kind == StreamKind::Terminal));
+    let both = [styles(streams.stdout), styles(streams.stderr)];
+    Looks::on(streams, both, options.remote_colours)
 }

@@ -16,6 +16,7 @@ use crate::run::event::{Lines, StepRef};
 use super::sanitize::{RemoteColours, push_safe_line, safe};
 use super::sheet::Sheet;
 use super::style::{Role, Styles};
+use super::terminal::{StreamKind, Streams};
 
 /// Labels longer than this stick out; the others are aligned.
 const LABEL_COLUMNS: usize = 32;
@@ -44,6 +45,19 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
+    /// For these streams in these colours: bytes are cleaned for a terminal, and stay as they are elsewhere.
+    pub(crate) fn on(streams: Streams, styles: [Styles; 2], colours: RemoteColours) -> Self {
+        let look = |kind: StreamKind, styles: Styles| LineLook {
+            styles,
+            cleaned: (kind == StreamKind::Terminal).then_some(colours),
+            joins: kind != StreamKind::Terminal && !streams.shared,
+        };
+        Self {
+            stdout: look(streams.stdout, styles[0]),
+            stderr: look(streams.stderr, styles[1]),
+        }
+    }
+
     pub(crate) fn of(self, stream: Stream) -> LineLook {
         match stream {
             Stream::Stdout => self.stdout,
