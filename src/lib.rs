@@ -17,6 +17,7 @@
 
 pub(crate) mod cli;
 pub mod diagnose;
+pub mod inventory;
 pub mod model;
 pub mod plan;
 pub mod report;

@@ -28,7 +28,7 @@ const KEYS: [(&str, Option<&str>); 22] = [
     ("ssh.identity", None),
     ("ssh.jump", None),
     ("ssh.host_keys", None),
-    ("ssh.kex", Some("default")),
+    ("ssh.kex", None),
     ("ssh.config", None),
     ("ssh.options", None),
     ("aws.region", None),

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::cli::{Cli, ColorChoice, ConnectionFlags, OutputFlags, RunFlags, SelectionFlags, Yes};
-use crate::model::{Diagnostic, HostKeys, Kex, Limits, SshSettings, parse_duration};
+use crate::inventory::{AwsNames, SshContext, SshKeys};
+use crate::model::{Diagnostic, HostKeys, Kex, Limits, parse_duration};
 
 use super::config::{Config, Value};
 use super::environment::Environment;
@@ -39,26 +40,14 @@ pub(crate) struct Settings {
     pub(crate) color: ColorChoice,
     /// Where downloads go; `None` means the run's `files/`.
     pub(crate) outdir: Option<PathBuf>,
-    /// Connection settings below the inventory's.
-    pub(crate) ssh_defaults: SshSettings,
-    /// Connection settings above the inventory's.
-    pub(crate) ssh_flags: SshFlags,
+    /// Connection settings above and below the inventory's.
+    pub(crate) ssh: SshContext,
     /// Whether the sudo password is asked for.
     pub(crate) ask_sudo: bool,
     /// Whether `fab-rs ssh` forwards the agent.
     pub(crate) forward_agent: bool,
-    /// AWS regions that replace the inventory's; empty leaves them.
-    pub(crate) regions: Vec<String>,
-    /// AWS profile that replaces the ambient one.
-    pub(crate) profile: Option<String>,
-}
-
-/// Connection settings of the command line.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SshFlags {
-    user: Option<String>,
-    identity: Option<PathBuf>,
-    jump: Option<String>,
+    /// AWS regions and profile for sources that name none.
+    pub(crate) aws_defaults: AwsNames,
 }
 
 /// How many hosts are worked on at once where nobody says.
@@ -89,24 +78,32 @@ impl Settings {
             fanout: cli.run.fanout.or(configured_fanout),
             color,
             outdir: cli.output.outdir.clone().or_else(|| reader.path("outdir")),
-            ssh_defaults,
-            ssh_flags: SshFlags {
-                user: cli.connection.user.clone(),
-                identity: cli.connection.identity.clone(),
-                jump: cli.connection.jump.clone(),
+            ssh: SshContext {
+                flags: ssh_flags(&cli.connection),
+                defaults: ssh_defaults,
             },
             ask_sudo: cli.connection.ask_sudo,
             forward_agent: cli.connection.forward_agent,
-            regions: if cli.selection.region.is_empty() {
-                reader.text("aws.region").into_iter().collect()
-            } else {
-                cli.selection.region.clone()
+            aws_defaults: AwsNames {
+                regions: reader.text("aws.region").into_iter().collect(),
+                profile: reader.text("aws.profile"),
             },
-            profile: cli.selection.profile.clone().or_else(|| reader.text("aws.profile")),
             config: config.clone(),
             environment,
         };
         if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
+    }
+
+    /// Folders that hold named inventories, the project's first.
+    pub(crate) fn inventory_folders(&self) -> Vec<PathBuf> {
+        vec![self.project_folder().join("inventories"), self.environment.config_dir.join("inventories")]
+    }
+
+    /// The project: the folder of `fab-rs.yml`, else the working directory.
+    pub(crate) fn project_folder(&self) -> PathBuf {
+        let file = super::config::project_file(&self.environment.cwd);
+        let folder = file.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
+        folder.unwrap_or_else(|| self.environment.cwd.clone())
     }
 
     /// How many hosts are worked on at once, where the task says `task_fanout`.
@@ -132,25 +129,14 @@ impl Settings {
         self.run.yes == Some(Yes::All)
     }
 
-    /// The connection settings of a host: flags over the inventory over the configuration.
-    pub(crate) fn ssh_of(&self, of_inventory: &SshSettings) -> SshSettings {
-        let (defaults, flags) = (&self.ssh_defaults, &self.ssh_flags);
-        let mut options = defaults.options.clone();
-        options.extend(of_inventory.options.clone());
-        SshSettings {
-            user: flags.user.clone().or_else(|| of_inventory.user.clone()).or_else(|| defaults.user.clone()),
-            port: of_inventory.port.or(defaults.port),
-            identity: flags
-                .identity
-                .clone()
-                .or_else(|| of_inventory.identity.clone())
-                .or_else(|| defaults.identity.clone()),
-            jump: flags.jump.clone().or_else(|| of_inventory.jump.clone()).or_else(|| defaults.jump.clone()),
-            host_keys: of_inventory.host_keys.or(defaults.host_keys),
-            kex: if of_inventory.kex == Kex::Default { defaults.kex } else { of_inventory.kex },
-            config: of_inventory.config.clone().or_else(|| defaults.config.clone()),
-            options,
-        }
+}
+
+fn ssh_flags(typed: &ConnectionFlags) -> SshKeys {
+    SshKeys {
+        user: typed.user.clone(),
+        identity: typed.identity.clone(),
+        jump: typed.jump.clone(),
+        ..SshKeys::default()
     }
 }
 
@@ -238,7 +224,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn ssh(&mut self) -> SshSettings {
+    fn ssh(&mut self) -> SshKeys {
         let host_keys = self.config.get("ssh.host_keys").and_then(|value| match value.text.as_str() {
             "ssh" => Some(HostKeys::Ssh),
             "strict" => Some(HostKeys::Strict),
@@ -256,13 +242,13 @@ impl<'a> Reader<'a> {
                 None
             }
         });
-        SshSettings {
+        SshKeys {
             user: self.text("ssh.user"),
             port: self.parsed("ssh.port", "a port"),
             identity: self.path("ssh.identity"),
             jump: self.text("ssh.jump"),
             host_keys,
-            kex: kex.unwrap_or_default(),
+            kex,
             config: self.path("ssh.config"),
             options: self
                 .config

@@ -29,7 +29,7 @@ pub(crate) struct SelectionFlags {
     pub(crate) select: Vec<String>,
     /// Touch only these of the selected hosts: a term, a number or a percentage
     #[arg(long, global = true, value_name = "TERM|N|N%")]
-    pub(crate) limit: Vec<String>,
+    pub(crate) limit: Option<String>,
     /// Touch only N of the selected hosts, spread over the zones
     #[arg(long, global = true, value_name = "N")]
     pub(crate) sample: Option<usize>,

@@ -6,7 +6,7 @@ use crate::model::Diagnostic;
 
 /// Why a text cannot be connected to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
+pub(super) enum AddressError {
     /// Nothing is there.
     #[error("an empty address")]
     Empty,
@@ -20,7 +20,7 @@ pub enum AddressError {
 
 impl AddressError {
     /// The error for people; `what` names the host.
-    pub fn diagnostic(&self, what: &str) -> Diagnostic {
+    pub(super) fn diagnostic(&self, what: &str) -> Diagnostic {
         let error = Diagnostic::new(format!("address of {what}: {self}"));
         match self {
             Self::Compound(_) => error.hint("give `user` and `port` as keys of their own"),
@@ -34,13 +34,17 @@ impl AddressError {
 ///
 /// # Errors
 /// It is something else.
-pub fn check(text: &str) -> Result<(), AddressError> {
+pub(super) fn check(text: &str) -> Result<(), AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);
     }
     let (bare, zone) = text.split_once('%').unwrap_or((text, ""));
     let is_v6 = bare.parse::<Ipv6Addr>().is_ok();
-    if is_v6 && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+    if is_v6
+        && zone
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    {
         return Ok(());
     }
     if text.contains(['@', ':']) {
@@ -59,7 +63,15 @@ mod tests {
 
     #[test]
     fn names_and_addresses_pass() {
-        for text in ["web-1", "web_1", "db.example.com", "10.0.0.1", "::1", "fe80::1%eth0", "bücher.example"] {
+        for text in [
+            "web-1",
+            "web_1",
+            "db.example.com",
+            "10.0.0.1",
+            "::1",
+            "fe80::1%eth0",
+            "bücher.example",
+        ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
@@ -67,9 +79,20 @@ mod tests {
     #[test]
     fn what_ssh_could_take_for_something_else_is_refused() {
         assert_eq!(check(""), Err(AddressError::Empty));
-        for text in ["-oProxyCommand=x", "a b", "$(id)", "a;b", "a\nb", "a/b", "fe80::1%-x y"] {
+        for text in [
+            "-oProxyCommand=x",
+            "a b",
+            "$(id)",
+            "a;b",
+            "a\nb",
+            "a/b",
+            "fe80::1%-x y",
+        ] {
             assert!(
-                matches!(check(text), Err(AddressError::Malformed(_) | AddressError::Compound(_))),
+                matches!(
+                    check(text),
+                    Err(AddressError::Malformed(_) | AddressError::Compound(_))
+                ),
                 "{text}"
             );
         }

@@ -21,7 +21,10 @@ const MAX_STDERR: u64 = 64 << 10;
 ///
 /// # Errors
 /// It cannot be started, fails, takes too long, or prints something else.
-pub(crate) async fn hosts(source: &CommandSource, folder: &Path) -> Result<Vec<HostEntry>, SourceError> {
+pub(crate) async fn hosts(
+    source: &CommandSource,
+    folder: &Path,
+) -> Result<Vec<HostEntry>, SourceError> {
     let command = shown(source);
     let failed = |reason: String, stderr: Vec<String>| SourceError::Command {
         command: command.clone(),
@@ -37,7 +40,8 @@ pub(crate) async fn hosts(source: &CommandSource, folder: &Path) -> Result<Vec<H
         let limit = format_duration(source.timeout);
         return Err(failed(format!("was stopped after {limit}"), Vec::new()));
     };
-    let answer = answer.map_err(|error| failed(format!("could not be read: {error}"), Vec::new()))?;
+    let answer =
+        answer.map_err(|error| failed(format!("could not be read: {error}"), Vec::new()))?;
     group.done();
     if !answer.status.success() {
         return Err(failed(ended(answer.status), last_lines(&answer.stderr)));
@@ -143,9 +147,15 @@ fn ended(status: ExitStatus) -> String {
 
 fn last_lines(stderr: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let from = lines.len().saturating_sub(STDERR_LINES);
-    lines[from..].iter().map(|line| (*line).to_owned()).collect()
+    lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -164,21 +174,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_commands_list_is_read() {
-        let hosts = run(r#"echo '[{"name":"app-1","address":"10.0.0.1","zone":null,"port":2222}]'"#).await;
+        let hosts =
+            run(r#"echo '[{"name":"app-1","address":"10.0.0.1","zone":null,"port":2222}]'"#).await;
         let hosts = hosts.unwrap();
-        assert_eq!((hosts[0].name.as_str(), hosts[0].ssh.port), ("app-1", Some(2222)));
+        assert_eq!(
+            (hosts[0].name.as_str(), hosts[0].ssh.port),
+            ("app-1", Some(2222))
+        );
     }
 
     #[tokio::test]
     async fn a_failure_shows_status_and_stderr() {
-        let error = run("echo no route to cmdb >&2; exit 3").await.unwrap_err().diagnostic();
-        assert!(error.message.ends_with("` ended with status 3"), "{}", error.message);
+        let error = run("echo no route to cmdb >&2; exit 3")
+            .await
+            .unwrap_err()
+            .diagnostic();
+        assert!(
+            error.message.ends_with("` ended with status 3"),
+            "{}",
+            error.message
+        );
         assert_eq!(error.causes, ["no route to cmdb"]);
     }
 
     #[tokio::test]
     async fn other_output_is_refused_with_the_host_named() {
-        let error = run(r#"echo '[{"name":"app-1","prot":1}]'"#).await.unwrap_err().diagnostic();
+        let error = run(r#"echo '[{"name":"app-1","prot":1}]'"#)
+            .await
+            .unwrap_err()
+            .diagnostic();
         assert_eq!(error.causes, ["unknown key `prot` in host `app-1`"]);
         let error = run("echo hello").await.unwrap_err().diagnostic();
         assert!(error.causes[0].starts_with("it is no JSON"), "{error:?}");
@@ -187,7 +211,14 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_takes_too_long_ends_with_its_children() {
         let source = CommandSource {
-            argv: ["sh", "-c", "sleep 600 & echo $! > \"$0\"; wait", "/dev/null"].map(str::to_owned).to_vec(),
+            argv: [
+                "sh",
+                "-c",
+                "sleep 600 & echo $! > \"$0\"; wait",
+                "/dev/null",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             timeout: Duration::from_millis(50),
         };
         let folder = tempfile::tempdir().unwrap();
@@ -197,9 +228,14 @@ mod tests {
         source.timeout = Duration::from_millis(500);
         let error = hosts(&source, folder.path()).await.unwrap_err();
         assert!(error.to_string().contains("was stopped after"), "{error}");
-        let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        let pid: i32 = std::fs::read_to_string(&pid_file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        let gone = || match std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
+        let gone = || match std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
+        {
             Err(_) => true,
             Ok(stat) => stat.contains(") Z "),
         };
@@ -219,6 +255,10 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let error = hosts(&source, Path::new("/")).await.unwrap_err();
-        assert!(error.to_string().starts_with("inventory command `./no-such-program` cannot be started"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("inventory command `./no-such-program` cannot be started")
+        );
     }
 }

@@ -188,8 +188,14 @@ mod tests {
     #[test]
     fn the_first_address_that_exists_is_taken() {
         for (choices, address) in [
-            (vec![AddressChoice::PublicIp, AddressChoice::PrivateIp], "10.0.1.11"),
-            (vec![AddressChoice::PublicDns, tag("fqdn")], "app-1.example.com"),
+            (
+                vec![AddressChoice::PublicIp, AddressChoice::PrivateIp],
+                "10.0.1.11",
+            ),
+            (
+                vec![AddressChoice::PublicDns, tag("fqdn")],
+                "app-1.example.com",
+            ),
         ] {
             let (host, problem) = host(&instance(), &source(&[], &choices), "r");
             assert_eq!((host.address.as_str(), problem), (address, None));

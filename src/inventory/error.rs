@@ -135,7 +135,10 @@ impl InventoryError {
                 folders,
                 known,
             } => {
-                let looked: Vec<String> = folders.iter().map(|one| one.display().to_string()).collect();
+                let looked: Vec<String> = folders
+                    .iter()
+                    .map(|one| one.display().to_string())
+                    .collect();
                 let mut error = Diagnostic::new(self.to_string());
                 if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
                     error = error.hint(format!("did you mean `{near}`?"));
@@ -145,7 +148,9 @@ impl InventoryError {
                 }
                 vec![error.hint("a file is named by its path, such as `-I ./prod.yml`")]
             }
-            Self::Read { source, .. } => vec![Diagnostic::new(self.to_string()).cause(source.to_string())],
+            Self::Read { source, .. } => {
+                vec![Diagnostic::new(self.to_string()).cause(source.to_string())]
+            }
             Self::Invalid(errors) => errors.clone(),
             Self::Sources(errors) => errors.iter().map(SourceError::diagnostic).collect(),
         }

@@ -78,7 +78,11 @@ impl Found {
         let instance = entry.instance;
         let has_id = entry.id.is_some();
         let mut host = Host {
-            zone: entry.zone.as_deref().filter(|zone| *zone != "none").map(Zone::new),
+            zone: entry
+                .zone
+                .as_deref()
+                .filter(|zone| *zone != "none")
+                .map(Zone::new),
             az_id: entry.az_id,
             region: entry.region,
             private_ip: instance.private_ip,
@@ -123,7 +127,10 @@ pub(crate) fn assemble(
     context: &SshContext,
     name: String,
 ) -> Result<Inventory, Vec<Diagnostic>> {
-    let tags = TagKeys::new(gathered.found.iter().map(|found| &found.host), &file.aliases);
+    let tags = TagKeys::new(
+        gathered.found.iter().map(|found| &found.host),
+        &file.aliases,
+    );
     let rules = matchers(&file.rules, &tags)?;
     let mut base = context.flags.clone();
     base.fill_from(&file.ssh);
@@ -182,12 +189,19 @@ fn settle(
     } = found;
     let mut keys = context.flags.clone();
     keys.fill_from(&ssh);
-    let fitting = |(matchers, _): &&(Vec<Matcher<'_>>, &Rule)| matchers.iter().all(|one| one.matches(&host));
-    let rules: Vec<&Rule> = rules.iter().filter(fitting).map(|(_, rule)| *rule).collect();
+    let fitting =
+        |(matchers, _): &&(Vec<Matcher<'_>>, &Rule)| matchers.iter().all(|one| one.matches(&host));
+    let rules: Vec<&Rule> = rules
+        .iter()
+        .filter(fitting)
+        .map(|(_, rule)| *rule)
+        .collect();
     for rule in rules {
         keys.fill_from(&rule.ssh);
         for (key, value) in &rule.vars {
-            host.vars.entry(key.clone()).or_insert_with(|| value.clone());
+            host.vars
+                .entry(key.clone())
+                .or_insert_with(|| value.clone());
         }
     }
     keys.fill_from(&file.ssh);

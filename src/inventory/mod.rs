@@ -4,11 +4,10 @@
 //! to targets, without asking anybody.
 
 mod address;
+#[cfg(any(feature = "aws", test))]
 mod cache;
 mod command;
 mod ec2;
-#[cfg(feature = "aws")]
-mod ec2_error;
 pub mod ec2_map;
 mod error;
 pub mod file;
@@ -16,20 +15,21 @@ mod find;
 mod fleet;
 mod load;
 mod named;
+mod narrow;
 mod problem;
 mod rows;
 mod schema;
 mod select;
 mod ssh_keys;
 
-pub use address::AddressError;
 pub use error::{InventoryError, SourceError};
 pub use find::{InventoryRef, available, find};
 pub use fleet::{Inventory, SourceReport, SshContext};
-pub use load::{InventoryRequest, load};
+pub use load::{AwsNames, InventoryRequest, check, load};
 pub use named::{HostWord, HostWordError};
+pub use narrow::{Limit, Narrowing};
 pub use problem::HostProblem;
 pub use rows::{Fold, HostRow, fold, rows};
 pub use schema::schema;
-pub use select::{Limit, Narrowing, SelectError, SelectRequest, Selected, select};
+pub use select::{SelectError, SelectRequest, Selected, select};
 pub use ssh_keys::SshKeys;

@@ -97,7 +97,11 @@ mod tests {
         host.fill_from(&keys(Some("ec2-user"), ("Compression", "yes")));
         assert_eq!(host.user.as_deref(), Some("admin"));
         assert_eq!(host.port, Some(2222));
-        let options: Vec<_> = host.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let options: Vec<_> = host
+            .options
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
         assert_eq!(options, ["ServerAliveInterval=5", "Compression=yes"]);
     }
 

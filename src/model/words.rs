@@ -71,7 +71,7 @@ pub fn sort_words(
         errors.extend(meanings.set(word, &mut sorted).err());
     }
     for word in &typed.select {
-        let result = match meanings.selector(word) {
+        let result = match meanings.check_selector(word) {
             Ok(()) => sorted.add_term(word),
             Err(error) => Err(error),
         };
@@ -107,8 +107,12 @@ impl Meanings<'_> {
         }
     }
 
-    /// `--select TERM`: nothing but its key must be known.
-    fn selector(&self, word: &str) -> Result<(), Refused> {
+    /// Checks that some host bears what a selector asks for, whatever its value: for `--select`, `-x` and
+    /// `--limit`. Whether the word can be read is not looked at.
+    ///
+    /// # Errors
+    /// No host bears it; with the nearest match.
+    pub fn check_selector(&self, word: &str) -> Result<(), Box<Diagnostic>> {
         match split(word) {
             Some((key, operator, _)) if !key.is_empty() => {
                 self.without_params().known_selector(word, key, operator)

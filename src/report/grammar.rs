@@ -1,12 +1,25 @@
 //! Counts with grammar, and lists that end in "and": the small words of every text.
 
-/// `1 host`, `2 hosts`, `0 files`.
+/// `1 host`, `2 hosts`, `0 files`, `12,345 lines`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 {
         format!("1 {noun}")
     } else {
-        format!("{count} {}", plural(noun))
+        format!("{} {}", grouped(count), plural(noun))
     }
+}
+
+/// A number with a comma after each three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// The plural of the nouns that are used here.
@@ -24,7 +37,6 @@ pub(crate) fn outcome_words(word: &str) -> &str {
         "ok" => "succeeded",
         "timed_out" => "timed out",
         "not_run" => "not started",
-        "unknown" => "lost, outcome not known",
         other => other,
     }
 }
@@ -42,7 +54,9 @@ mod tests {
                 counted(2, "host"),
                 counted(3, "batch"),
                 counted(2, "retry"),
-                counted(2, "day")
+                counted(2, "day"),
+                counted(1_234_567, "line"),
+                counted(999, "line"),
             ],
             [
                 "0 files",
@@ -50,7 +64,9 @@ mod tests {
                 "2 hosts",
                 "3 batches",
                 "2 retries",
-                "2 days"
+                "2 days",
+                "1,234,567 lines",
+                "999 lines",
             ]
         );
     }

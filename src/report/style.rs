@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What `--color` asked for; `app` passes `Never` where `NO_COLOR` is set and the flag is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,7 +86,7 @@ impl Styles {
     }
 
     /// A host's label in the colour that it has in every run.
-    pub(crate) fn label<'a>(self, label: &'a str) -> Painted<&'a str> {
+    pub(crate) fn label(self, label: &str) -> Painted<&str> {
         self.paint(Role::Host(colour_number(label)), label)
     }
 }
@@ -130,9 +131,42 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
     }
 }
 
+/// A row of our own that is no wider than `width`: what is cut off becomes `…`. Colours take no columns.
+pub(crate) fn cut(row: &str, width: usize) -> String {
+    if anstream::adapter::strip_str(row).to_string().width() <= width {
+        return row.to_owned();
+    }
+    let (mut out, mut left, mut in_escape) = (String::new(), width.saturating_sub(1), false);
+    for c in row.chars() {
+        let columns = c.width().unwrap_or(0);
+        if in_escape || c == '\u{1b}' {
+            in_escape = c != 'm';
+            out.push(c);
+        } else if columns <= left {
+            left -= columns;
+            out.push(c);
+        } else {
+            left = 0;
+        }
+    }
+    // Colours that were on at the cut have been switched off by the sequences after it.
+    out.push('…');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_is_cut_by_its_columns_and_ends_its_colours() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdef", 4), "abc…");
+        let styles = Styles::new(true);
+        let row = format!("ab{}", styles.paint(Role::Good, "cdef"));
+        assert_eq!(cut(&row, 4), "ab\u{1b}[32mc\u{1b}[0m…");
+        assert_eq!(cut("日本語", 4), "日…");
+    }
 
     #[test]
     fn auto_colours_terminals_alone() {

@@ -1,7 +1,7 @@
 //! What stdout and stderr are: a terminal, a file or a pipe, and how wide. Asks the system once; decides
 //! nothing about colours.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What stands behind a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Streams {
     pub stdout: StreamKind,
     /// Standard error.
     pub stderr: StreamKind,
+    /// Both are the same terminal, file or pipe, as with `2>&1`.
+    pub shared: bool,
     /// Columns of the terminal; 100 where there is none.
     pub width: usize,
     /// Rows of the terminal; 24 where there is none.
@@ -34,15 +36,14 @@ impl Streams {
     /// Asks the system.
     pub fn detect() -> Self {
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-        let size = [stderr.as_fd(), stdout.as_fd()]
-            .into_iter()
-            .find_map(|stream| rustix::termios::tcgetwinsize(stream).ok())
-            .filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        let size = size_of(stderr.as_fd()).or_else(|| size_of(stdout.as_fd()));
+        let (width, height) = size.unwrap_or((WIDTH_WITHOUT_TERMINAL, 24));
         Self {
             stdout: kind_of(stdout.as_fd()),
             stderr: kind_of(stderr.as_fd()),
-            width: size.map_or(WIDTH_WITHOUT_TERMINAL, |size| usize::from(size.ws_col)),
-            height: size.map_or(24, |size| usize::from(size.ws_row)),
+            shared: same(stdout.as_fd(), stderr.as_fd()),
+            width,
+            height,
         }
     }
 
@@ -53,7 +54,26 @@ impl Streams {
     }
 }
 
-fn kind_of(stream: std::os::fd::BorrowedFd<'_>) -> StreamKind {
+/// Columns and rows of the terminal that stderr is, as they are now.
+pub(crate) fn size_of_stderr() -> Option<(usize, usize)> {
+    size_of(std::io::stderr().as_fd())
+}
+
+fn size_of(stream: BorrowedFd<'_>) -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0)
+        .then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
+}
+
+/// Whether two descriptors are one file. A file that cannot be asked is taken for the same.
+fn same(left: BorrowedFd<'_>, right: BorrowedFd<'_>) -> bool {
+    match (rustix::fs::fstat(left), rustix::fs::fstat(right)) {
+        (Ok(left), Ok(right)) => (left.st_dev, left.st_ino) == (right.st_dev, right.st_ino),
+        _ => true,
+    }
+}
+
+fn kind_of(stream: BorrowedFd<'_>) -> StreamKind {
     if rustix::termios::isatty(stream) {
         return StreamKind::Terminal;
     }
@@ -75,6 +95,7 @@ mod tests {
         Streams {
             stdout,
             stderr,
+            shared: false,
             width: 80,
             height: 24,
         }
@@ -95,5 +116,7 @@ mod tests {
         assert_eq!(kind_of(file.as_fd()), StreamKind::File);
         let (reader, _writer) = std::io::pipe().unwrap();
         assert_eq!(kind_of(reader.as_fd()), StreamKind::Pipe);
+        assert!(same(file.as_fd(), file.try_clone().unwrap().as_fd()));
+        assert!(!same(file.as_fd(), reader.as_fd()));
     }
 }

@@ -50,6 +50,15 @@ impl Outside {
         }
     }
 
+    /// Nothing comes any more.
+    fn closed() -> Self {
+        Self {
+            signals: None,
+            limit: None,
+            deadline: None,
+        }
+    }
+
     /// The next push. Nothing is lost where the wait is given up.
     async fn next(&mut self) -> Push {
         loop {
@@ -151,7 +160,7 @@ impl<S: Sink> Dispatcher<S> {
     pub(crate) async fn run(
         mut self,
         mut messages: mpsc::Receiver<Envelope>,
-    ) -> Option<Arc<RunSummary>> {
+    ) -> Arc<RunSummary> {
         loop {
             self.deliver().await;
             tokio::select! {
@@ -166,11 +175,9 @@ impl<S: Sink> Dispatcher<S> {
                 },
             }
         }
-        let last = self.state.finish(jiff::Timestamp::now());
-        let summary = last.iter().rev().find_map(|event| match event {
-            EventKind::RunFinished { summary } => Some(Arc::clone(summary)),
-            _ => None,
-        });
+        // What comes from outside now changes nothing any more; the last event stays the last.
+        self.outside = Outside::closed();
+        let (last, summary) = self.state.finish(jiff::Timestamp::now());
         for kind in last {
             self.stamp.put(kind);
         }

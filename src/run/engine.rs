@@ -1,11 +1,12 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::mpsc;
 
 use crate::plan::Plan;
-use crate::transport::{Session, Transport};
+use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
 use super::digest::Digests;
@@ -15,6 +16,7 @@ use super::executor;
 use super::message::Wire;
 use super::once::OnceBoard;
 use super::options::{Parts, RunOptions};
+use super::places::Places;
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -40,7 +42,7 @@ pub async fn execute<T, L, S, R, P>(
 ) -> Arc<RunSummary>
 where
     T: Transport,
-    L: Session,
+    L: Controller,
     S: Sink,
     R: Record,
     P: Prompt + 'static,
@@ -48,11 +50,12 @@ where
     let roster = Arc::new(Roster::of(&plan));
     let stop = Arc::new(StopTokens::default());
     let (wire, messages) = Wire::new();
+    let started_at = jiff::Timestamp::now();
     let settings = StateSettings {
         run: options.run.clone(),
         fail_fast: options.fail_fast,
         record: parts.record.folder().to_path_buf(),
-        started: jiff::Timestamp::now(),
+        started: started_at,
     };
     let state = RunState::new(Arc::clone(&plan), Arc::clone(&roster), settings);
     let outside = Outside::new(signals, options.limits.run, plan.task.deadline);
@@ -63,8 +66,18 @@ where
         Arc::clone(&stop),
         parts.sink,
     );
+    let rendering = Rendering {
+        engine: parts.engine,
+        run: options.run.clone(),
+        user: options.user.clone(),
+        started_at,
+        dir: parts.record.folder().to_string_lossy().into_owned(),
+        ok: AtomicUsize::new(0),
+        failed: AtomicUsize::new(0),
+    };
     let shared = Arc::new(Shared::<WorldOf<T, L, R, P>> {
-        rendering: Rendering::new(parts.engine, &options, parts.record.folder()),
+        rendering,
+        places: Places::of(&plan),
         plan,
         roster,
         options,

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::message::HostIndex;
-use super::register::Register;
+use crate::task::RegisterValue;
 
 /// What came of a `once` step.
 #[derive(Debug, Clone)]
 pub(crate) enum OnceResult {
     /// It passed; its register, where it has one.
-    Passed(Option<Register>),
+    Passed(Option<RegisterValue>),
     /// It failed on this host, and with it the run.
     Failed {
         /// The host's label.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{Limits, RunId};
+use crate::task::Engine;
 
 /// Settings of one run.
 #[derive(Debug, Clone)]
@@ -24,20 +25,7 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// Who started it, as `rollout.user`.
     pub user: String,
-    /// What templates see as `fab`.
-    pub fab: FabContext,
-}
-
-/// What templates see as `fab`, except for `run_dir`, which is the record's folder.
-#[derive(Debug, Clone, Default)]
-pub struct FabContext {
-    /// The version of fab-rs.
-    pub version: String,
-    /// The commit checked out in the working directory; empty where there is none.
-    pub git_sha: String,
-    /// Whether the working directory has uncommitted changes.
-    pub git_dirty: bool,
-    /// The working directory; local paths of a task that are found nowhere else are relative to it.
+    /// The working directory; local paths of a task that are not found in its folder are relative to it.
     pub cwd: PathBuf,
 }
 
@@ -48,6 +36,8 @@ pub struct Parts<T, L, S, R, P> {
     pub transport: T,
     /// Runs `local` steps, under the same supervisor as the remote ones.
     pub local: L,
+    /// Renders what waited for the run.
+    pub engine: Arc<Engine>,
     /// Takes the events.
     pub sink: S,
     /// Keeps logs and files.

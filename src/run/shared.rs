@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::plan::Plan;
-use crate::transport::{Session, Transport};
+use crate::transport::{Controller, Transport};
 
 use super::digest::Digests;
 use super::message::{UnitMessage, Wire};
 use super::once::OnceBoard;
 use super::options::RunOptions;
+use super::places::Places;
 use super::prompt::{Answer, Prompt};
 use super::record::Record;
 use super::roster::Roster;
@@ -21,7 +22,7 @@ use super::values::Rendering;
 /// The kinds of the parts of a run in one name, so that no signature needs four.
 pub(crate) trait World: Send + Sync + 'static {
     type Transport: Transport;
-    type Local: Session;
+    type Local: Controller;
     type Record: Record;
     type Prompt: Prompt + 'static;
 }
@@ -30,7 +31,7 @@ pub(crate) trait World: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct WorldOf<T, L, R, P>(PhantomData<fn() -> (T, L, R, P)>);
 
-impl<T: Transport, L: Session, R: Record, P: Prompt + 'static> World for WorldOf<T, L, R, P> {
+impl<T: Transport, L: Controller, R: Record, P: Prompt + 'static> World for WorldOf<T, L, R, P> {
     type Transport = T;
     type Local = L;
     type Record = R;
@@ -44,6 +45,7 @@ pub(crate) type SessionOf<W> = <<W as World>::Transport as Transport>::Session;
 pub(crate) struct Shared<W: World> {
     pub(crate) plan: Arc<Plan>,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) places: Places,
     pub(crate) options: RunOptions,
     pub(crate) rendering: Rendering,
     pub(crate) transport: W::Transport,

@@ -164,7 +164,7 @@ impl RunState {
     }
 
     /// The last events: the hosts that never started, and the summary.
-    pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> Vec<EventKind> {
+    pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> (Vec<EventKind>, Arc<RunSummary>) {
         let reason = self.why_not_run();
         let mut events = Vec::new();
         for host in 0..self.stages.len() {
@@ -177,10 +177,11 @@ impl RunState {
             };
             events.push(self.finished(host, end));
         }
+        let summary = Arc::new(self.summary(ended));
         events.push(EventKind::RunFinished {
-            summary: Arc::new(self.summary(ended)),
+            summary: Arc::clone(&summary),
         });
-        events
+        (events, summary)
     }
 
     fn batch_starting(&mut self, phase: usize, batch: usize) -> Reaction {

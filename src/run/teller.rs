@@ -5,8 +5,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::event::{Lines, StepRef};
+use crate::model::format_duration;
+
+use super::event::{Lines, StepRef, StepResult};
 use super::host_log::HostLog;
 use super::mask::Mask;
 use super::message::{HostIndex, UnitMessage, Wire};
@@ -83,6 +86,38 @@ impl Teller {
         self.tell(UnitMessage::StepStarted { host, step }).await;
     }
 
+    /// A step ended.
+    pub(crate) async fn step_finished(
+        &mut self,
+        step: &StepRef,
+        result: StepResult,
+        duration: Duration,
+    ) {
+        let result = self.masked(result);
+        self.heading(&format!("{} {}", step.name, shown(&result)));
+        self.tell(UnitMessage::StepFinished {
+            host: self.host,
+            step: step.clone(),
+            result,
+            duration,
+        })
+        .await;
+    }
+
+    /// A result whose cause holds no secret.
+    fn masked(&self, mut result: StepResult) -> StepResult {
+        if let StepResult::Failed { cause, .. } | StepResult::Ignored { cause, .. } = &mut result {
+            *cause = self.mask.text(cause);
+        }
+        result
+    }
+
+    /// Something for the host's log alone.
+    pub(crate) fn hint(&mut self, text: &str) {
+        let written = self.log.note(&self.mask.text(text));
+        self.keep_fault(written);
+    }
+
     /// Something people should read.
     pub(crate) async fn note(&mut self, text: &str) {
         let text = self.mask.text(text);
@@ -131,6 +166,23 @@ impl Teller {
         if let (None, Err(error)) = (&self.fault, written) {
             self.fault = Some(format!("the host's log on this machine cannot be written: {error}"));
         }
+    }
+}
+
+/// A step's end as its log heading says it.
+fn shown(result: &StepResult) -> String {
+    match result {
+        StepResult::Ok { changed: Some(false), .. } => "ok, nothing to change".to_owned(),
+        StepResult::Ok { .. } => "ok".to_owned(),
+        StepResult::Skipped => "skipped".to_owned(),
+        StepResult::Ignored { cause, .. } => format!("failed, ignored: {cause}"),
+        StepResult::Failed { cause, .. } => format!("failed: {cause}"),
+        StepResult::TimedOut { limit_ms } => {
+            let limit = format_duration(Duration::from_millis(*limit_ms));
+            format!("timed out after {limit}")
+        }
+        StepResult::Unknown => "connection lost; whether it finished is not known".to_owned(),
+        StepResult::Cancelled => "cancelled".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tasks: the YAML as written, checked, and ready to be planned.
 
+pub mod adhoc;
 mod decode;
 mod definition;
 mod files;
@@ -12,6 +13,7 @@ mod schema;
 mod scope;
 mod shell_text;
 mod step;
+mod sub_scope;
 mod template;
 mod text;
 

@@ -104,6 +104,34 @@ pub struct ExecReport {
     pub sudo_refused: Option<String>,
 }
 
+impl ExecReport {
+    /// The report of a command that did not get as far as the host; 126 is a shell's "cannot execute".
+    pub(super) fn never_sent(why: &dyn std::fmt::Display) -> Self {
+        Self {
+            exit: Exit::Code(126),
+            started: false,
+            left_running: false,
+            group_ended: true,
+            notes: vec![format!("the command was not sent: {why}")],
+            sudo_refused: None,
+        }
+    }
+}
+
+impl ExecReport {
+    /// The report of a command that sudo refuses, known before it was sent; 1 is sudo's own code.
+    pub(super) fn sudo_refused(cause: String) -> Self {
+        Self {
+            exit: Exit::Code(1),
+            started: false,
+            left_running: false,
+            group_ended: true,
+            notes: Vec::new(),
+            sudo_refused: Some(cause),
+        }
+    }
+}
+
 /// A local file on its way to a host.
 #[derive(Debug, Clone)]
 pub struct Upload {

@@ -3,8 +3,28 @@
 //! [`Transport`] and [`Session`] are the two traits; `ssh` is the real one, `scripted` the fake for the
 //! engine's state space, `local` runs `local:` steps on the controller under the same supervisor.
 
+mod bastion;
 mod command;
+mod controller;
 mod error;
+mod guard;
+mod local;
+mod marker;
+mod master;
+mod preamble;
+pub mod scripted;
+mod session;
+mod ssh;
+mod ssh_args;
+mod ssh_config;
+mod ssh_error;
+mod sudo;
+mod supervise;
+#[cfg(test)]
+mod supervise_tests;
+mod transfer;
+mod tries;
+mod workplace;
 
 use std::future::Future;
 use std::io;
@@ -16,7 +36,12 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use controller::Controller;
 pub use error::{ConnectError, TransferError};
+pub use local::Local;
+pub use session::SshSession;
+pub use ssh::SshTransport;
+pub use ssh_config::Resolved;
 
 /// Opens sessions to hosts. One value serves a whole run and owns what its sessions share: bastion
 /// masters, the guard that ends every master when fab-rs dies, the folder of control sockets.

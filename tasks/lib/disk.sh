@@ -32,9 +32,10 @@ ask() {
         mount = $7
         for (i = 8; i <= NF; i++) mount = mount " " $i
     }
-    $2 ~ /^(devtmpfs|udev|none|efivarfs|overlay-none|squashfs|shm|dev)$/ || $2 ~ /^\/dev\/loop/ { next }
+    $2 ~ /^(devtmpfs|udev|efivarfs|squashfs|shm|dev)$/ || $2 ~ /^\/dev\/loop/ { next }
     mount ~ /^\/(proc|sys|dev)(\/|$)/ || mount ~ /^\/run\/(user|lock|credentials)/ { next }
-    $3 + 0 == 0 { next }
+    # Less than 1 MiB: made by the system for itself.
+    $1 == "space" && $3 < 1024 { next }
     $1 == "space" {
         used = $3 > 0 && ($4 + $5) > 0 ? 100 * $4 / ($4 + $5) : 0
         space[mount] = used; size[mount] = $3; rest[mount] = $5; device[mount] = $2
@@ -45,8 +46,9 @@ ask() {
             worst = space[mount]
             if (inodes[mount] > worst) worst = inodes[mount]
             if (worst < over) continue
-            printf "%06.2f %3d %% of %9s used, %9s free", worst, space[mount], human(size[mount]), human(rest[mount])
-            if (mount in inodes) printf ", inodes %2d %%", inodes[mount]
+            # Rounded up, as df does.
+            printf "%06.2f %3d %% of %9s used, %9s free", worst, int(space[mount] + 0.999), human(size[mount]), human(rest[mount])
+            if (mount in inodes) printf ", inodes %2d %%", int(inodes[mount] + 0.999)
             printf "  %s (%s)\n", mount, device[mount]
         }
     }' | sort -r | cut -d ' ' -f 2- | grep . || printf 'no disk is %s %% full or more\n' "$over"

@@ -264,12 +264,15 @@ by_signal() {
 dump_to() {
     why=
     if [ -n "$jcmd" ] && [ "$by" = tool ]; then
-        why=$(jvm_takes_attach 2>&1) || return 1
-        by_tool "$1" && return 0
-        why=$(attach_cause "$(words_of "$1")")
+        if why=$(jvm_takes_attach 2>&1); then
+            by_tool "$1" && return 0
+            why=$(attach_cause "$(words_of "$1")")
+        fi
         # A JVM that did not answer has the signal of the attach pending already, and dumps when it wakes.
-        grep -q 'does not support the attach mechanism' "$1" || return 1
-        by=signal
+        case $why in
+        *DisableAttachMechanism*) ;;
+        *) return 1 ;;
+        esac
     fi
     by=signal
     by_signal "$1"
@@ -289,7 +292,7 @@ headline() {
                 printf "%s %d %s", comma, states[order[i]], order[i]
                 comma = ","
             }
-            if (deadlocks) printf "; %d DEADLOCK%s FOUND", deadlocks, deadlocks > 1 ? "S" : ""
+            if (deadlocks) printf "; %d DEADLOCK%s FOUND", deadlocks, (deadlocks > 1 ? "S" : "")
             else printf "; no deadlock"
         }' "$1"
 }

@@ -54,14 +54,24 @@ fn file(node: &Node, source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Opti
     let sources = fields
         .require("sources", WHAT, errors)
         .and_then(|node| node.expect_sequence("`sources`", errors))
-        .map(|items| items.iter().filter_map(|item| source::source(item, errors)).collect());
-    if fields.get("sources").is_some_and(|node| matches!(&node.kind, NodeKind::Sequence(items) if items.is_empty())) {
+        .map(|items| {
+            items
+                .iter()
+                .filter_map(|item| source::source(item, errors))
+                .collect()
+        });
+    if fields
+        .get("sources")
+        .is_some_and(|node| matches!(&node.kind, NodeKind::Sequence(items) if items.is_empty()))
+    {
         errors.push(Diagnostic::new("`sources` is empty").at(fields.head()));
     }
     Some(InventoryFile {
         source: Arc::clone(source),
         sources: sources.unwrap_or_default(),
-        aliases: fields.read("aliases", errors, value::texts).unwrap_or_default(),
+        aliases: fields
+            .read("aliases", errors, value::texts)
+            .unwrap_or_default(),
         ssh: fields.read("ssh", errors, ssh::keys).unwrap_or_default(),
         rules: fields.read("rules", errors, rules).unwrap_or_default(),
     })

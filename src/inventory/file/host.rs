@@ -111,7 +111,9 @@ pub(crate) fn json_hosts(text: &[u8]) -> Result<Vec<HostEntry>, Vec<Diagnostic>>
         .map_err(|error| vec![Diagnostic::new(format!("it is no JSON: {error}"))])?;
     if parsed.get("_meta").is_some() {
         let error = Diagnostic::new("Ansible's inventory JSON is not supported yet");
-        return Err(vec![error.hint("print a list such as `[{\"name\": \"app-1\", \"address\": \"10.0.1.11\"}]`")]);
+        return Err(vec![error.hint(
+            "print a list such as `[{\"name\": \"app-1\", \"address\": \"10.0.1.11\"}]`",
+        )]);
     }
     let source = Arc::new(Source {
         path: "stdout".into(),
@@ -143,7 +145,11 @@ fn host(
             &stripped
         }
     };
-    let what = match node.get("name").or(node.get("address")).and_then(Node::as_text) {
+    let what = match node
+        .get("name")
+        .or(node.get("address"))
+        .and_then(Node::as_text)
+    {
         Some(name) => format!("host `{name}`"),
         None => format!("host {}", index + 1),
     };
@@ -151,7 +157,9 @@ fn host(
     let fields = node.expect_mapping(&what, &KEYS, errors)?;
     let names = names(&fields, &what, errors);
     let entry = HostEntry {
-        name: names.as_ref().map_or_else(String::new, |names| names.0.clone()),
+        name: names
+            .as_ref()
+            .map_or_else(String::new, |names| names.0.clone()),
         address: names.map_or_else(String::new, |names| names.1),
         id: fields.string("id", errors),
         zone: fields.string("zone", errors),
@@ -165,9 +173,7 @@ fn host(
             .into_iter()
             .flatten()
             .collect(),
-        vars: fields
-            .read("vars", errors, value::vars)
-            .unwrap_or_default(),
+        vars: fields.read("vars", errors, value::vars).unwrap_or_default(),
         ssh: own_ssh(&fields, &what, errors),
         span: fields.head().clone(),
     };
@@ -182,10 +188,7 @@ fn names(
 ) -> Option<(String, String)> {
     let name = fields.string("name", errors);
     let address = fields.string("address", errors);
-    let (Some(name), Some(address)) = (
-        name.clone().or(address.clone()),
-        address.or(name),
-    ) else {
+    let (Some(name), Some(address)) = (name.clone().or(address.clone()), address.or(name)) else {
         if !fields.has("name") && !fields.has("address") {
             let error = Diagnostic::new(format!("{what} has neither `name` nor `address`"));
             errors.push(error.at(fields.head()));

@@ -11,8 +11,8 @@ mod value;
 mod tests;
 
 pub use decode::read;
-pub(crate) use host::{Strictness, host_list, json_hosts};
 pub use host::HostEntry;
+pub(crate) use host::json_hosts;
 pub use shape::{
     AddressChoice, CommandSource, Ec2Source, InventoryFile, NameChoice, Regions, Rule, SourceEntry,
     SourceKind,

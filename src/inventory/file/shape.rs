@@ -40,7 +40,7 @@ pub struct SourceEntry {
 #[derive(Debug, Clone)]
 pub enum SourceKind {
     /// Instances of EC2.
-    Ec2(Ec2Source),
+    Ec2(Box<Ec2Source>),
     /// A list in the file.
     Hosts(Vec<HostEntry>),
     /// A program that prints such a list as JSON.
@@ -68,6 +68,8 @@ pub struct Ec2Source {
     pub address: Vec<AddressChoice>,
     /// For how long an answer is kept for runs that change nothing.
     pub cache: Option<Duration>,
+    /// How many instances a page of the API's answer holds.
+    pub page_size: u16,
 }
 
 impl Default for Ec2Source {
@@ -82,6 +84,7 @@ impl Default for Ec2Source {
             name: vec![NameChoice::Tag("Name".to_owned())],
             address: vec![AddressChoice::PrivateIp, AddressChoice::PublicIp],
             cache: None,
+            page_size: 1000,
         }
     }
 }

@@ -6,7 +6,9 @@ use indexmap::IndexMap;
 
 use super::decode::terms;
 use super::host::{Strictness, host_list};
-use super::{AddressChoice, CommandSource, Ec2Source, NameChoice, Regions, SourceEntry, SourceKind};
+use super::{
+    AddressChoice, CommandSource, Ec2Source, NameChoice, Regions, SourceEntry, SourceKind,
+};
 use crate::model::{Diagnostic, nearest};
 use crate::yaml::{Fields, Node, NodeKind};
 
@@ -17,32 +19,53 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads one entry.
 pub(super) fn source(node: &Node, errors: &mut Vec<Diagnostic>) -> Option<SourceEntry> {
+    let before = errors.len();
     let fields = node.expect_mapping("an entry of `sources`", &KINDS, errors)?;
+    if fields.entries().is_empty() && errors.len() > before {
+        return None;
+    }
     let span = fields.head().clone();
     let [entry] = fields.entries() else {
         let count = fields.entries().len();
         let error = Diagnostic::new(format!(
             "an entry of `sources` has exactly one of {}; this one has {}",
             KINDS.map(|kind| format!("`{kind}`")).join(", "),
-            if count == 0 { "none".to_owned() } else { count.to_string() },
+            if count == 0 {
+                "none".to_owned()
+            } else {
+                count.to_string()
+            },
         ));
-        errors.push(error.at(&span).hint("start each source with a `-` of its own"));
+        errors.push(
+            error
+                .at(&span)
+                .hint("start each source with a `-` of its own"),
+        );
         return None;
     };
     let kind = match entry.name {
-        "ec2" => SourceKind::Ec2(ec2(entry.value, errors)?),
-        "hosts" => SourceKind::Hosts(host_list(entry.value, "`hosts`", Strictness::Person, errors)),
+        "ec2" => SourceKind::Ec2(Box::new(ec2(entry.value, errors)?)),
+        "hosts" => SourceKind::Hosts(host_list(
+            entry.value,
+            "`hosts`",
+            Strictness::Person,
+            errors,
+        )),
         "command" => SourceKind::Command(command(entry.value, errors)?),
         _ => {
             let error = Diagnostic::new("source `ssh_config` is not supported yet");
-            errors.push(error.at(&entry.key.head()).hint("name such hosts with `-H`, or list them under `hosts`"));
+            errors.push(
+                error
+                    .at(&entry.key.head())
+                    .hint("name such hosts with `-H`, or list them under `hosts`"),
+            );
             return None;
         }
     };
     Some(SourceEntry { kind, span })
 }
 
-const EC2_KEYS: [&str; 9] = [
+const EC2_KEYS: [&str; 10] = [
     "regions",
     "profile",
     "role_arn",
@@ -52,6 +75,7 @@ const EC2_KEYS: [&str; 9] = [
     "name",
     "address",
     "cache",
+    "page_size",
 ];
 
 fn ec2(node: &Node, errors: &mut Vec<Diagnostic>) -> Option<Ec2Source> {
@@ -61,15 +85,22 @@ fn ec2(node: &Node, errors: &mut Vec<Diagnostic>) -> Option<Ec2Source> {
     let fields = node.expect_mapping("`ec2`", &EC2_KEYS, errors)?;
     let default = Ec2Source::default();
     let source = Ec2Source {
-        regions: fields.read("regions", errors, regions).unwrap_or(default.regions),
+        regions: fields
+            .read("regions", errors, regions)
+            .unwrap_or(default.regions),
         profile: fields.string("profile", errors),
         role_arn: fields.string("role_arn", errors),
         external_id: fields.string("external_id", errors),
         filters: fields.read("filters", errors, filters).unwrap_or_default(),
         exclude: fields.read("exclude", errors, terms).unwrap_or_default(),
         name: fields.read("name", errors, names).unwrap_or(default.name),
-        address: fields.read("address", errors, addresses).unwrap_or(default.address),
+        address: fields
+            .read("address", errors, addresses)
+            .unwrap_or(default.address),
         cache: fields.duration("cache", errors),
+        page_size: fields
+            .read("page_size", errors, page_size)
+            .unwrap_or(default.page_size),
     };
     check_role(&fields, errors);
     Some(source)
@@ -82,17 +113,32 @@ fn check_role(fields: &Fields<'_>, errors: &mut Vec<Diagnostic>) {
     }
 }
 
+fn page_size(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Option<u16> {
+    let size = node.expect_int(what, errors)?;
+    if (5..=1000).contains(&size) {
+        return Some(size);
+    }
+    let error = Diagnostic::new(format!("{what} must be 5 to 1000, not {size}"));
+    errors.push(error.at(&node.head()));
+    None
+}
+
 fn regions(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Option<Regions> {
     let names = node.expect_strings(what, errors)?;
     if names.iter().any(|name| name == "all") {
         if names.len() > 1 {
-            let error = Diagnostic::new("`all` stands for every region; no other belongs beside it");
+            let error =
+                Diagnostic::new("`all` stands for every region; no other belongs beside it");
             errors.push(error.at(&node.head()));
         }
         return Some(Regions::All);
     }
     if names.is_empty() {
-        errors.push(Diagnostic::new("`regions` is empty").at(&node.head()).hint("leave it out for the ambient region"));
+        errors.push(
+            Diagnostic::new("`regions` is empty")
+                .at(&node.head())
+                .hint("leave it out for the ambient region"),
+        );
         return None;
     }
     Some(Regions::Named(names))
@@ -134,7 +180,8 @@ fn choices<T: Clone>(
             (None, Some(key)) if !key.is_empty() => found.push(tag(key.to_owned())),
             (None, _) => {
                 let names = || words.iter().map(|(word, _)| *word);
-                let error = Diagnostic::new(format!("`{text}` is not a choice for {what}")).at(&item.head());
+                let error = Diagnostic::new(format!("`{text}` is not a choice for {what}"))
+                    .at(&item.head());
                 let listed: Vec<&str> = names().chain(["tag:KEY"]).collect();
                 errors.push(match nearest(&text, names()) {
                     Some(near) => error.label(format!("did you mean `{near}`?")),
@@ -181,7 +228,11 @@ fn command(node: &Node, errors: &mut Vec<Diagnostic>) -> Option<CommandSource> {
     if let Some(line) = argv.as_text() {
         let words = shlex::split(line).unwrap_or_default();
         let error = Diagnostic::new("`command` must be a list of words: no shell reads it");
-        errors.push(error.at(&argv.head()).hint(format!("write `command: [{}]`", words.join(", "))));
+        errors.push(
+            error
+                .at(&argv.head())
+                .hint(format!("write `command: [{}]`", words.join(", "))),
+        );
         return None;
     }
     let argv = argv.expect_strings("`command`", errors)?;

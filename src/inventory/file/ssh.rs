@@ -48,7 +48,12 @@ pub(super) fn user(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Opt
 
 /// `[user@]host[:port]`, several with commas.
 fn jump(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Option<String> {
-    word(node, what, "a bastion such as `bastion.example.com`", errors)
+    word(
+        node,
+        what,
+        "a bastion such as `bastion.example.com`",
+        errors,
+    )
 }
 
 /// A TCP port.
@@ -63,7 +68,10 @@ pub(super) fn port(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Opt
 
 fn word(node: &Node, what: &str, wanted: &str, errors: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.expect_string(what, errors)?;
-    if text.is_empty() || text.starts_with('-') || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if text.is_empty()
+        || text.starts_with('-')
+        || text.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
         let message = format!("{what} must be {wanted}, not `{text}`");
         errors.push(Diagnostic::new(message).at(&node.head()));
         return None;

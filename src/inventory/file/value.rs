@@ -32,7 +32,9 @@ fn scalar_to_json(scalar: &Scalar) -> Value {
     match scalar.text.as_str() {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        plain if is_json_number(plain) => plain.parse::<Number>().map_or_else(|_| text(), Value::Number),
+        plain if is_json_number(plain) => plain
+            .parse::<Number>()
+            .map_or_else(|_| text(), Value::Number),
         _ => text(),
     }
 }
@@ -74,7 +76,11 @@ pub(super) fn from_json(value: &Value, source: &Arc<Source>) -> Node {
 }
 
 /// A map of any keys as JSON values.
-pub(super) fn vars(node: &Node, what: &str, errors: &mut Vec<crate::model::Diagnostic>) -> Option<IndexMap<String, Value>> {
+pub(super) fn vars(
+    node: &Node,
+    what: &str,
+    errors: &mut Vec<crate::model::Diagnostic>,
+) -> Option<IndexMap<String, Value>> {
     let entries = node.expect_entries(what, errors)?;
     Some(
         entries
@@ -85,7 +91,11 @@ pub(super) fn vars(node: &Node, what: &str, errors: &mut Vec<crate::model::Diagn
 }
 
 /// A map of texts; numbers and booleans are texts as written.
-pub(super) fn texts(node: &Node, what: &str, errors: &mut Vec<crate::model::Diagnostic>) -> Option<IndexMap<String, String>> {
+pub(super) fn texts(
+    node: &Node,
+    what: &str,
+    errors: &mut Vec<crate::model::Diagnostic>,
+) -> Option<IndexMap<String, String>> {
     let entries = node.expect_entries(what, errors)?;
     Some(
         entries

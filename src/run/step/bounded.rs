@@ -1,11 +1,13 @@
 //! Runs one command within its bounds: a limit, a limit on silence, and the run's stop.
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::transport::{ExecReport, Output, RemoteCommand, Session};
+use crate::transport::{ExecReport, Exit};
 
 use super::output::Activity;
 
@@ -19,6 +21,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) limit: Option<(Instant, Duration)>,
     /// How long it may print nothing.
     pub(crate) silence: Option<Duration>,
+    /// How long after TERM its group gets KILL.
+    pub(crate) grace: Duration,
     /// When it printed last.
     pub(crate) activity: &'a Activity,
     /// The run's stop.
@@ -50,6 +54,27 @@ pub(crate) struct Executed {
 }
 
 impl Executed {
+    /// A command for which there was no session.
+    pub(crate) fn never_sent() -> Self {
+        let report = ExecReport {
+            exit: Exit::Lost,
+            started: false,
+            left_running: false,
+            group_ended: false,
+            notes: Vec::new(),
+            sudo_refused: None,
+        };
+        Self {
+            report: Some(report),
+            cut: None,
+        }
+    }
+
+    /// sudo's words, where it refused.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.report.as_ref()?.sudo_refused.as_deref()
+    }
+
     /// Whether nothing of the command is left on the host: its group's end was confirmed, or it was never
     /// started.
     pub(crate) fn is_gone(&self) -> bool {
@@ -59,26 +84,24 @@ impl Executed {
     }
 }
 
-/// Runs a command on a session until it ends or is ended.
-pub(crate) async fn execute<S: Session, O: Output>(
-    session: &S,
-    command: &RemoteCommand,
-    output: &mut O,
+/// Waits for a command to end, and ends it where a bound is reached.
+pub(crate) async fn execute(
+    exec: impl Future<Output = ExecReport>,
     bounds: &Bounds<'_>,
 ) -> Executed {
-    let mut exec = std::pin::pin!(session.exec(command, output, bounds.own));
+    let mut exec = pin!(exec);
     let mut cut = None;
     let mut give_up = None;
     loop {
-        let next = tokio::select! {
+        let why = tokio::select! {
             biased;
             report = &mut exec => return Executed { report: Some(report), cut },
             () = at(give_up), if cut.is_some() => return Executed { report: None, cut },
             why = reached(bounds), if cut.is_none() => why,
         };
-        cut = Some(next);
+        cut = Some(why);
         bounds.own.cancel();
-        give_up = Some(Instant::now() + command.grace + REPORT);
+        give_up = Some(Instant::now() + bounds.grace + REPORT);
     }
 }
 

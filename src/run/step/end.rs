@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::model::{HostOutcome, UnreachableKind};
 use crate::run::event::{StepRef, StepResult};
 
@@ -138,8 +136,6 @@ pub(crate) struct Done {
     /// Captured output, masked, cut at 64 KiB; empty where nobody reads it.
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
-    /// Further keys of the register.
-    pub(crate) more: Map<String, Value>,
 }
 
 impl From<End> for Done {
@@ -148,7 +144,6 @@ impl From<End> for Done {
             end,
             stdout: Vec::new(),
             stderr: Vec::new(),
-            more: Map::new(),
         }
     }
 }

@@ -45,12 +45,20 @@ impl Keeper {
         }
     }
 
-    /// Names a process that must not outlive us. Without effect on a keeper that does not guard.
+    /// Names a process that must not outlive us, unless the fleet is released.
     pub(crate) fn guard(&mut self, process: Process) {
         if let Some(pipe) = &mut self.pipe {
             // A keeper that is gone guards nothing; the fleet's own end still does.
             let _ = writeln!(pipe, "{} {}", process.pid, process.start);
         }
+    }
+
+    /// Lets the fleet and its keeper outlive us.
+    pub(crate) fn release(&mut self) -> Result<()> {
+        if let Some(mut pipe) = self.pipe.take() {
+            writeln!(pipe, "release").context("the keeper of the fleet's addresses is gone")?;
+        }
+        Ok(())
     }
 
     /// Ends the keeper and reaps it.
@@ -68,7 +76,7 @@ impl Keeper {
 }
 
 /// Claims addresses for so many hosts. The same seed leads to the same block when that is free.
-pub(crate) fn claim(seed: &str, hosts: usize, keeper: &Path, guard: bool) -> Result<Claim> {
+pub(crate) fn claim(seed: &str, hosts: usize, keeper: &Path) -> Result<Claim> {
     let blocks = hosts.div_ceil(BLOCK).max(1);
     let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -79,7 +87,7 @@ pub(crate) fn claim(seed: &str, hosts: usize, keeper: &Path, guard: bool) -> Res
         let markers: Vec<_> = (index..index + blocks)
             .map(|block| address(block, 254))
             .collect();
-        let Some(mut keeper) = hold(keeper, guard, &markers)? else {
+        let Some(mut keeper) = hold(keeper, &markers)? else {
             continue;
         };
         let addresses: Vec<_> = (0..hosts)
@@ -104,13 +112,12 @@ fn address(block: usize, host: usize) -> Ipv4Addr {
 }
 
 /// Starts a keeper; none when one of the blocks is taken.
-fn hold(script: &Path, guard: bool, markers: &[Ipv4Addr]) -> Result<Option<Keeper>> {
+fn hold(script: &Path, markers: &[Ipv4Addr]) -> Result<Option<Keeper>> {
     let mut child = Command::new("perl")
         .arg(script)
-        .arg(if guard { "guard" } else { "hold" })
         .arg(SSH_PORT.to_string())
         .args(markers.iter().map(Ipv4Addr::to_string))
-        .stdin(if guard { Stdio::piped() } else { Stdio::null() })
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .current_dir("/")

@@ -1,6 +1,7 @@
 //! From a description to a running fleet: checks, a folder, addresses. What a running fleet can do is `fleet`'s.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,12 +90,7 @@ impl Builder {
         } else {
             dir.display().to_string()
         };
-        let claim = addresses::claim(
-            &seed,
-            self.spec.hosts.len(),
-            &tools.join("keeper.pl"),
-            !self.detached,
-        )?;
+        let claim = addresses::claim(&seed, self.spec.hosts.len(), &tools.join("keeper.pl"))?;
         let login = login()?;
         let hosts = self
             .spec
@@ -105,9 +101,11 @@ impl Builder {
                 let dir = dir.join("hosts").join(&spec.name);
                 Host::new(spec, address, dir, login.clone())
             });
+        let hosts: Vec<_> = hosts.collect();
+        check_ports(&hosts)?;
         let mut fleet = Fleet {
             name: self.name,
-            hosts: hosts.collect(),
+            hosts,
             keeper: Mutex::new(claim.keeper),
             access: Access {
                 dir,
@@ -125,6 +123,22 @@ impl Builder {
             return Err(error);
         }
         Ok(fleet)
+    }
+
+    /// Starts the fleet, or says why this machine cannot have it: then a test is skipped, or fails where `LAB_REQUIRE`
+    /// forbids that.
+    ///
+    /// # Panics
+    /// When the fleet does not start, or may not be done without.
+    pub fn start_or_skip(self) -> Option<Fleet> {
+        if !requirements::available(&self.spec) {
+            return None;
+        }
+        let name = self.name.clone();
+        match self.start() {
+            Ok(fleet) => Some(fleet),
+            Err(error) => panic!("the fleet {name} did not start: {error:#}"),
+        }
     }
 
     /// Makes the fleet's folder, empty, and removes the folders of fleets whose process is gone.
@@ -209,6 +223,20 @@ fn check(hosts: &[HostSpec]) -> Result<()> {
                 "`{}` is no name for a service",
                 service.name
             );
+        }
+    }
+    Ok(())
+}
+
+/// Whether the services' ports are free; the keeper holds only addresses that are free for sshd.
+fn check_ports(hosts: &[Host]) -> Result<()> {
+    for host in hosts {
+        for service in host.spec.services.iter().filter(|service| service.java) {
+            let port = service.port;
+            TcpListener::bind((host.address, port)).with_context(|| {
+                let address = host.address;
+                format!("port {port} of {address} is taken: does something listen on it on all addresses?")
+            })?;
         }
     }
     Ok(())

@@ -159,7 +159,13 @@ impl Fleet {
         self.ec2 = filled?;
         started?;
         self.wait_for_services()?;
-        self.save()
+        self.save()?;
+        if self.detached {
+            // Until here an interrupted start takes down what it made.
+            let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            keeper.release()?;
+        }
+        Ok(())
     }
 
     /// Writes down what runs, for [`Fleet::open`].
@@ -235,9 +241,7 @@ impl Fleet {
     /// Starts a host that is down, with an empty file system: after [`Host::kill`], a replacement.
     pub fn start_host(&self, host: &Host) -> Result<()> {
         let outer = host.launch(&self.tools)?;
-        if !self.detached {
-            self.guard(outer);
-        }
+        self.guard(outer);
         host.wait(outer)?;
         if let Some(processes) = host.processes_of_host() {
             self.guard(processes.init);

@@ -143,10 +143,7 @@ impl Host {
             .arg(tools.join("init.sh"))
             .arg(&self.dir)
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", place::HOST_PATH)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(out)
@@ -250,10 +247,7 @@ impl Host {
         command
             .args(["--wd=/", "--", program])
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", place::host_path(&place::base().join("tools")))
             .env("HOME", "/root")
             .stdin(Stdio::null());
         Ok(command)

@@ -73,16 +73,6 @@ impl Config<'_> {
         }
     }
 
-    /// `PATH` of units, and of logins where the lab is not root.
-    fn path(&self) -> String {
-        let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        if place::is_root() {
-            usual.to_owned()
-        } else {
-            format!("{}/bin:{usual}", self.tools.display())
-        }
-    }
-
     fn hosts(&self) -> String {
         let Self {
             spec,
@@ -114,7 +104,7 @@ impl Config<'_> {
             text.push_str("MaxStartups 1000\nMaxSessions 1000\n");
         }
         if !place::is_root() {
-            let (path, sudo) = (self.path(), self.sudo());
+            let (path, sudo) = (place::host_path(self.tools), self.sudo());
             let _ = writeln!(text, "SetEnv HOME={dir}/home PATH={path} LAB_SUDO={sudo}");
         }
         if let Some(forced) = self.spec.faults.iter().find_map(Fault::forced_command) {
@@ -203,7 +193,7 @@ impl Config<'_> {
             ("BASE", base.display().to_string()),
             ("SOURCE", self.tools.display().to_string()),
             ("TOOLS", self.tools_on_host().display().to_string()),
-            ("PATH", self.path()),
+            ("PATH", place::host_path(self.tools)),
             ("ADDRESS", self.address.to_string()),
             ("PORT", SSH_PORT.to_string()),
             ("SSHD", sshd.display().to_string()),

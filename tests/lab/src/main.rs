@@ -4,7 +4,6 @@
     reason = "a program of its own, for developers: it reads the environment"
 )]
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program of its own: it talks to its user"
 )]

@@ -14,6 +14,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("forced", include_str!("host_files/forced.sh")),
     ("systemctl", include_str!("host_files/systemctl.sh")),
     ("journalctl", include_str!("host_files/journalctl.sh")),
+    ("reboot", include_str!("host_files/reboot.sh")),
+    ("bin/reboot", include_str!("host_files/reboot.sh")),
+    ("bin/shutdown", include_str!("host_files/reboot.sh")),
     ("unitd", include_str!("host_files/unitd.sh")),
     ("tcp.pl", include_str!("host_files/tcp.pl")),
     ("keeper.pl", include_str!("host_files/keeper.pl")),
@@ -28,11 +31,15 @@ pub fn base() -> PathBuf {
     if let Some(dir) = std::env::var_os("LAB_DIR") {
         return PathBuf::from(dir);
     }
-    if let Some(dir) = std::env::var_os("CARGO_TARGET_DIR") {
-        return std::path::absolute(PathBuf::from(&dir).join("lab"))
-            .unwrap_or_else(|_| PathBuf::from(dir));
+    target().join("lab")
+}
+
+/// Cargo's target folder.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| PathBuf::from(dir)),
+        None => repository().join("target"),
     }
-    repository().join("target/lab")
 }
 
 /// The root of the repository that the lab was built from.
@@ -48,6 +55,18 @@ pub fn repository() -> PathBuf {
 /// Where fleets have their folders.
 pub fn fleets() -> PathBuf {
     base().join("fleets")
+}
+
+/// `PATH` as most machines have it for root.
+pub(crate) const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// `PATH` on a host. Where the lab is not root, the stand-ins are in the tools folder.
+pub(crate) fn host_path(tools: &Path) -> String {
+    if is_root() {
+        HOST_PATH.to_owned()
+    } else {
+        format!("{}/bin:{HOST_PATH}", tools.display())
+    }
 }
 
 /// Whether the lab runs as root, which hosts' accounts and sudo depend on.

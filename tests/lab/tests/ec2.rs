@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use lab::{Fleet, FleetSpec, HostSpec, place, requirements};
+use lab::{Fleet, FleetSpec, HostSpec, place};
 
 const LIST: &str = r#"
 import boto3
@@ -26,10 +26,9 @@ fn moto_lists_the_hosts() {
     };
     spec.hosts
         .push(HostSpec::new("old").zone("us-west-2a").ec2_state("stopped"));
-    if !requirements::available(&spec) {
+    let Some(fleet) = Fleet::builder("ec2").spec(spec).start_or_skip() else {
         return;
-    }
-    let fleet = Fleet::builder("ec2").spec(spec).start().unwrap();
+    };
     let ec2 = fleet.ec2().unwrap();
     let output = Command::new(place::base().join("venv/bin/python"))
         .args(["-c", LIST])

@@ -2,9 +2,7 @@
 
 use std::process::{Command, Output};
 
-use lab::{
-    ALL_FAULTS, Fault, Fleet, FleetSpec, HostSpec, SUDO_PASSWORD, Service, place, requirements,
-};
+use lab::{ALL_FAULTS, Fault, Fleet, FleetSpec, HostSpec, SUDO_PASSWORD, Service, place};
 
 /// What ssh did.
 struct Seen {
@@ -69,10 +67,9 @@ fn every_fault_is_what_it_says() {
         hosts: ALL_FAULTS.iter().map(host).collect(),
         ec2: false,
     };
-    if !requirements::available(&spec) {
+    let Some(fleet) = Fleet::builder("faults").spec(spec).start_or_skip() else {
         return;
-    }
-    let fleet = Fleet::builder("faults").spec(spec).start().unwrap();
+    };
     std::thread::scope(|scope| {
         for fault in ALL_FAULTS {
             let fleet = &fleet;

@@ -6,7 +6,7 @@
 
 use std::process::{Command, Output};
 
-use lab::{Fault, Fleet, FleetSpec, Host, HostSpec, Service, Shell, place, requirements};
+use lab::{Fault, Fleet, Host, HostSpec, Service, Shell, place};
 
 fn hosts() -> Vec<HostSpec> {
     let host = |name: &str| HostSpec::new(name).zone("us-west-2a").role("app");
@@ -28,12 +28,6 @@ fn hosts() -> Vec<HostSpec> {
             .fault(Fault::SmallDisk)
             .without("zstd"),
     ]
-}
-
-/// The fleet that the tests of this file share, or nothing where the machine cannot have one.
-fn fleet(name: &str, hosts: Vec<HostSpec>) -> Option<Fleet> {
-    let spec = FleetSpec { hosts, ec2: false };
-    requirements::available(&spec).then(|| Fleet::builder(name).hosts(spec.hosts).start().unwrap())
 }
 
 fn ssh(fleet: &Fleet, host: &str, arguments: &[&str]) -> Output {
@@ -63,7 +57,7 @@ fn stderr(output: &Output) -> String {
 /// One test for all, as each connection and each host costs time on both sides.
 #[test]
 fn hosts_are_real() {
-    let Some(fleet) = fleet("real", hosts()) else {
+    let Some(fleet) = Fleet::builder("real").hosts(hosts()).start_or_skip() else {
         return;
     };
     a_host_is_a_machine_of_its_own(&fleet);
@@ -71,6 +65,7 @@ fn hosts_are_real() {
     units_start_and_stop(&fleet);
     jvms_can_be_asked(&fleet);
     a_bastion_is_the_only_way(&fleet);
+    a_reboot_is_more_than_an_open_port(&fleet);
     hosts_break_on_demand(&fleet);
     let left: Vec<_> = fleet.hosts().iter().flat_map(Host::processes).collect();
     assert!(left.len() > 8, "{left:?}");
@@ -203,6 +198,26 @@ fn a_bastion_is_the_only_way(fleet: &Fleet) {
     assert_eq!(fleet.host("door").logins(), 1);
     let direct = stderr(&ssh(fleet, "inner", &["-o", "ProxyJump=none", "true"]));
     assert!(direct.contains("Could not resolve hostname"), "{direct}");
+}
+
+fn a_reboot_is_more_than_an_open_port(fleet: &Fleet) {
+    let unit = fleet.host("unit");
+    let boot = || unit.exec_ok("cat /proc/sys/kernel/random/boot_id").unwrap();
+    let before = boot();
+    let first = unit.exec_ok("systemctl start api; systemctl show -p MainPID --value api");
+    assert_eq!(
+        stdout(&ssh(fleet, "unit", &["touch /tmp/mark; sudo -n reboot"])),
+        ""
+    );
+    let cut = ssh(fleet, "unit", &["sleep 10"]);
+    assert_eq!(cut.status.code(), Some(255));
+    while boot() == before {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let active = "for i in 1 2 3 4 5 6 7 8 9; do systemctl is-active api && exit; sleep 0.2; done";
+    assert!(unit.exec_ok(active).unwrap().ends_with("active\n"));
+    let second = unit.exec_ok("ls /tmp; systemctl show -p MainPID --value api");
+    assert_ne!(first.unwrap(), second.unwrap());
 }
 
 fn hosts_break_on_demand(fleet: &Fleet) {

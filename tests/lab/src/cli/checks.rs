@@ -46,7 +46,7 @@ pub(crate) fn cargo() -> OsString {
 pub(crate) fn test(no_aws: bool) -> Result<ExitCode> {
     let begin = Instant::now();
     headline("packages", "what the tests need beside Rust");
-    set_up()?;
+    set_up().context("cargo lab test: failed at `packages`")?;
     let steps = steps(no_aws)?;
     for (index, step) in steps.iter().enumerate() {
         if step.builds_aws && steps[..index].iter().all(|earlier| !earlier.builds_aws) {
@@ -61,7 +61,7 @@ pub(crate) fn test(no_aws: bool) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     }
-    println!(
+    say!(
         "\ncargo lab test: all passed after {} s",
         begin.elapsed().as_secs()
     );
@@ -69,7 +69,7 @@ pub(crate) fn test(no_aws: bool) -> Result<ExitCode> {
 }
 
 fn headline(name: &str, what: &str) {
-    println!("\n==> {name}: {what}");
+    say!("\n==> {name}: {what}");
 }
 
 /// Packages and the virtual environment. What cannot be had is a failure where `LAB_REQUIRE` says so.
@@ -80,9 +80,9 @@ fn set_up() -> Result<()> {
         .collect();
     if missing.is_empty() {
         moto::install()?;
-        println!("all there");
+        say!("all there");
     } else if required() == Required::Nothing {
-        println!("without {} some tests are skipped", missing.join(", "));
+        say!("without {} some tests are skipped", missing.join(", "));
     } else {
         bail!("LAB_REQUIRE is set, but there is no {}", missing.join(", "));
     }
@@ -178,7 +178,7 @@ fn run(step: &Step) -> Result<bool> {
     }
     command.envs(step.env.iter().map(|(key, value)| (key, value)));
     let status = command.status().context("cannot start cargo")?;
-    println!(
+    say!(
         "    {} after {:.1} s",
         if status.success() { "passed" } else { "FAILED" },
         begin.elapsed().as_secs_f64()
@@ -195,11 +195,11 @@ fn say_memory() {
         line.split_whitespace().nth(1)?.parse::<u64>().ok()
     });
     let gib = available.map(|kib| kib / (1024 * 1024));
-    println!(
+    say!(
         "\nthe next step builds the AWS SDK: one rustc takes about {AWS_MEMORY} GB of memory, and minutes"
     );
     if let Some(gib) = gib {
-        println!("this machine has {gib} GiB available");
+        say!("this machine has {gib} GiB available");
         if gib < AWS_MEMORY {
             eprintln!(
                 "warning: that may not be enough; should the compiler be killed, that is why"

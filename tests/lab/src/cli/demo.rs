@@ -21,13 +21,13 @@ pub(crate) fn demo(keep: bool, ec2: bool) -> Result<ExitCode> {
     if ec2 {
         moto::install()?;
     }
-    println!("all there");
+    say!("all there");
     let fab = build(ec2)?;
     headline("starting six hosts in three zones, a JVM on each, and a database host");
     let fleet = start(keep, ec2)?;
     for host in fleet.hosts() {
         let java = host.processes_like("LabService").len();
-        println!(
+        say!(
             "  {:8} {:11} {}  {java} JVM",
             host.name(),
             host.spec().zone.as_deref().unwrap_or(""),
@@ -43,11 +43,11 @@ pub(crate) fn demo(keep: bool, ec2: bool) -> Result<ExitCode> {
     let result = show(&fleet, &dir);
     if keep {
         headline("the fleet stays up");
-        println!("export FAB_RS_STATE_DIR={}", dir.join("state").display());
+        say!("export FAB_RS_STATE_DIR={}", dir.join("state").display());
         up::how_to_talk(&fleet);
     } else {
         fleet.down();
-        println!("\nthe hosts are down; `cargo lab demo --keep` leaves them up");
+        say!("\nthe hosts are down; `cargo lab demo --keep` leaves them up");
     }
     if code != 0 {
         eprintln!("error: fab-rs ended with status {code}");
@@ -57,7 +57,7 @@ pub(crate) fn demo(keep: bool, ec2: bool) -> Result<ExitCode> {
 }
 
 fn headline(what: &str) {
-    println!("\n==> {what}");
+    say!("\n==> {what}");
 }
 
 /// Builds fab-rs; `$LAB_FAB_RS` names one that is there.
@@ -67,7 +67,7 @@ fn build(ec2: bool) -> Result<PathBuf> {
     }
     let mut arguments = vec!["build", "--package", "fab-rs", "--bin", "fab-rs"];
     if ec2 {
-        println!("\nthe AWS SDK takes about 8 GB of memory and minutes to build");
+        say!("\nthe AWS SDK takes about 8 GB of memory and minutes to build");
     } else {
         arguments.push("--no-default-features");
     }
@@ -81,11 +81,7 @@ fn build(ec2: bool) -> Result<PathBuf> {
         status.context("cannot start cargo")?.success(),
         "fab-rs does not build"
     );
-    let target = place::base()
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default();
-    Ok(target.join("debug/fab-rs"))
+    Ok(place::target().join("debug/fab-rs"))
 }
 
 fn start(keep: bool, ec2: bool) -> Result<Fleet> {
@@ -158,7 +154,7 @@ fn show(fleet: &Fleet, dir: &Path) -> Result<()> {
     headline("the dumps");
     for file in &dumps {
         let size = file.metadata().map_or(0, |meta| meta.len());
-        println!("  {:>8.1} MiB  {}", mebibytes(size), file.display());
+        say!("  {:>8.1} MiB  {}", mebibytes(size), file.display());
     }
     let mut absent = Vec::new();
     for host in fleet.hosts().iter().filter(|host| {
@@ -191,7 +187,7 @@ fn show(fleet: &Fleet, dir: &Path) -> Result<()> {
         database == 0,
         "db-a1 was not selected, but was logged in to {database} times"
     );
-    println!("\nsix hosts dumped; db-a1, which was not selected, saw no login");
+    say!("\nsix hosts dumped; db-a1, which was not selected, saw no login");
     Ok(())
 }
 
@@ -201,21 +197,21 @@ fn what_next(dump: &Path, dir: &Path) {
     let plain = dump.with_extension("");
     let open = match dump.extension().and_then(OsStr::to_str) {
         Some("zst") => {
-            println!("  zstd -d {}", dump.display());
+            say!("  zstd -d {}", dump.display());
             &plain
         }
         Some("gz") => {
-            println!("  gzip -dk {}", dump.display());
+            say!("  gzip -dk {}", dump.display());
             &plain
         }
         _ => dump,
     };
-    println!(
+    say!(
         "  # then open {} in Eclipse MAT or VisualVM",
         open.display()
     );
     let state = dir.join("state");
-    println!(
+    say!(
         "  FAB_RS_STATE_DIR={} {} report last",
         state.display(),
         up::fab_rs()

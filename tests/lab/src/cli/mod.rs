@@ -1,5 +1,14 @@
 //! What can be typed after `cargo lab`, one file a command.
 
+/// Prints a line for the user. A reader that went away (`| head`) is no reason to stop halfway.
+macro_rules! say {
+    () => { say!("") };
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod arguments;
 mod bench;
 mod checks;
@@ -18,7 +27,7 @@ use arguments::Command;
 pub(crate) fn run() -> Result<ExitCode> {
     match arguments::parse()? {
         Command::Help => {
-            print!("{}", arguments::help());
+            say!("{}", arguments::help().trim_end());
             Ok(ExitCode::SUCCESS)
         }
         Command::Up(up) => up::up(up),

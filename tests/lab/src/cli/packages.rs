@@ -28,9 +28,9 @@ pub(crate) fn install() -> Result<Vec<&'static Package>> {
     if missing.is_empty() {
         return Ok(missing);
     }
-    println!("missing on this machine:");
+    say!("missing on this machine:");
     for package in &missing {
-        println!("  {:22} {}", package.name, package.why);
+        say!("  {:22} {}", package.name, package.why);
     }
     let names: Vec<_> = missing.iter().map(|package| package.name).collect();
     let by_hand = format!(
@@ -38,15 +38,19 @@ pub(crate) fn install() -> Result<Vec<&'static Package>> {
         names.join(" ")
     );
     if place::program("apt-get").is_none() {
-        println!("there is no apt-get here; install what corresponds to these packages");
+        say!("there is no apt-get here; install what corresponds to these packages");
         return Ok(missing);
     }
     if !place::is_root() && !may_sudo() {
-        println!("not root, and sudo wants a password: please run\n  sudo {by_hand}");
+        say!("not root, and sudo wants a password: please run\n  sudo {by_hand}");
         return Ok(missing);
     }
-    println!("running: {by_hand}");
+    say!("running: {by_hand}");
     run(&names)?;
+    if names.contains(&"openssh-server") {
+        say!("the machine's own sshd was not started; where systemd runs, `systemctl disable ssh`");
+        say!("keeps it from starting at the next boot");
+    }
     Ok(self::missing())
 }
 

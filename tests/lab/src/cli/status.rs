@@ -20,9 +20,9 @@ pub(crate) fn status(json: bool) -> Result<ExitCode> {
         .any(|host| state(host) == "dead");
     if json {
         let fleets: Vec<_> = fleets.iter().map(as_json).collect();
-        println!("{}", serde_json::to_string_pretty(&fleets).context("JSON")?);
+        say!("{}", serde_json::to_string_pretty(&fleets).context("JSON")?);
     } else if fleets.is_empty() {
-        println!("no fleet is up");
+        say!("no fleet is up");
     } else {
         fleets.iter().for_each(print);
     }
@@ -85,7 +85,7 @@ fn as_json(fleet: &Fleet) -> serde_json::Value {
 }
 
 fn print(fleet: &Fleet) {
-    println!("{}  {}", fleet.name(), fleet.dir().display());
+    say!("{}  {}", fleet.name(), fleet.dir().display());
     let width = fleet
         .hosts()
         .iter()
@@ -101,6 +101,6 @@ fn print(fleet: &Fleet) {
             host.address(),
             faults(host).join(" ")
         );
-        println!("{}", line.trim_end());
+        say!("{}", line.trim_end());
     }
 }

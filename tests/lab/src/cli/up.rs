@@ -32,7 +32,7 @@ pub(crate) fn up(up: Up) -> Result<ExitCode> {
     }
     let begin = Instant::now();
     let fleet = Fleet::builder(&up.name).spec(spec).detached().start()?;
-    println!(
+    say!(
         "{} hosts up after {:.1} s\n",
         fleet.hosts().len(),
         begin.elapsed().as_secs_f64()
@@ -49,7 +49,7 @@ pub(crate) fn down(name: Option<&str>) -> Result<ExitCode> {
             bail!("no fleet is named `{name}`")
         };
         fleet.down();
-        println!("{name} is down");
+        say!("{name} is down");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -103,30 +103,26 @@ pub(crate) fn how_to_talk(fleet: &Fleet) {
         .iter()
         .find(|host| host.has_sshd())
         .map_or("HOST", lab::Host::name);
-    println!("to talk to it:");
-    println!("  ssh -F {config} {host}");
-    println!("  {fab} -I {inventory} hosts all");
-    println!("  {fab} -I {inventory} run all -- uptime");
+    say!("to talk to it:");
+    say!("  ssh -F {config} {host}");
+    say!("  {fab} -I {inventory} hosts all");
+    say!("  {fab} -I {inventory} run all -- uptime");
     if let Some(ec2) = fleet.ec2() {
-        println!("\nthrough the EC2 API (moto, {}):", ec2.endpoint());
+        say!("\nthrough the EC2 API (moto, {}):", ec2.endpoint());
         let exports: Vec<_> = ec2
             .env()
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        println!("  export {}", exports.join(" "));
-        println!("  {fab} -I {} hosts all", fleet.ec2_inventory().display());
+        say!("  export {}", exports.join(" "));
+        say!("  {fab} -I {} hosts all", fleet.ec2_inventory().display());
     }
-    println!("\nit stays until\n  cargo lab down --name {name}");
+    say!("\nit stays until\n  cargo lab down --name {name}");
 }
 
 /// The program, as it is typed from the repository's root.
 pub(crate) fn fab_rs() -> String {
-    let target = place::base()
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default();
-    let program = target.join("debug/fab-rs");
+    let program = place::target().join("debug/fab-rs");
     program
         .strip_prefix(place::repository())
         .unwrap_or(&program)

@@ -34,7 +34,7 @@ root_fs() {
     mkdir -p "$root$LAB_TOOLS"
     cp -R "$LAB_SOURCE/." "$root$LAB_TOOLS"
     chmod -R a+rX "$root$LAB_TOOLS"
-    mkdir "$root/.old"
+    mkdir -p "$root/.old"
     cd "$root"
     pivot_root . .old
     cd "$1"
@@ -44,6 +44,11 @@ root_fs() {
     for tool in systemctl journalctl; do
         cp "$LAB_TOOLS/$tool" /usr/local/bin/
         ln -sf "../bin/$tool" "/usr/local/sbin/$tool"
+    done
+    for tool in reboot shutdown; do
+        rm -f "/usr/sbin/$tool"
+        cp "$LAB_TOOLS/reboot" "/usr/sbin/$tool"
+        ln -sf "../../sbin/$tool" "/usr/local/bin/$tool"
     done
     for command in $LAB_WITHOUT; do rm -f "/usr/bin/$command" "/usr/sbin/$command" "/bin/$command" "/sbin/$command"; done
     ln -sf "$LAB_SHELL" /usr/bin/sh

@@ -1,11 +1,12 @@
-# Holds a fleet's block of loopback addresses, by one socket a block, as long as the fleet lives. With `guard` it reads
-# "PID STARTTIME" lines and, when its input ends (the lab's process is gone, however it went), kills those processes.
+# Holds a fleet's block of loopback addresses, by one socket a block, as long as the fleet lives. It reads
+# "PID STARTTIME" lines and, when its input ends (the lab's process is gone, however it went), kills those processes;
+# unless a line said `release`: then the fleet is meant to stay, and so is the keeper.
 use strict;
 use warnings;
 use POSIX ();
 use Socket;
 
-my ($mode, $port, @addresses) = @ARGV;
+my ($port, @addresses) = @ARGV;
 POSIX::setsid();
 $SIG{INT} = $SIG{HUP} = 'IGNORE';
 my @held;
@@ -17,9 +18,11 @@ for my $address (@addresses) {
 }
 $| = 1;
 print "held\n";
-if ($mode ne 'guard') { sleep 1000000 while 1; }
 my @processes;
-while (my $line = <STDIN>) { push @processes, [split ' ', $line]; }
+while (my $line = <STDIN>) {
+    if ($line eq "release\n") { close STDIN; sleep 1000000 while 1; }
+    push @processes, [split ' ', $line];
+}
 for my $process (@processes) {
     my ($pid, $start) = @$process;
     open(my $stat, '<', "/proc/$pid/stat") or next;

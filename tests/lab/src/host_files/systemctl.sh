@@ -120,6 +120,7 @@ one() {
 }
 case "$verb" in
 daemon-reload | enable | disable | daemon-reexec) exit 0 ;;
+reboot) exec "$tools/reboot" ;;
 is-system-running) echo running; exit 0 ;;
 '' | list-units | list-unit-files)
     for dir in "$units"/*/; do

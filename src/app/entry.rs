@@ -1,0 +1,82 @@
+//! The way in: parses what was typed, reads the settings, hands over to a subcommand, returns its status.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::cli::{self, ColorChoice, Command, Typed};
+use crate::model::ExitStatus;
+use crate::report::{ColourChoice, Console};
+
+use super::environment::Environment;
+use super::failure::Failure;
+use super::settings::Settings;
+
+/// What every subcommand is given.
+pub(super) struct Context {
+    /// What was typed and configured.
+    pub(super) settings: Settings,
+    /// Where texts go.
+    pub(super) console: Arc<Console>,
+}
+
+/// Runs fab-rs with these arguments, the program's name first.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let typed = match cli::parse(args) {
+        Ok(typed) => typed,
+        Err(error) => return usage(&error),
+    };
+    ExitCode::from(enter(typed).code())
+}
+
+/// Help and version go to stdout with status 0, usage errors to stderr with 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    let ok = !error.use_stderr() && printed.is_ok();
+    ExitCode::from(if ok { ExitStatus::Ok } else { ExitStatus::Refused }.code())
+}
+
+fn enter(typed: Typed) -> ExitStatus {
+    let environment = match Environment::read() {
+        Ok(environment) => environment,
+        Err(error) => return end(&Console::new(ColourChoice::Never), Failure::from(error)),
+    };
+    let no_color = environment.no_color;
+    let settings = match Settings::new(environment, &typed.cli) {
+        Ok(settings) => settings,
+        Err(errors) => return end(&Console::new(ColourChoice::Auto), Failure::refused(errors)),
+    };
+    let colours = match settings.color {
+        ColorChoice::Always => ColourChoice::Always,
+        ColorChoice::Auto if !no_color => ColourChoice::Auto,
+        ColorChoice::Auto | ColorChoice::Never => ColourChoice::Never,
+    };
+    let console = Arc::new(Console::new(colours));
+    typed.notes.iter().for_each(|note| console.remark(note));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(&console, Failure::from(anyhow::Error::new(error).context("cannot start"))),
+    };
+    let context = Context { settings, console: Arc::clone(&console) };
+    let status = match runtime.block_on(dispatch(context, typed.cli.command)) {
+        Ok(status) => status,
+        Err(failure) => end(&console, failure),
+    };
+    // A question that timed out still waits for a key in a blocking thread.
+    runtime.shutdown_background();
+    status
+}
+
+fn end(console: &Console, failure: Failure) -> ExitStatus {
+    if !failure.diagnostics.is_empty() {
+        console.error(&failure.diagnostics);
+    }
+    failure.status
+}
+
+async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Failure> {
+    match command {
+        Command::Hosts(args) => super::hosts::hosts(&context, args).await,
+        _ => Err(Failure::sentence("not there yet")),
+    }
+}

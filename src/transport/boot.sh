@@ -1,0 +1,177 @@
+# The supervisor: read from stdin by the loader (supervise.rs) together with the functions fab_parts and
+# fab_program, which are composed for one command, and these values:
+#   fab_nonce  marks our own lines among the program's output
+#   fab_grace  tenths of a second between TERM and KILL
+#   fab_dir    "need" where fab_parts writes files, else empty
+#   fab_in     the program's stdin: "" (/dev/null) or a file name below fab_dir
+#   fab_full   set by the loader where `dd iflag=fullblock` works
+# POSIX sh: dash, bash and busybox run it. Every name begins with fab_, as an exported variable of the
+# same name would change for the program too.
+
+# Exactly $1 bytes of the preamble. busybox's `head -c` would read ahead and lose what follows.
+fab_take() {
+  if [ -n "$fab_full" ]; then dd bs="$1" count=1 iflag=fullblock <&3 2>/dev/null
+  else dd bs=1 count="$1" <&3 2>/dev/null; fi
+}
+
+fab_say() { printf '\036%s %s\n' "$fab_nonce" "$1"; }
+
+# The marker is the last thing on both streams, so that each is known to be complete.
+fab_end() {
+  [ -z "$fab_dir" ] || rm -rf "$fab_dir"
+  fab_say "$1" >&4
+  fab_say "$1"
+  exit 0
+}
+
+# Starts the program: `exec`, so that its pid is the one that fab_main knows.
+fab_exec() {
+  if [ -n "$fab_env" ]; then
+    case $1 in
+    *=*) ;;
+    *) exec $fab_setsid "$fab_env" --default-signal -- "$@" ;;
+    esac
+  fi
+  [ -z "$fab_setsid" ] || exec $fab_setsid -- "$@"
+  exec "$@"
+}
+
+# Lists the living processes of the program's session or group in fab_live; true if there is any. Zombies whose
+# parent does not reap them are dead. Where there is no /proc, kill alone tells.
+fab_members() {
+  fab_live=
+  fab_seen=
+  for fab_f in /proc/[0-9]*/stat; do
+    fab_l=
+    { IFS= read -r fab_l <"$fab_f"; } 2>/dev/null
+    [ -n "$fab_l" ] || continue
+    fab_seen=1
+    fab_p=${fab_f#/proc/}
+    set -- ${fab_l##*) }
+    case $1 in Z | X) continue ;; esac
+    [ "$4" = "$fab_pid" ] || [ "$3" = "$fab_pid" ] || continue
+    fab_live="$fab_live ${fab_p%/stat}"
+  done
+  # EPERM: somebody else's process is in the group, such as one that sudo started.
+  if fab_l=$(LC_ALL=C kill -0 "-$fab_pid" 2>&1); then
+    [ -z "$fab_seen" ] && fab_live=$fab_pid
+  else
+    case $fab_l in *ermitted*) fab_live=${fab_live:-$fab_pid} ;; esac
+  fi
+  [ -n "$fab_live" ]
+}
+
+fab_signal() {
+  if [ -n "$fab_group" ]; then
+    # `kill -TERM -- -PGID` is refused by dash. The leader alone where setsid has not run yet.
+    kill "-$1" "-$fab_pid" 2>/dev/null || kill "-$1" "$fab_pid" 2>/dev/null
+    for fab_p in $fab_live; do kill "-$1" "$fab_p" 2>/dev/null; done
+  else
+    kill "-$1" "$fab_pid" 2>/dev/null
+  fi
+}
+
+# Waits until the session is empty, $1 tenths of a second at most.
+fab_gone() {
+  fab_i=0
+  while fab_members; do
+    [ "$fab_i" -lt "$1" ] || return 1
+    if sleep 0.1 2>/dev/null; then fab_i=$((fab_i + 1)); else
+      sleep 1
+      fab_i=$((fab_i + 10))
+    fi
+  done
+  return 0
+}
+
+# Ends the program's session. 0 where its end is proved, 9 where it is not.
+fab_stop() {
+  trap '' TERM HUP INT
+  fab_members
+  fab_signal TERM
+  if fab_gone "$fab_grace"; then fab_r=0; else
+    fab_signal KILL
+    if fab_gone 20; then fab_r=0; else fab_r=9; fi
+  fi
+  [ -n "$fab_group" ] || fab_r=9
+  [ -z "$fab_dir" ] || rm -rf "$fab_dir"
+  exit "$fab_r"
+}
+
+# Blocks on the lifeline and ends the program at its end, or after 60 s without a byte. Holds none of the
+# program's streams. Ended by TERM when the program ends first.
+fab_watch() {
+  exec >/dev/null 2>&1
+  (read -t 1 fab_l </dev/null)
+  if [ $? -eq 1 ]; then
+    # bash and busybox: no process but this one.
+    while read -t 60 -r fab_l <&3; do :; done
+    fab_stop
+  fi
+  fab_c=
+  trap '[ -z "$fab_c" ] || kill "$fab_c"; exit 143' TERM
+  # Old busybox has `timeout -t SECONDS`, and would take 60 for a program.
+  if timeout 9 true; then
+    while :; do
+      timeout 60 sh -c 'read -r fab_l' <&3 3<&- 4>&- &
+      fab_c=$!
+      wait "$fab_c" || break
+    done
+  else
+    cat <&3 3<&- 4>&- &
+    fab_c=$!
+    wait "$fab_c"
+  fi
+  fab_c=
+  fab_stop
+}
+
+fab_main() {
+  exec 3<&0 4>&2 </dev/null
+  fab_setsid=$(command -v setsid 2>/dev/null)
+  fab_env=$(command -v env 2>/dev/null)
+  "$fab_env" --default-signal true 2>/dev/null || fab_env=
+  # Shells ignore INT and QUIT for what they start in the background, and only a newer env undoes it.
+  # With job control bash does not, and makes the group too; dash and busybox want a terminal for that.
+  fab_jobs=
+  if [ -n "$BASH_VERSION" ] && { [ -z "$fab_env" ] || [ -z "$fab_setsid" ]; }; then
+    fab_jobs=1
+    fab_setsid=
+  fi
+  fab_group=$fab_setsid$fab_jobs
+  fab_say start
+  fab_say start >&4
+  if [ -n "$fab_dir" ]; then
+    fab_dir=
+    fab_dir=$(umask 077 && mktemp -d "${TMPDIR:-/tmp}/fab-rs.XXXXXX") || fab_end '126 f'
+    (umask 077 && fab_parts) || fab_end '126 f'
+  fi
+  # The last line of the preamble: without it the sender died in the middle, and nothing may run.
+  IFS= read -r fab_l <&3 && [ "$fab_l" = "$fab_nonce" ] || fab_end '126 c'
+  if [ -n "$fab_in" ]; then fab_in=$fab_dir/$fab_in; else fab_in=/dev/null; fi
+  [ -z "$fab_jobs" ] || set -m
+  (fab_program) <"$fab_in" 3<&- 4>&- &
+  fab_pid=$!
+  [ -z "$fab_jobs" ] || set +m
+  # What some shells say when a job is killed is not the program's output.
+  exec 2>/dev/null
+  (fab_watch) </dev/null &
+  fab_w=$!
+  # Not before: a fresh subshell would lose a TERM that arrives before it has put the trap off.
+  trap 'fab_s=1; fab_signal TERM' TERM HUP INT
+  while :; do
+    fab_s=
+    wait "$fab_pid"
+    fab_r=$?
+    [ -n "$fab_s" ] || break
+  done
+  kill "$fab_w"
+  wait "$fab_w"
+  case $? in
+  0) fab_end "$fab_r g" ;;
+  9) fab_end "$fab_r u" ;;
+  *) fab_end "$fab_r n" ;;
+  esac
+}
+
+fab_main
