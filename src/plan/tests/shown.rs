@@ -1,5 +1,4 @@
-//! Steps as people read them in a plan: a name, an action, and what it does in a line or a few. A template
-//! that waits is shown with its braces.
+//! A plan's steps as lines that tests compare.
 
 use crate::task::{
     Action, Condition, CopyContent, Probe, ProbeKind, RunProgram, Script, Step, Text,
@@ -7,38 +6,32 @@ use crate::task::{
 
 /// A step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepText {
+pub(super) struct StepText {
     /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
+    pub(super) id: String,
     /// The action's key in the task's file.
-    pub action: &'static str,
+    pub(super) action: &'static str,
     /// What it does; may have several lines.
-    pub text: String,
+    pub(super) text: String,
     /// Notes such as `sudo`, `skipped`, `once`, `when …`.
-    pub notes: Vec<String>,
-    /// How deep it stands in groups and tasks.
-    pub depth: usize,
+    pub(super) notes: Vec<String>,
 }
 
 /// Steps and the steps inside of them, in order.
-pub fn step_texts(steps: &[Step]) -> Vec<StepText> {
+pub(super) fn step_texts(steps: &[Step]) -> Vec<StepText> {
     let mut texts = Vec::new();
-    add(steps, 0, &mut texts);
+    add(steps, &mut texts);
     texts
 }
 
-fn add(steps: &[Step], depth: usize, texts: &mut Vec<StepText>) {
+fn add(steps: &[Step], texts: &mut Vec<StepText>) {
     for step in steps {
         let (action, text) = described(&step.action);
         texts.push(StepText {
             id: step.id.clone(),
-            name: step.name.shown().to_owned(),
             action,
             text,
             notes: notes(step),
-            depth,
         });
         let inner = match &step.action {
             Action::Group(group) => Some(group),
@@ -46,12 +39,12 @@ fn add(steps: &[Step], depth: usize, texts: &mut Vec<StepText>) {
             _ => None,
         };
         if let Some(group) = inner {
-            add(&group.steps, depth + 1, texts);
+            add(&group.steps, texts);
             let first = texts.len();
-            add(&group.rescue, depth + 1, texts);
+            add(&group.rescue, texts);
             mark(&mut texts[first..], "rescue");
             let first = texts.len();
-            add(&group.always, depth + 1, texts);
+            add(&group.always, texts);
             mark(&mut texts[first..], "always");
         }
     }
