@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{CheckArgs, ListArgs, SchemaArgs, SchemaKind, ShowArgs};
 use crate::model::{Diagnostic, ExitStatus};
-use crate::task::library::{CheckedFile, Library, LibraryPaths};
+use crate::report::TaskListing;
+use crate::task::library::{CheckedFile, Library, LibraryPaths, Origin, TaskEntry};
 use crate::{inventory, report, task};
 
 use super::entry::Context;
@@ -17,13 +18,62 @@ use super::library::TaskSource;
 /// The file of `-f` cannot be read.
 pub(super) fn list(context: &Context, args: &ListArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
-    let entries: Vec<_> = source.library.entries().filter(|entry| args.all || !entry.private()).collect();
+    let entries: Vec<_> = source
+        .library
+        .entries()
+        .filter(|entry| args.all || !entry.private())
+        .collect();
     if context.settings.output.json {
-        context.console.json(&report::tasks_json(&entries));
-    } else {
-        context.console.data(&report::tasks_table(&entries, context.console.data_styles()));
+        context
+            .console
+            .json(&entries.iter().map(entry_json).collect());
+        return Ok(ExitStatus::Ok);
+    }
+    let listings: Vec<TaskListing<'_>> = entries.iter().filter_map(listing).collect();
+    context.console.data(&report::tasks_table(
+        &listings,
+        context.console.data_styles(),
+    ));
+    for broken in entries.iter().filter(|entry| entry.task.is_none()) {
+        let path = broken.path.display();
+        context.console.warn(&format!(
+            "task `{}` has errors: `fab-rs check {path}`",
+            broken.name
+        ));
     }
     Ok(ExitStatus::Ok)
+}
+
+fn listing<'a>(entry: &TaskEntry<'a>) -> Option<TaskListing<'a>> {
+    let hides = entry
+        .hides
+        .first()
+        .map(|(origin, _)| origin.word().to_owned());
+    Some(TaskListing {
+        task: entry.task?,
+        origin: place(entry),
+        hides,
+    })
+}
+
+/// Where a task comes from, as people see it.
+fn place(entry: &TaskEntry<'_>) -> String {
+    match entry.origin {
+        Origin::BuiltIn => Origin::BuiltIn.word().to_owned(),
+        _ => entry.path.display().to_string(),
+    }
+}
+
+fn entry_json(entry: &TaskEntry<'_>) -> serde_json::Value {
+    serde_json::json!({
+        "name": entry.name,
+        "kind": entry.kind(),
+        "desc": entry.desc(),
+        "private": entry.private(),
+        "origin": entry.origin,
+        "path": entry.path,
+        "ok": entry.task.is_some(),
+    })
 }
 
 /// Shows one task.
@@ -33,12 +83,18 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<ExitStatus, Fai
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let entry = source.library.entries().find(|entry| entry.name == args.name);
-    if context.settings.output.json {
-        context.console.json(&report::task_json(&task, entry.as_ref()));
-    } else {
-        let width = context.console.streams().width;
-        context.console.data(&report::task_text(&task, entry.as_ref(), context.console.data_styles(), width));
+    let entry = source
+        .library
+        .entries()
+        .find(|entry| entry.name == args.name);
+    if let (true, Some(entry)) = (context.settings.output.json, &entry) {
+        let mut value = entry_json(entry);
+        value["source"] = task.source.text.clone().into();
+        context.console.json(&value);
+    } else if let Some(listing) = entry.as_ref().and_then(listing) {
+        context
+            .console
+            .data(&report::task_text(&listing, context.console.data_styles()));
     }
     Ok(ExitStatus::Ok)
 }
@@ -59,12 +115,18 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<ExitStatus, F
         }
         checked
     } else {
-        args.files.iter().map(|path| one_file(context, path, &mut errors)).sum()
+        args.files
+            .iter()
+            .map(|path| one_file(context, path, &mut errors))
+            .sum()
     };
     if !errors.is_empty() {
         return Err(Failure::refused(errors));
     }
-    context.console.note(&format!("{checked} file{} checked, no errors", if checked == 1 { "" } else { "s" }));
+    context.console.note(&format!(
+        "{checked} file{} checked, no errors",
+        if checked == 1 { "" } else { "s" }
+    ));
     Ok(ExitStatus::Ok)
 }
 
@@ -75,11 +137,18 @@ fn one_file(context: &Context, path: &Path, errors: &mut Vec<Diagnostic>) -> usi
     if is_inventory {
         return inventory_file(context, path, errors);
     }
-    let paths = LibraryPaths { file: Some(path.to_owned()), ..LibraryPaths::default() };
+    let paths = LibraryPaths {
+        file: Some(path.to_owned()),
+        ..LibraryPaths::default()
+    };
     match Library::load(&paths) {
         Err(more) => errors.extend(more),
         Ok(library) => {
-            let files = library.check().into_iter().filter(|file| file.path == path).collect();
+            let files = library
+                .check()
+                .into_iter()
+                .filter(|file| file.path == path)
+                .collect();
             return tell(context, files, errors);
         }
     }
@@ -100,10 +169,21 @@ fn inventory_file(context: &Context, path: &Path, errors: &mut Vec<Diagnostic>) 
 fn tell(context: &Context, files: Vec<CheckedFile>, errors: &mut Vec<Diagnostic>) -> usize {
     let count = files.len();
     for file in files {
-        let mark = if file.errors.is_empty() { "ok  " } else { "FAIL" };
-        context.console.data(&format!("{mark}  {}: {}\n", file.path.display(), file.tasks.join(", ")));
+        let mark = if file.errors.is_empty() {
+            "ok  "
+        } else {
+            "FAIL"
+        };
+        context.console.data(&format!(
+            "{mark}  {}: {}\n",
+            file.path.display(),
+            file.tasks.join(", ")
+        ));
         for note in &file.notes {
-            let place = note.span.as_ref().map_or_else(String::new, |span| format!("{}: ", span.place()));
+            let place = note
+                .span
+                .as_ref()
+                .map_or_else(String::new, |span| format!("{}: ", span.place()));
             context.console.remark(&format!("{place}{}", note.message));
         }
         errors.extend(file.errors);
@@ -115,8 +195,15 @@ fn inventories(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = folder.read_dir() else {
         return Vec::new();
     };
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_yaml).collect();
+    let is_yaml = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|ending| ending == "yml" || ending == "yaml")
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(is_yaml)
+        .collect();
     paths.sort();
     paths
 }
@@ -124,7 +211,7 @@ fn inventories(folder: &Path) -> Vec<PathBuf> {
 /// Prints a JSON Schema.
 pub(super) fn schema(context: &Context, args: &SchemaArgs) -> ExitStatus {
     let schema = match args.what {
-        SchemaKind::Task => task::schema(),
+        SchemaKind::Task => task::task_schema(),
         SchemaKind::Inventory => inventory::schema(),
         SchemaKind::Event => report::event_schema(),
     };

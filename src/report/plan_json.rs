@@ -3,7 +3,6 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::model::HostId;
 use crate::plan::{Batch, HostPlan, Phase, Plan};
 use crate::task::{Action, ParamValue, RunProgram, Step};
 
@@ -11,23 +10,12 @@ use super::steps::{StepText, step_texts};
 
 /// The plan. Secrets are `"***"`.
 pub fn plan_json(plan: &Plan) -> Value {
-    let labels: IndexMap<&HostId, &str> = plan
-        .population
-        .iter()
-        .map(|host| (&host.id, host.label.as_str()))
-        .collect();
-    let label = |id: &HostId| {
-        labels
-            .get(id)
-            .copied()
-            .map_or_else(|| id.to_string(), str::to_owned)
-    };
     json!({
         "task": plan.task.name,
         "kind": plan.kind,
         "params": params(&plan.params),
-        "population": plan.population.iter().map(|host| host.label.as_str()).collect::<Vec<_>>(),
-        "targets": plan.targets.iter().map(label).collect::<Vec<_>>(),
+        "population": plan.population.len(),
+        "targets": plan.targets.len(),
         "zones": zones(plan),
         "before": steps(&plan.before),
         "phases": plan.phases.iter().map(phase).collect::<Vec<_>>(),

@@ -157,10 +157,7 @@ impl<S: Sink> Dispatcher<S> {
     }
 
     /// Works until every sender of messages has gone; then tells the end.
-    pub(crate) async fn run(
-        mut self,
-        mut messages: mpsc::Receiver<Envelope>,
-    ) -> Arc<RunSummary> {
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Envelope>) -> Arc<RunSummary> {
         loop {
             self.deliver().await;
             tokio::select! {

@@ -134,8 +134,9 @@ impl RunState {
             UnitMessage::HostEnded { host, end } => self.host_ended(host, end),
             UnitMessage::SharedStepFailed { step, on } => {
                 self.stopped = true;
-                self.because
-                    .get_or_insert_with(|| format!("step `{step}`, on which all hosts depend, failed on {on}"));
+                self.because.get_or_insert_with(|| {
+                    format!("step `{step}`, on which all hosts depend, failed on {on}")
+                });
                 self.raise(self.ladder.raised(CancelReason::HostFailed, Rung::Drain))
             }
             UnitMessage::GateAnswered { yes, by, ends_run } => {

@@ -65,24 +65,39 @@ impl<W: World> Work<W> {
             sudo: self.sudo(step).map_err(End::failed)?,
             owner: copy.owner.as_ref().map_or(Ok("".into()), text)?.to_string(),
             backup: copy.backup,
-            verify: copy.verify.as_ref().map(text).transpose()?.map(|line| line.to_string()),
+            verify: copy
+                .verify
+                .as_ref()
+                .map(text)
+                .transpose()?
+                .map(|line| line.to_string()),
             limit: Running::due(running.own_limit),
         };
         let local = self.local_path(&src);
         if copy.content == CopyContent::Rendered {
             let rendered = copy.text.as_ref().map(text).transpose()?;
-            let rendered = rendered.ok_or_else(|| End::failed(format!("template `{src}` was not read")))?;
-            let file = self.kept_text(&rendered).map_err(|error| local_fault(&local, &error))?;
+            let rendered =
+                rendered.ok_or_else(|| End::failed(format!("template `{src}` was not read")))?;
+            let file = self
+                .kept_text(&rendered)
+                .map_err(|error| local_fault(&local, &error))?;
             let mode = mode_of(&local, copy.mode.as_deref()).unwrap_or_else(|_| "0644".to_owned());
             let dest = self.final_name(&dest, &local, &manner).await?;
             let digest = Digest::of_file(file.path()).await;
             let digest = digest.map_err(|error| local_fault(&local, &error))?;
             let local = file.path().to_path_buf();
-            let source = Source { local, dest, digest, mode };
+            let source = Source {
+                local,
+                dest,
+                digest,
+                mode,
+            };
             return self.put(running, &source, &manner).await;
         }
         if local.is_dir() {
-            return self.copied_folder(running, copy, (&local, &dest), &manner).await;
+            return self
+                .copied_folder(running, copy, (&local, &dest), &manner)
+                .await;
         }
         let source = self.source(copy, &local, dest).await?;
         self.digest_as_given(copy, &source)?;
@@ -98,7 +113,8 @@ impl<W: World> Work<W> {
     }
 
     async fn source(&self, copy: &Copy, local: &Path, dest: String) -> Result<Source, End> {
-        let mode = mode_of(local, copy.mode.as_deref()).map_err(|error| local_fault(local, &error))?;
+        let mode =
+            mode_of(local, copy.mode.as_deref()).map_err(|error| local_fault(local, &error))?;
         let digest = self.shared.digests.of(local).await;
         Ok(Source {
             local: local.to_path_buf(),
@@ -110,9 +126,14 @@ impl<W: World> Work<W> {
 
     /// Refuses a source that is not what the task says it is.
     fn digest_as_given(&self, copy: &Copy, source: &Source) -> Result<(), End> {
-        let given = self.values.maybe(copy.sha256.as_ref()).map_err(End::failed)?;
+        let given = self
+            .values
+            .maybe(copy.sha256.as_ref())
+            .map_err(End::failed)?;
         match given {
-            Some(given) if !given.is_empty() && !given.eq_ignore_ascii_case(&source.digest.sha256) => {
+            Some(given)
+                if !given.is_empty() && !given.eq_ignore_ascii_case(&source.digest.sha256) =>
+            {
                 Err(End::failed(format!(
                     "`{}` has the SHA-256 {}, not {given}; nothing was sent",
                     source.local.display(),
@@ -124,10 +145,17 @@ impl<W: World> Work<W> {
     }
 
     /// The file that a destination means: a folder, named as one or found to be one, takes the source's name.
-    async fn final_name(&mut self, dest: &str, local: &Path, manner: &Manner) -> Result<String, End> {
+    async fn final_name(
+        &mut self,
+        dest: &str,
+        local: &Path,
+        manner: &Manner,
+    ) -> Result<String, End> {
         let is_folder = dest.ends_with('/')
             || matches!(self.look(dest, false, manner).await?, RemoteFile::Folder);
-        let name = local.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = local
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         Ok(match name {
             Some(name) if is_folder => format!("{}/{name}", dest.trim_end_matches('/')),
             _ => dest.to_owned(),
@@ -143,7 +171,8 @@ impl<W: World> Work<W> {
         manner: &Manner,
     ) -> Result<bool, End> {
         let mut tree = Tree::default();
-        tree.walk(local, dest.trim_end_matches('/')).map_err(End::failed)?;
+        tree.walk(local, dest.trim_end_matches('/'))
+            .map_err(End::failed)?;
         let command = self.own_command(make_folders(&tree.folders), &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code != 0 {
@@ -158,7 +187,12 @@ impl<W: World> Work<W> {
     }
 
     /// Puts one file in place unless it is there; whether anything changed.
-    async fn put(&mut self, running: &Running, source: &Source, manner: &Manner) -> Result<bool, End> {
+    async fn put(
+        &mut self,
+        running: &Running,
+        source: &Source,
+        manner: &Manner,
+    ) -> Result<bool, End> {
         let dest = &source.dest;
         match self.look(dest, true, manner).await? {
             RemoteFile::File(facts) if facts.sha256.as_deref() == Some(&*source.digest.sha256) => {
@@ -230,7 +264,10 @@ impl<W: World> Work<W> {
         loop {
             sendings += 1;
             self.alive().await.map_err(of_connection)?;
-            let error = match self.upload(running, &upload, source.digest.size, manner).await {
+            let error = match self
+                .upload(running, &upload, source.digest.size, manner)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -299,16 +336,18 @@ struct Tree {
 
 impl Tree {
     fn walk(&mut self, local: &Path, remote: &str) -> Result<(), String> {
-        let unreadable = |error: std::io::Error| format!("cannot read `{}`: {error}", local.display());
+        let unreadable =
+            |error: std::io::Error| format!("cannot read `{}`: {error}", local.display());
         self.folders.push(remote.to_owned());
         let entries = std::fs::read_dir(local).map_err(unreadable)?;
         let mut entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(unreadable)?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            let name = entry.file_name().into_string().map_err(|_| {
-                format!("the name of `{}` is not UTF-8", path.display())
-            })?;
+            let name = entry
+                .file_name()
+                .into_string()
+                .map_err(|_| format!("the name of `{}` is not UTF-8", path.display()))?;
             let kind = entry.file_type().map_err(unreadable)?;
             let remote = format!("{remote}/{name}");
             match (kind.is_dir(), path.is_file()) {

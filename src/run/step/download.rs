@@ -83,7 +83,10 @@ impl<W: World> Work<W> {
             self.fetch_whole(running, &wanted).await?;
             let check = download.verify;
             looked_at(check, &wanted.part).await.map_err(|cause| {
-                End::failed(format!("{cause}; it was kept as `{}`", wanted.part.display()))
+                End::failed(format!(
+                    "{cause}; it was kept as `{}`",
+                    wanted.part.display()
+                ))
             })?;
             put_in_place(&wanted)?;
             true
@@ -108,27 +111,46 @@ impl<W: World> Work<W> {
         download: &Download,
         limit: Option<(Instant, Duration)>,
     ) -> Result<Option<Wanted>, End> {
-        let remote = self.values.text(&download.src).map_err(End::failed)?.to_string();
-        let given = self.values.maybe(download.sha256.as_ref()).map_err(End::failed)?;
+        let remote = self
+            .values
+            .text(&download.src)
+            .map_err(End::failed)?
+            .to_string();
+        let given = self
+            .values
+            .maybe(download.sha256.as_ref())
+            .map_err(End::failed)?;
         let given = given.filter(|given| !given.is_empty());
         let sudo = self.sudo(step).map_err(End::failed)?;
         // A digest that is given need not be computed there: that reads all of a file of many GiB.
         let facts = match self.look_at(&remote, given.is_none(), &sudo, limit).await? {
             RemoteFile::File(facts) => facts,
             RemoteFile::Absent if download.missing_ok => return Ok(None),
-            RemoteFile::Absent => return Err(End::failed(format!("there is no file `{remote}` on the host"))),
-            RemoteFile::Folder => return Err(End::failed(format!("`{remote}` is a folder; only files are fetched"))),
+            RemoteFile::Absent => {
+                return Err(End::failed(format!(
+                    "there is no file `{remote}` on the host"
+                )));
+            }
+            RemoteFile::Folder => {
+                return Err(End::failed(format!(
+                    "`{remote}` is a folder; only files are fetched"
+                )));
+            }
             RemoteFile::Other => return Err(End::failed(format!("`{remote}` is no plain file"))),
         };
         if let Some(most) = download.max_size.filter(|most| facts.size > *most) {
             let (size, most) = (shown(facts.size), shown(most));
-            return Err(End::failed(format!("`{remote}` has {size}, the most is {most}; nothing was transferred")));
+            return Err(End::failed(format!(
+                "`{remote}` has {size}, the most is {most}; nothing was transferred"
+            )));
         }
         let sha256 = given
             .map(|given| given.to_lowercase().into())
             .or_else(|| facts.sha256.clone().map(Into::into))
             .ok_or_else(|| End::failed(format!("the host computes no SHA-256 of `{remote}`")))?;
-        let path = self.local_name(download, &remote).map_err(|error| error.end())?;
+        let path = self
+            .local_name(download, &remote)
+            .map_err(|error| error.end())?;
         Ok(Some(Wanted {
             remote,
             sudo,
@@ -142,9 +164,14 @@ impl<W: World> Work<W> {
 
     /// Where the file goes: the given path, a given folder with its own name, or the run's folder for the host.
     fn local_name(&self, download: &Download, remote: &str) -> Result<PathBuf, Unnamed> {
-        let name = remote.rsplit('/').find(|part| !part.is_empty() && *part != "..");
+        let name = remote
+            .rsplit('/')
+            .find(|part| !part.is_empty() && *part != "..");
         let name = name.ok_or_else(|| Unnamed::Cause(format!("`{remote}` names no file")))?;
-        let given = self.values.maybe(download.dest.as_ref()).map_err(Unnamed::Cause)?;
+        let given = self
+            .values
+            .maybe(download.dest.as_ref())
+            .map_err(Unnamed::Cause)?;
         let path = match given.filter(|given| !given.is_empty()) {
             Some(given) => {
                 let path = self.shared.options.cwd.join(&*given);
@@ -159,11 +186,14 @@ impl<W: World> Work<W> {
                     return Err(Unnamed::Cause("a download needs a host".to_owned()));
                 };
                 let folder = self.shared.record.files_of(host);
-                folder.map_err(|error| Unnamed::Local("the run's files".into(), error))?.join(name)
+                folder
+                    .map_err(|error| Unnamed::Local("the run's files".into(), error))?
+                    .join(name)
             }
         };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| Unnamed::Local(folder.into(), error))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Unnamed::Local(folder.into(), error))?;
         }
         Ok(path)
     }
@@ -192,7 +222,9 @@ impl<W: World> Work<W> {
                 remove_if_there(&wanted.part).map_err(|error| fault(&error))?;
             }
             self.fetch_rest(running, wanted).await?;
-            let digest = Digest::of_file(&wanted.part).await.map_err(|error| fault(&error))?;
+            let digest = Digest::of_file(&wanted.part)
+                .await
+                .map_err(|error| fault(&error))?;
             if digest.size == wanted.size && digest.sha256 == wanted.sha256 {
                 return Ok(());
             }
@@ -200,7 +232,9 @@ impl<W: World> Work<W> {
                 break;
             }
             self.teller
-                .note("the part of an earlier transfer was of another file: fetching all of it again")
+                .note(
+                    "the part of an earlier transfer was of another file: fetching all of it again",
+                )
                 .await;
         }
         remove_if_there(&wanted.part).map_err(|error| fault(&error))?;
@@ -214,7 +248,9 @@ impl<W: World> Work<W> {
     async fn fetch_rest(&mut self, running: &Running, wanted: &Wanted) -> Result<(), End> {
         let mut fruitless = 0;
         loop {
-            let mut part = open_part(&wanted.part).await.map_err(|error| self_fault(wanted, &error))?;
+            let mut part = open_part(&wanted.part)
+                .await
+                .map_err(|error| self_fault(wanted, &error))?;
             let held = part.metadata().await.map_or(0, |part| part.len());
             room_for(wanted, held)?;
             self.alive().await.map_err(of_connection)?;
@@ -251,7 +287,9 @@ impl<W: World> Work<W> {
         if held == wanted.size {
             return Ok(());
         }
-        part.seek(io::SeekFrom::End(0)).await.map_err(TransferError::Local)?;
+        part.seek(io::SeekFrom::End(0))
+            .await
+            .map_err(TransferError::Local)?;
         self.touched = true;
         let fetch = Fetch {
             remote: wanted.remote.as_str().into(),
@@ -290,7 +328,9 @@ fn self_fault(wanted: &Wanted, error: &io::Error) -> End {
             shown(wanted.size)
         ));
     }
-    End::failed(format!("`{part}` on this machine: {error}; the remote file was kept"))
+    End::failed(format!(
+        "`{part}` on this machine: {error}; the remote file was kept"
+    ))
 }
 
 /// Refuses a transfer for which this machine has no room. Where the room is not known, the write will tell.
@@ -313,7 +353,12 @@ fn room_for(wanted: &Wanted, held: u64) -> Result<(), End> {
 
 async fn open_part(part: &Path) -> io::Result<tokio::fs::File> {
     let mut options = tokio::fs::OpenOptions::new();
-    options.create(true).append(true).mode(0o600).open(part).await
+    options
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(part)
+        .await
 }
 
 /// Looks into a file that is here whole.
@@ -325,7 +370,9 @@ async fn looked_at(check: Option<FileCheck>, path: &Path) -> Result<(), String> 
     let look = move || -> Result<(), String> {
         let file = std::fs::File::open(&path).map_err(|error| error.to_string())?;
         let checked = hprof::check(io::BufReader::with_capacity(READ, file));
-        checked.map(|_summary| ()).map_err(|error| error.to_string())
+        checked
+            .map(|_summary| ())
+            .map_err(|error| error.to_string())
     };
     match tokio::task::spawn_blocking(look).await {
         Ok(looked) => looked.map_err(|error| format!("it is no whole heap dump: {error}")),

@@ -82,7 +82,10 @@ impl<W: World> Work<W> {
 
     /// The exit code of a command that ended by itself; how the step ends otherwise.
     fn code(&mut self, executed: &Executed) -> Result<u8, End> {
-        match (&executed.cut, executed.report.as_ref().map(|report| report.exit)) {
+        match (
+            &executed.cut,
+            executed.report.as_ref().map(|report| report.exit),
+        ) {
             (None, Some(Exit::Code(code))) if executed.refusal().is_none() => Ok(code),
             _ => Err(self.end(executed, &[0])),
         }

@@ -78,7 +78,8 @@ impl<W: World> Work<W> {
         let matches = matches.map(|text| Regex::new(&text)).transpose();
         let equals = self.values.maybe(probe.equals.as_ref())?;
         Ok(Wanted {
-            matches: matches.map_err(|error| format!("`match` is no regular expression: {error}"))?,
+            matches: matches
+                .map_err(|error| format!("`match` is no regular expression: {error}"))?,
             equals: equals.map(|text| text.to_string()),
         })
     }
@@ -124,11 +125,21 @@ impl<W: World> Work<W> {
             good: answer.good,
             text: answer.text,
         };
-        if said.good && wanted.matches.as_ref().is_some_and(|regex| !regex.is_match(&body)) {
+        if said.good
+            && wanted
+                .matches
+                .as_ref()
+                .is_some_and(|regex| !regex.is_match(&body))
+        {
             said = Said::bad(format!("{}, and the text does not match", said.text));
         }
         let whole = body.trim_end_matches(['\n', '\r']);
-        if said.good && wanted.equals.as_ref().is_some_and(|equals| equals.trim_end_matches(['\n', '\r']) != whole) {
+        if said.good
+            && wanted
+                .equals
+                .as_ref()
+                .is_some_and(|equals| equals.trim_end_matches(['\n', '\r']) != whole)
+        {
             said = Said::bad(format!("{}, and the text is another", said.text));
         }
         let register = RegisterValue {
@@ -150,7 +161,12 @@ impl<W: World> Work<W> {
         Ok(said)
     }
 
-    async fn http(&mut self, probe: &Probe, url: &str, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn http(
+        &mut self,
+        probe: &Probe,
+        url: &str,
+        left: (tokio::time::Instant, Duration),
+    ) -> Result<Answer, End> {
         let target = Target::parse(url).map_err(End::failed)?;
         let answered = match self.way(probe) {
             WhereTo::Controller => {
@@ -159,13 +175,11 @@ impl<W: World> Work<W> {
                     Err(error) => Err(error.to_string()),
                 }
             }
-            WhereTo::Host => {
-                match self.dialled(&target.host, target.port).await? {
-                    Dialled::Stream(stream) => asked(stream, &target).await,
-                    Dialled::Refused(cause) => Err(cause),
-                    Dialled::Forbidden => return self.http_by_command(probe, url, left).await,
-                }
-            }
+            WhereTo::Host => match self.dialled(&target.host, target.port).await? {
+                Dialled::Stream(stream) => asked(stream, &target).await,
+                Dialled::Refused(cause) => Err(cause),
+                Dialled::Forbidden => return self.http_by_command(probe, url, left).await,
+            },
         };
         Ok(match answered {
             Ok(answer) => Answer {
@@ -178,7 +192,12 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn http_by_command(&mut self, probe: &Probe, url: &str, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn http_by_command(
+        &mut self,
+        probe: &Probe,
+        url: &str,
+        left: (tokio::time::Instant, Duration),
+    ) -> Result<Answer, End> {
         let (code, said) = self.asked(&by_shell(FETCH, &[url]), Some(left)).await?;
         let (body, status) = match said.stdout.iter().rposition(|byte| *byte == b'\n') {
             Some(at) => said.stdout.split_at(at),
@@ -196,7 +215,12 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn tcp(&mut self, probe: &Probe, at: &str, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn tcp(
+        &mut self,
+        probe: &Probe,
+        at: &str,
+        left: (tokio::time::Instant, Duration),
+    ) -> Result<Answer, End> {
         let here = self.way(probe) == WhereTo::Controller;
         let own = match self.host() {
             Some(host) if here => host.address.clone(),
@@ -220,7 +244,11 @@ impl<W: World> Work<W> {
                 Dialled::Forbidden => {
                     let command = by_shell(KNOCK, &[host, &port.to_string()]);
                     let (code, said) = self.asked(&command, Some(left)).await?;
-                    if code == 0 { Ok(()) } else { Err(last_words(&said.stderr)) }
+                    if code == 0 {
+                        Ok(())
+                    } else {
+                        Err(last_words(&said.stderr))
+                    }
                 }
             }
         };
@@ -253,7 +281,11 @@ impl<W: World> Work<W> {
             WhereTo::Controller => self.asked_here(&command, left).await?,
         };
         let ok = &step.modifiers.ok_rc;
-        let good = if ok.is_empty() { code == 0 } else { ok.contains(&code) };
+        let good = if ok.is_empty() {
+            code == 0
+        } else {
+            ok.contains(&code)
+        };
         Ok(Answer {
             good,
             text: format!("exit {code}"),
@@ -262,7 +294,13 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn file(&mut self, step: &Step, path: &str, present: bool, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn file(
+        &mut self,
+        step: &Step,
+        path: &str,
+        present: bool,
+        left: (tokio::time::Instant, Duration),
+    ) -> Result<Answer, End> {
         let mut command = RemoteCommand::new(Program::Argv(
             ["test", "-e", path].map(str::to_owned).to_vec(),
         ));
@@ -275,7 +313,12 @@ impl<W: World> Work<W> {
         };
         Ok(Answer {
             good: there == present,
-            text: if there { "it is there" } else { "it is not there" }.to_owned(),
+            text: if there {
+                "it is there"
+            } else {
+                "it is not there"
+            }
+            .to_owned(),
             rc: None,
             body: Vec::new(),
         })
@@ -296,7 +339,12 @@ impl<W: World> Work<W> {
         match timeout(ANSWER, banner).await {
             Ok(Ok(good)) => Answer {
                 good,
-                text: if good { "a banner" } else { "something else than SSH" }.to_owned(),
+                text: if good {
+                    "a banner"
+                } else {
+                    "something else than SSH"
+                }
+                .to_owned(),
                 rc: None,
                 body: Vec::new(),
             },
@@ -386,4 +434,3 @@ fn by_shell(text: &str, args: &[&str]) -> RemoteCommand {
     let words = words.iter().chain(args).map(|&word| word.to_owned());
     RemoteCommand::new(Program::Argv(words.collect()))
 }
-

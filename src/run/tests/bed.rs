@@ -9,9 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
-use crate::model::{
-    Amount, Host, HostOutcome, Label, Limits, RunId, Source, SourceSpan, Zone,
-};
+use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Source, SourceSpan, Zone};
 use crate::plan::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
 use crate::run::cancel::Signal;
 use crate::run::event::{EventKind, RunEvent, RunSummary};
@@ -20,8 +18,8 @@ use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{Parts, RunOptions, execute};
 use crate::task::{
-    Action, Condition, Engine, Expression, Fab, GateAt, Group, Kind, Modifiers, Outside, ParamValue,
-    Quoting, RunProgram, Step, Strategy, Task, Template, Text,
+    Action, Condition, Engine, Expression, Fab, GateAt, Group, Kind, Modifiers, Outside,
+    ParamValue, Quoting, RunProgram, Step, Strategy, Task, Template, Text,
 };
 use crate::transport::scripted::{HostScript, Scripted};
 
@@ -283,7 +281,9 @@ impl Played {
             } = &event.kind
                 && of.host.as_str() == host
             {
-                let text = |line: crate::run::event::Line<'_>| String::from_utf8_lossy(line.bytes).into_owned();
+                let text = |line: crate::run::event::Line<'_>| {
+                    String::from_utf8_lossy(line.bytes).into_owned()
+                };
                 all.extend(lines.iter().map(text));
             }
         }
@@ -474,7 +474,10 @@ impl Record for Folder {
             return std::fs::OpenOptions::new().write(true).open("/dev/full");
         }
         let path = self.path.join(format!("{}.log", host.label.file_name()));
-        std::fs::OpenOptions::new().create(true).append(true).open(path)
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
@@ -492,7 +495,12 @@ impl Record for Folder {
 struct Says(bool);
 
 impl Prompt for Says {
-    async fn ask(&self, _question: &str, _default: Option<bool>, _timeout: Option<Duration>) -> Answer {
+    async fn ask(
+        &self,
+        _question: &str,
+        _default: Option<bool>,
+        _timeout: Option<Duration>,
+    ) -> Answer {
         Answer {
             yes: self.0,
             by: "terminal",

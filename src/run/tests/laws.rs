@@ -38,7 +38,10 @@ fn script() -> impl Strategy<Value = HostScript> {
     let acts = || prop::collection::vec(act(), 0..4);
     let connects = prop::collection::vec(connect(), 0..3);
     (connects, acts(), acts(), acts()).prop_map(|(connects, first, second, tidy)| {
-        let script = HostScript::new().on("first", first).on("second", second).on("tidy", tidy);
+        let script = HostScript::new()
+            .on("first", first)
+            .on("second", second)
+            .on("tidy", tidy);
         connects.into_iter().fold(script, HostScript::connects)
     })
 }
@@ -122,9 +125,15 @@ fn check(played: &Played, hosts: usize) -> Result<(), TestCaseError> {
                 let before = ends.insert(host.host.to_string(), outcome.word().to_owned());
                 prop_assert_eq!(before, None);
             }
-            EventKind::Output { host: Some(host), .. }
-            | EventKind::StepStarted { host: Some(host), .. }
-            | EventKind::StepFinished { host: Some(host), .. }
+            EventKind::Output {
+                host: Some(host), ..
+            }
+            | EventKind::StepStarted {
+                host: Some(host), ..
+            }
+            | EventKind::StepFinished {
+                host: Some(host), ..
+            }
             | EventKind::HostConnected { host } => {
                 prop_assert!(!ends.contains_key(host.host.as_str()), "{:?}", kind);
             }
@@ -143,7 +152,11 @@ fn check(played: &Played, hosts: usize) -> Result<(), TestCaseError> {
         prop_assert_eq!(&ends[label.as_str()], &host.outcome);
     }
     prop_assert_eq!(played.summary.counts.values().sum::<usize>(), hosts);
-    let all_ok = played.summary.hosts.values().all(|host| host.outcome == "ok");
+    let all_ok = played
+        .summary
+        .hosts
+        .values()
+        .all(|host| host.outcome == "ok");
     prop_assert!(all_ok || played.exit() != 0);
     prop_assert_eq!(played.transport.connected(), 0);
     Ok(())
