@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::run::cancel::Signal;
 
@@ -18,20 +19,27 @@ const WAITING: usize = 8;
 /// Listens for SIGINT, SIGTERM and SIGHUP as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    sender: mpsc::Sender<Signal>,
     _listener: JoinSet<()>,
 }
 
 impl Signals {
-    /// Starts to listen. From the second signal on, the next one ends the process with 128 + its number.
+    /// Starts to listen; `closed_pipe` is cancelled once nobody reads stdout any more, `told` is called at each
+    /// signal of the system. From the second signal on, the next one ends the process with 128 + its number.
     ///
     /// # Errors
     /// The operating system refuses a handler.
-    pub(crate) fn listen() -> io::Result<(Self, mpsc::Receiver<Signal>)> {
+    pub(crate) fn listen(
+        closed_pipe: CancellationToken,
+        told: impl Fn() + Send + 'static,
+    ) -> io::Result<(Self, mpsc::Receiver<Signal>)> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let armed = Arc::new(AtomicBool::new(false));
         for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&armed))?;
+            signal_hook::flag::register_conditional_shutdown(
+                number,
+                128 + number,
+                Arc::clone(&armed),
+            )?;
         }
         let streams = Streams {
             interrupt: signal(SignalKind::interrupt())?,
@@ -39,17 +47,14 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
         };
         let mut listener = JoinSet::new();
-        listener.spawn(streams.forward(sender.clone(), armed));
-        Ok((Self { sender, _listener: listener }, receiver))
-    }
-
-    /// A way to say that nobody reads stdout any more.
-    pub(crate) fn closed_pipe(&self) -> impl Fn() + Send + Sync + 'static {
-        let sender = self.sender.clone();
-        move || {
+        let pipe = sender.clone();
+        listener.spawn(async move {
+            closed_pipe.cancelled().await;
             // A full channel holds signals that end the run just as well.
-            let _ = sender.try_send(Signal::ClosedPipe);
-        }
+            let _ = pipe.try_send(Signal::ClosedPipe);
+        });
+        listener.spawn(streams.forward(sender, armed, told));
+        Ok((Self { _listener: listener }, receiver))
     }
 }
 
@@ -60,7 +65,7 @@ struct Streams {
 }
 
 impl Streams {
-    async fn forward(mut self, sender: mpsc::Sender<Signal>, armed: Arc<AtomicBool>) {
+    async fn forward(mut self, sender: mpsc::Sender<Signal>, armed: Arc<AtomicBool>, told: impl Fn()) {
         let mut seen = 0_u8;
         loop {
             let signal = tokio::select! {
@@ -68,6 +73,7 @@ impl Streams {
                 _ = self.terminate.recv() => Signal::Terminate,
                 _ = self.hangup.recv() => Signal::Hangup,
             };
+            told();
             seen = seen.saturating_add(1);
             if seen >= 2 {
                 armed.store(true, Ordering::SeqCst);

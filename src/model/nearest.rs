@@ -11,7 +11,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .filter(|candidate| *candidate != word)
         .map(|candidate| (distance(&folded, &fold(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|((weighed, _), _)| *weighed <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -20,18 +20,19 @@ fn fold(word: &str) -> String {
     word.to_lowercase().replace('-', "_")
 }
 
-/// Slips between two words; one that is cut short or carries an ending is taken as two slips.
-fn distance(word: &str, candidate: &str) -> usize {
+/// Slips between two words, as they weigh and as they are: a word that was cut short or carries an ending
+/// (`str`, `integer`) weighs as one slip.
+fn distance(word: &str, candidate: &str) -> (usize, usize) {
     let slips = strsim::osa_distance(word, candidate);
     let (short, long) = if word.len() < candidate.len() {
         (word, candidate)
     } else {
         (candidate, word)
     };
-    if short.len() >= 4 && long.starts_with(short) {
-        slips.min(2)
+    if short.len() >= 3 && long.starts_with(short) {
+        (slips.min(1), slips)
     } else {
-        slips
+        (slips, slips)
     }
 }
 
@@ -48,6 +49,7 @@ mod tests {
             ("bacth", Some("batch")),
             ("Timeout", Some("timeout")),
             ("conf", Some("confirm")),
+            ("time", Some("timeout")),
             ("az", None),
             ("retries", None),
         ] {

@@ -250,7 +250,7 @@ fn in_sequence(
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::plan) mod tests {
     use proptest::prelude::*;
 
     use super::*;

@@ -5,9 +5,12 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::model::Diagnostic;
+use crate::model::{Diagnostic, Stream};
 
 use super::failure;
+use super::lines::Looks;
+use super::sanitize::RemoteColours;
+use super::sheet::Sheet;
 use super::style::{ColourChoice, Role, Styles};
 use super::terminal::{StreamKind, Streams};
 
@@ -153,6 +156,22 @@ impl Console {
         self.stderr.write(text.as_bytes());
     }
 
+    /// A sheet, on both streams in its order; it is empty afterwards.
+    pub(crate) fn sheet(&self, sheet: &mut Sheet) {
+        for (stream, bytes) in sheet.parts() {
+            match stream {
+                Stream::Stdout => self.stdout.write(bytes),
+                Stream::Stderr => self.stderr.write(bytes),
+            }
+        }
+        sheet.clear();
+    }
+
+    /// How remote lines look on these streams.
+    pub(crate) fn line_looks(&self, colours: RemoteColours) -> Looks {
+        Looks::on(self.streams, [self.out, self.err], colours)
+    }
+
     /// Whether whoever read stdout has gone.
     pub fn stdout_closed(&self) -> bool {
         self.stdout.closed.load(Ordering::Relaxed)
@@ -160,14 +179,14 @@ impl Console {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use super::*;
 
     /// A stream that keeps what is written, until it is closed.
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<(Vec<u8>, bool)>>);
+    pub(crate) struct Kept(Arc<Mutex<(Vec<u8>, bool)>>);
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -185,12 +204,13 @@ mod tests {
     }
 
     impl Kept {
-        fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
         }
     }
 
-    fn console() -> (Console, Kept, Kept) {
+    /// A console over two streams that are kept.
+    pub(crate) fn console() -> (Console, Kept, Kept) {
         let (out, err) = (Kept::default(), Kept::default());
         let streams = Streams {
             stdout: StreamKind::Pipe,

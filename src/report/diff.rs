@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn changes_stand_in_their_context() {
-        let base: String = (1..=20).map(|n| format!("line {n}\n")).collect();
+        let base: Vec<String> = (1..=20).map(|n| format!("line {n}")).collect();
+        let base = base.join("\n") + "\n";
         let text = base
             .replace("line 3\n", "LINE 3\n")
             .replace("line 15\n", "");

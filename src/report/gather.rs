@@ -262,7 +262,7 @@ mod tests {
         gatherer.print(&mut |stream, bytes| {
             for line in String::from_utf8_lossy(bytes).lines() {
                 let mark = if stream == Stream::Stderr { "E:" } else { "" };
-                text.push_str(&format!("{mark}{line}\n"));
+                text.extend([mark, line, "\n"]);
             }
         });
         text

@@ -88,19 +88,39 @@ pub(crate) fn sentence(
     };
     match outcome {
         HostOutcome::Ok => ("succeeded", after(Duration::ZERO)),
+        HostOutcome::Failed { .. }
+        | HostOutcome::TimedOut { .. }
+        | HostOutcome::Unknown { .. }
+        | HostOutcome::Cancelled { .. } => step_sentence(outcome, &after(Duration::ZERO)),
+        HostOutcome::Unhealthy { check } => (
+            "unhealthy",
+            format!(": check `{check}` did not pass{}", after(WORTH_SAYING)),
+        ),
+        HostOutcome::Unreachable { causes, .. } => {
+            let cause = causes.first().map_or("no connection", String::as_str);
+            ("unreachable", format!("{}: {cause}", after(WORTH_SAYING)))
+        }
+        HostOutcome::NotRun { reason } => ("not started", format!(": {reason}")),
+        HostOutcome::Gone => ("gone", ": the instance no longer exists".to_owned()),
+    }
+}
+
+/// Outcomes of hosts that were at work.
+fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
+    let still = |ended: bool| {
+        if ended {
+            ""
+        } else {
+            "; it may still be running"
+        }
+    };
+    match outcome {
         HostOutcome::Failed {
             step,
             exit_code,
             cause,
         } => {
-            let exit = exit_code.map(|code| format!("exit {code}"));
-            let cause = match (exit, cause.as_str()) {
-                (Some(exit), "") => exit,
-                (Some(exit), cause) if is_exit(cause, &exit) => exit,
-                (Some(exit), cause) => format!("{cause} ({exit})"),
-                (None, cause) => cause.to_owned(),
-            };
-            let after = after(Duration::ZERO);
+            let cause = failure_words(*exit_code, cause);
             ("failed", format!(" at step `{step}`: {cause}{after}"))
         }
         HostOutcome::TimedOut {
@@ -109,23 +129,10 @@ pub(crate) fn sentence(
             ended,
         } => {
             let limit = format_duration(Duration::from_millis(*limit_ms));
-            let still = if *ended {
-                ""
-            } else {
-                "; it may still be running"
-            };
             (
                 "timed out",
-                format!(" at step `{step}`: limit {limit}{still}"),
+                format!(" at step `{step}`: limit {limit}{}", still(*ended)),
             )
-        }
-        HostOutcome::Unhealthy { check } => (
-            "unhealthy",
-            format!(": check `{check}` did not pass{}", after(WORTH_SAYING)),
-        ),
-        HostOutcome::Unreachable { causes, .. } => {
-            let cause = causes.first().map_or("no connection", String::as_str);
-            ("unreachable", format!("{}: {cause}", after(WORTH_SAYING)))
         }
         HostOutcome::Unknown { step } => (
             "connection lost",
@@ -137,26 +144,32 @@ pub(crate) fn sentence(
             ended,
         } => {
             let at = step.as_ref().map(|step| format!(" at step `{step}`"));
-            let still = if *ended {
-                ""
-            } else {
-                "; it may still be running"
-            };
             let why = reason_words(*reason);
             (
                 "cancelled",
-                format!("{}: {why}{still}", at.unwrap_or_default()),
+                format!("{}: {why}{}", at.unwrap_or_default(), still(*ended)),
             )
         }
-        HostOutcome::NotRun { reason } => ("not started", format!(": {reason}")),
-        HostOutcome::Gone => ("gone", ": the instance no longer exists".to_owned()),
+        other => (other.word(), String::new()),
     }
 }
 
-/// Whether a cause says no more than `exit 3` does.
-fn is_exit(cause: &str, exit: &str) -> bool {
-    let code = exit.trim_start_matches("exit ");
-    cause == exit || cause == format!("exit code {code}") || cause == format!("exit status {code}")
+/// The cause and the exit code, without saying one thing twice.
+fn failure_words(exit_code: Option<u8>, cause: &str) -> String {
+    let Some(code) = exit_code else {
+        return cause.to_owned();
+    };
+    let exit = format!("exit {code}");
+    let same = [
+        exit.clone(),
+        format!("exit code {code}"),
+        format!("exit status {code}"),
+    ];
+    if cause.is_empty() || same.iter().any(|words| words == cause) {
+        exit
+    } else {
+        format!("{cause} ({exit})")
+    }
 }
 
 /// Why a run was cancelled, for people.

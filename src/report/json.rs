@@ -93,8 +93,7 @@ fn push_output(event: &RunEvent, origin: &Origin, lines: &Lines, out: &mut Vec<u
         .trim_start_matches("{\"seq\":0")
         .trim_end_matches('}')
         .to_owned();
-    let mut seq = event.seq;
-    for line in lines.iter() {
+    for (seq, line) in (event.seq..).zip(lines.iter()) {
         out.extend_from_slice(b"{\"seq\":");
         out.extend_from_slice(seq.to_string().as_bytes());
         for part in [head.as_str(), ",", &origin.0, ",\"stream\":\"", stream] {
@@ -107,7 +106,6 @@ fn push_output(event: &RunEvent, origin: &Origin, lines: &Lines, out: &mut Vec<u
         } else {
             b",\"partial\":false}\n"
         });
-        seq += 1;
     }
 }
 

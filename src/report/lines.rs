@@ -16,6 +16,7 @@ use crate::run::event::{Lines, StepRef};
 use super::sanitize::{RemoteColours, push_safe_line, safe};
 use super::sheet::Sheet;
 use super::style::{Role, Styles};
+use super::terminal::{StreamKind, Streams};
 
 /// Labels longer than this stick out; the others are aligned.
 const LABEL_COLUMNS: usize = 32;
@@ -44,7 +45,20 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    pub(crate) fn of(&self, stream: Stream) -> LineLook {
+    /// For these streams in these colours: bytes are cleaned for a terminal, and stay as they are elsewhere.
+    pub(crate) fn on(streams: Streams, styles: [Styles; 2], colours: RemoteColours) -> Self {
+        let look = |kind: StreamKind, styles: Styles| LineLook {
+            styles,
+            cleaned: (kind == StreamKind::Terminal).then_some(colours),
+            joins: kind != StreamKind::Terminal && !streams.shared,
+        };
+        Self {
+            stdout: look(streams.stdout, styles[0]),
+            stderr: look(streams.stderr, styles[1]),
+        }
+    }
+
+    pub(crate) fn of(self, stream: Stream) -> LineLook {
         match stream {
             Stream::Stdout => self.stdout,
             Stream::Stderr => self.stderr,
@@ -90,17 +104,18 @@ impl LineWriter {
             let labels: Vec<&Label> = labels.collect();
             let column = column_of(labels.iter().map(|label| label.as_str()));
             for label in labels {
-                writer.add_prefix(Some(label.clone()), label.as_str(), column);
+                writer.add_prefix(Some(label), column);
             }
-            writer.add_prefix(None, CONTROLLER, column);
+            writer.add_prefix(None, column);
         }
         writer
     }
 
-    fn add_prefix(&mut self, origin: Origin, name: &str, column: usize) {
+    fn add_prefix(&mut self, host: Option<&Label>, column: usize) {
+        let name = host.map_or(CONTROLLER, Label::as_str);
         for stream in [Stream::Stdout, Stream::Stderr] {
             let prefix = prefix_of(name, column, stream, self.looks.of(stream).styles);
-            self.prefixes.insert((origin.clone(), stream), prefix);
+            self.prefixes.insert((host.cloned(), stream), prefix);
         }
     }
 

@@ -2,13 +2,14 @@
 //! block or the summary alone.
 
 use crate::model::{HostOutcome, Label, Size, format_duration};
-use crate::run::event::{EventKind, HostRef, StepRef, StepResult};
+use crate::run::event::{EventKind, StepRef, StepResult};
 
 use super::fold::fold_within;
 use super::grammar::counted;
 use super::host_failure::{Ending, headline, reason_words};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
+use super::view::host_of;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -126,71 +127,55 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
 }
 
 fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> {
-    let who = |host: &HostRef| styles.label(&safe(host.host.as_str())).to_string();
-    let or_local = |host: &Option<HostRef>| host.as_ref().map_or("local".to_owned(), who);
+    let host = host_of(kind).map_or("local", |host| host.host.as_str());
+    let who = styles.label(&safe(host)).to_string();
     Some(match kind {
-        EventKind::ConnectRetried {
-            host,
-            attempt,
-            cause,
-        } => {
-            let text = format!(
-                "{}  connection attempt {attempt} failed: {}",
-                who(host),
-                safe(cause)
-            );
-            (Verbosity::Verbose, text)
-        }
-        EventKind::HostConnected { host } => {
-            (Verbosity::Verbose, format!("{}  connected", who(host)))
-        }
-        EventKind::StepStarted { host, step } => (
+        EventKind::ConnectRetried { attempt, cause, .. } => (
             Verbosity::Verbose,
-            format!("{}  step {}", or_local(host), quoted(step)),
+            format!(
+                "{who}  connection attempt {attempt} failed: {}",
+                safe(cause)
+            ),
         ),
+        EventKind::HostConnected { .. } => (Verbosity::Verbose, format!("{who}  connected")),
+        EventKind::Noted { text, .. } => (Verbosity::Normal, format!("{who}  {}", safe(text))),
+        EventKind::FileFetched { path, bytes, .. } => {
+            let path = path.to_string_lossy();
+            let text = format!("{who}  fetched {} ({})", safe(&path), Size(*bytes));
+            (Verbosity::Normal, text)
+        }
+        _ => {
+            let (least, words) = step_notice(kind)?;
+            (least, format!("{who}  {words}"))
+        }
+    })
+}
+
+fn step_notice(kind: &EventKind) -> Option<(Verbosity, String)> {
+    Some(match kind {
+        EventKind::StepStarted { step, .. } => {
+            (Verbosity::Verbose, format!("step {}", quoted(step)))
+        }
         EventKind::StepRetried {
-            host,
             step,
             attempt,
             delay,
-        } => (
-            Verbosity::Normal,
-            format!(
-                "{}  step {} failed, attempt {attempt}; again in {}",
-                or_local(host),
-                quoted(step),
-                format_duration(*delay)
-            ),
-        ),
+            ..
+        } => {
+            let delay = format_duration(*delay);
+            let step = quoted(step);
+            let text = format!("step {step} failed, attempt {attempt}; again in {delay}");
+            (Verbosity::Normal, text)
+        }
         EventKind::StepFinished {
-            host,
             step,
             result,
             duration,
+            ..
         } => {
             let (least, end) = result_words(result)?;
             let took = format_duration(*duration);
-            (
-                least,
-                format!(
-                    "{}  step {} {end} after {took}",
-                    or_local(host),
-                    quoted(step)
-                ),
-            )
-        }
-        EventKind::Noted { host, text } => (
-            Verbosity::Normal,
-            format!("{}  {}", or_local(host), safe(text)),
-        ),
-        EventKind::FileFetched {
-            host, path, bytes, ..
-        } => {
-            let path = path.to_string_lossy();
-            (
-                Verbosity::Normal,
-                format!("{}  fetched {} ({})", who(host), safe(&path), Size(*bytes)),
-            )
+            (least, format!("step {} {end} after {took}", quoted(step)))
         }
         _ => return None,
     })

@@ -14,11 +14,10 @@ use tokio::sync::oneshot;
 use crate::model::Stream;
 use crate::run::event::{EventKind, RunEvent};
 
+use super::closing::{closing_text, note_styles};
 use super::fold::fold_within;
-use super::gather::Gatherer;
+use super::form::{Form, Taken};
 use super::grammar::counted;
-use super::json::push_event;
-use super::lines::{LineLook, LineWriter, Looks};
 use super::notice::{NoticeLook, Verbosity, notice};
 use super::progress::{RowsLook, rows};
 use super::sanitize::safe;
@@ -26,7 +25,7 @@ use super::screen::{OutputForm, ScreenOptions, Shared};
 use super::sheet::{Sheet, write_fully};
 use super::status_block::StatusBlock;
 use super::style::{Role, Styles};
-use super::summary::{Closing, SummaryLook, all_well, count_line, summary_text};
+use super::summary::Closing;
 use super::terminal::{StreamKind, Streams};
 
 /// What reaches the printer.
@@ -52,19 +51,9 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Between two looks at the status block.
 const TICK: Duration = Duration::from_millis(100);
 /// Without a status block nothing has to be done until a message comes.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 /// Rows of the status block on any screen.
 const MAX_ROWS: usize = 20;
-
-/// What becomes of a run's output.
-enum Form {
-    Lines {
-        prefixed: bool,
-        writer: Option<LineWriter>,
-    },
-    Gathered(Gatherer),
-    Json,
-}
 
 pub(crate) struct Printer {
     options: ScreenOptions,
@@ -93,16 +82,6 @@ impl Printer {
         shared: Arc<Shared>,
         [stdout, stderr]: [Box<dyn Write + Send>; 2],
     ) -> Self {
-        let form = match options.form {
-            OutputForm::Lines { prefixed } => Form::Lines {
-                prefixed,
-                writer: None,
-            },
-            OutputForm::Gathered { diff } => {
-                Form::Gathered(Gatherer::new(looks(options, streams), diff))
-            }
-            OutputForm::Json => Form::Json,
-        };
         let status = (streams.draws_status() && options.verbosity > Verbosity::Quiet)
             .then(StatusBlock::on_stderr);
         Self {
@@ -111,7 +90,7 @@ impl Printer {
             shared,
             stdout: Some(stdout),
             stderr: Some(stderr),
-            form,
+            form: Form::new(options, streams),
             sheet: Sheet::default(),
             lines: 0,
             permits: 0,
@@ -196,64 +175,15 @@ impl Printer {
     }
 
     fn take_event(&mut self, event: &RunEvent) {
-        if let EventKind::RunStarted { hosts, record, .. } = &event.kind {
+        if let EventKind::RunStarted { .. } = &event.kind {
             self.started = Instant::now().checked_sub(event.elapsed);
-            let looks = looks(self.options, self.streams);
-            match &mut self.form {
-                Form::Lines { prefixed, writer } => {
-                    let labels = hosts.iter().map(|(host, _)| &host.host);
-                    *writer = Some(LineWriter::new(labels, looks, *prefixed));
-                }
-                Form::Gathered(gatherer) => gatherer.spool_in(record),
-                Form::Json => {}
-            }
         }
-        self.take_output(event);
+        match self.form.take(event, &mut self.sheet) {
+            Taken::Lines(lines) => self.lines += lines,
+            Taken::GroupsReady => self.print_gathered(),
+        }
         if let Some(text) = notice(&event.kind, self.notice_look()) {
             self.say(&text);
-        }
-    }
-
-    /// Data for stdout, and the output of hosts.
-    fn take_output(&mut self, event: &RunEvent) {
-        let host = super::view::host_of(&event.kind).map(|host| &host.host);
-        match (&mut self.form, &event.kind) {
-            (Form::Json, _) => {
-                push_event(event, self.sheet.on(Stream::Stdout));
-                self.lines += 1;
-            }
-            (
-                Form::Lines {
-                    writer: Some(writer),
-                    ..
-                },
-                EventKind::Output { step, lines, .. },
-            ) => {
-                writer.push(host, step, lines, &mut self.sheet);
-                self.lines += lines.len();
-            }
-            (Form::Gathered(gatherer), EventKind::Output { step, lines, .. }) => {
-                gatherer.add(host, step, lines);
-            }
-            (
-                Form::Lines {
-                    writer: Some(writer),
-                    ..
-                },
-                kind,
-            ) if ends_a_step(kind) => {
-                writer.step_ended(host);
-            }
-            (Form::Gathered(gatherer), EventKind::HostFinished { .. }) => {
-                gatherer.host_ended(host);
-            }
-            (
-                Form::Gathered(_),
-                EventKind::BatchFinished { .. } | EventKind::RunFinished { .. },
-            ) => {
-                self.print_gathered();
-            }
-            _ => {}
         }
     }
 
@@ -276,13 +206,7 @@ impl Printer {
 
     /// A text for people, after the line that may be open on stderr.
     fn say(&mut self, text: &str) {
-        if let Form::Lines {
-            writer: Some(writer),
-            ..
-        } = &mut self.form
-        {
-            writer.before_note(&mut self.sheet);
-        }
+        self.form.before_note(&mut self.sheet);
         self.sheet.note(text);
         self.lines += 1;
     }
@@ -407,106 +331,15 @@ impl Printer {
 
     /// The end: what is still held back, and the summary.
     fn end(&mut self, closing: &Closing) {
-        if matches!(self.form, Form::Gathered(_)) {
-            self.print_gathered();
-        }
+        self.print_gathered();
         if let Some(status) = &mut self.status {
             status.hide();
         }
         self.flush();
-        if let Form::Lines {
-            writer: Some(writer),
-            ..
-        } = &mut self.form
-        {
-            writer.finish(&mut self.sheet);
-        }
+        self.form.finish(&mut self.sheet);
         let text = closing_text(&self.shared, closing, self.options, self.streams);
         self.sheet.note(&text);
         self.status = None;
         self.flush();
     }
-}
-
-fn ends_a_step(kind: &EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::StepFinished { .. }
-            | EventKind::StepRetried { .. }
-            | EventKind::HostFinished { .. }
-    )
-}
-
-fn note_styles(options: ScreenOptions, streams: Streams) -> Styles {
-    Styles::new(
-        options
-            .colours
-            .allows(streams.stderr == StreamKind::Terminal),
-    )
-}
-
-fn looks(options: ScreenOptions, streams: Streams) -> Looks {
-    let look = |kind: StreamKind| {
-        let terminal = kind == StreamKind::Terminal;
-        LineLook {
-            styles: Styles::new(options.colours.allows(terminal)),
-            cleaned: terminal.then_some(options.remote_colours),
-            joins: !terminal && !streams.shared,
-        }
-    };
-    Looks {
-        stdout: look(streams.stdout),
-        stderr: look(streams.stderr),
-    }
-}
-
-/// The summary as the options want it; nothing where nobody was asked to be told.
-fn closing_text(
-    shared: &Shared,
-    closing: &Closing,
-    options: ScreenOptions,
-    streams: Streams,
-) -> String {
-    let view = shared.view();
-    if view.run.is_none() {
-        return String::new();
-    }
-    let styles = note_styles(options, streams);
-    if options.verbosity == Verbosity::Quiet {
-        return if all_well(&view) {
-            String::new()
-        } else {
-            count_line(&view, styles)
-        };
-    }
-    let skipped = shared.skipped();
-    let look = SummaryLook {
-        styles,
-        width: streams.width,
-        run: "last",
-        skipped: &skipped,
-        trouble: None,
-    };
-    let mut text = summary_text(&view, closing, &look);
-    let dropped = shared.dropped.load(Ordering::Relaxed);
-    if dropped > 0 && options.form == OutputForm::Json {
-        let events = counted(usize::try_from(dropped).unwrap_or(usize::MAX), "event");
-        text.push_str(&format!(
-            "{events} could not be written in time; events.jsonl has them\n"
-        ));
-    }
-    text
-}
-
-/// The summary of a run whose printer is stuck.
-pub(crate) fn last_words(
-    shared: &Shared,
-    closing: &Closing,
-    options: ScreenOptions,
-    streams: Streams,
-) -> String {
-    let text = closing_text(shared, closing, options, streams);
-    format!(
-        "\nthe reader of the output takes nothing; what it did not get is in the hosts' logs\n{text}"
-    )
 }

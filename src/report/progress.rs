@@ -1,6 +1,7 @@
 //! The status block as rows of text: what is done, bars by zone, transfers, and the hosts that have been at
 //! work longest. Pure; `status_block` puts it on the terminal.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -90,12 +91,12 @@ fn head(view: &RunView, now: Duration, styles: Styles) -> String {
         row.push_str(&counts.join(", "));
     }
     if busy > 0 {
-        row.push_str(&format!("; {busy} at work"));
+        let _ = write!(row, "; {busy} at work");
     }
     if let Some(batch) = view.batch.as_ref().filter(|batch| batch.count > 1) {
-        row.push_str(&format!("; batch {} of {}", batch.index + 1, batch.count));
+        let _ = write!(row, "; batch {} of {}", batch.index + 1, batch.count);
     }
-    row.push_str(&format!("; {}", format_duration(now)));
+    let _ = write!(row, "; {}", format_duration(now));
     row
 }
 

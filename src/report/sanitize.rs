@@ -53,8 +53,7 @@ pub fn safe(text: &str) -> Cow<'_, str> {
 /// Nothing to do: printable ASCII and tabs alone. Branch-free over the line, so that it runs wide.
 fn is_plain(line: &[u8]) -> bool {
     let odd = line.iter().fold(0_u8, |odd, &byte| {
-        let control = byte < 0x20 && byte != b'\t';
-        odd | u8::from(control | (byte >= 0x7f))
+        odd | u8::from(byte < 0x20 && byte != b'\t') | u8::from(byte >= 0x7f)
     });
     odd == 0
 }

@@ -86,7 +86,7 @@ impl Styles {
     }
 
     /// A host's label in the colour that it has in every run.
-    pub(crate) fn label<'a>(self, label: &'a str) -> Painted<&'a str> {
+    pub(crate) fn label(self, label: &str) -> Painted<&str> {
         self.paint(Role::Host(colour_number(label)), label)
     }
 }

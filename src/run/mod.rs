@@ -33,6 +33,9 @@ mod unit;
 mod values;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::execute;
 pub use lines::LINE_LIMIT;
 pub use options::{Parts, RunOptions};

@@ -1,8 +1,10 @@
 //! Tasks: the YAML as written, checked, and ready to be planned.
 
+pub mod adhoc;
 mod decode;
 mod definition;
 mod files;
+pub mod library;
 mod param_given;
 mod param_parse;
 mod param_value;
@@ -10,6 +12,7 @@ mod params;
 mod scope;
 mod shell_text;
 mod step;
+mod sub_scope;
 mod template;
 mod text;
 

@@ -38,6 +38,8 @@ pub struct CommonParams {
     pub values: Arc<IndexMap<String, ParamValue>>,
     /// Params whose default is resolved per host, in the order of the task.
     pub per_host: Vec<String>,
+    /// What a person should know of the params that were given: those that are deprecated.
+    pub notes: Vec<String>,
 }
 
 impl CommonParams {
@@ -56,6 +58,7 @@ impl CommonParams {
         let mut common = Self {
             values: Arc::default(),
             per_host: Vec::new(),
+            notes: Vec::new(),
         };
         for param in task.params.values() {
             match common.value_of(param, given, source, engine) {
@@ -81,6 +84,10 @@ impl CommonParams {
         engine: &Engine,
     ) -> Result<Option<ParamValue>, Diagnostic> {
         if let Some(text) = text_of(param, given, source)? {
+            if let Some(why) = &param.deprecated {
+                let note = format!("param `{}` is deprecated: {why}", param.name);
+                self.notes.push(note);
+            }
             return Ok(Some(param.parse(&text)?));
         }
         match &param.default {

@@ -53,11 +53,10 @@ impl Param {
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(text)
         {
-            let written = pattern.as_str();
-            let inner = written
-                .strip_prefix("^(?:")
-                .and_then(|inner| inner.strip_suffix(")$"));
-            let message = format!("`{text}` does not match `{}`", inner.unwrap_or(written));
+            let message = format!(
+                "`{text}` does not match `{}`",
+                without_anchors(pattern.as_str())
+            );
             return Err(Problem::new(message));
         }
         let limits = [
@@ -87,6 +86,14 @@ impl Param {
             _ => None,
         }
     }
+}
+
+/// A pattern as its task has it: the anchors were added when it was read.
+fn without_anchors(pattern: &str) -> &str {
+    let inner = pattern
+        .strip_prefix("\\A(?:")
+        .and_then(|rest| rest.strip_suffix(")\\z"));
+    inner.unwrap_or(pattern)
 }
 
 fn is_list(value: &ParamValue) -> bool {
@@ -342,7 +349,7 @@ mod tests {
             "param `port`: `65536` is more than the maximum, 65535"
         );
         let service = Param {
-            pattern: Some(Regex::new("^(?:[a-z]+)$").unwrap()),
+            pattern: Some(Regex::new(r"\A(?:[a-z]+)\z").unwrap()),
             ..param("service", ParamType::String)
         };
         assert!(service.parse("api").is_ok());

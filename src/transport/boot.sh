@@ -36,7 +36,7 @@ fab_exec() {
   exec "$@"
 }
 
-# Lists the living processes of the program's session in fab_live; true if there is any. Zombies whose
+# Lists the living processes of the program's session or group in fab_live; true if there is any. Zombies whose
 # parent does not reap them are dead. Where there is no /proc, kill alone tells.
 fab_members() {
   fab_live=
@@ -62,7 +62,7 @@ fab_members() {
 }
 
 fab_signal() {
-  if [ -n "$fab_setsid" ]; then
+  if [ -n "$fab_group" ]; then
     # `kill -TERM -- -PGID` is refused by dash. The leader alone where setsid has not run yet.
     kill "-$1" "-$fab_pid" 2>/dev/null || kill "-$1" "$fab_pid" 2>/dev/null
     for fab_p in $fab_live; do kill "-$1" "$fab_p" 2>/dev/null; done
@@ -93,7 +93,7 @@ fab_stop() {
     fab_signal KILL
     if fab_gone 20; then fab_r=0; else fab_r=9; fi
   fi
-  [ -n "$fab_setsid" ] || fab_r=9
+  [ -n "$fab_group" ] || fab_r=9
   [ -z "$fab_dir" ] || rm -rf "$fab_dir"
   exit "$fab_r"
 }
@@ -131,7 +131,15 @@ fab_main() {
   fab_setsid=$(command -v setsid 2>/dev/null)
   fab_env=$(command -v env 2>/dev/null)
   "$fab_env" --default-signal true 2>/dev/null || fab_env=
-  if [ -n "$fab_setsid" ]; then fab_say 'start s'; else fab_say 'start -'; fi
+  # Shells ignore INT and QUIT for what they start in the background, and only a newer env undoes it.
+  # With job control bash does not, and makes the group too; dash and busybox want a terminal for that.
+  fab_jobs=
+  if [ -n "$BASH_VERSION" ] && { [ -z "$fab_env" ] || [ -z "$fab_setsid" ]; }; then
+    fab_jobs=1
+    fab_setsid=
+  fi
+  fab_group=$fab_setsid$fab_jobs
+  fab_say start
   fab_say start >&4
   if [ -n "$fab_dir" ]; then
     fab_dir=
@@ -141,13 +149,16 @@ fab_main() {
   # The last line of the preamble: without it the sender died in the middle, and nothing may run.
   IFS= read -r fab_l <&3 && [ "$fab_l" = "$fab_nonce" ] || fab_end '126 c'
   if [ -n "$fab_in" ]; then fab_in=$fab_dir/$fab_in; else fab_in=/dev/null; fi
+  [ -z "$fab_jobs" ] || set -m
   (fab_program) <"$fab_in" 3<&- 4>&- &
   fab_pid=$!
+  [ -z "$fab_jobs" ] || set +m
   # What some shells say when a job is killed is not the program's output.
   exec 2>/dev/null
-  trap 'fab_s=1; fab_signal TERM' TERM HUP INT
   (fab_watch) </dev/null &
   fab_w=$!
+  # Not before: a fresh subshell would lose a TERM that arrives before it has put the trap off.
+  trap 'fab_s=1; fab_signal TERM' TERM HUP INT
   while :; do
     fab_s=
     wait "$fab_pid"

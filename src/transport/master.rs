@@ -205,7 +205,11 @@ async fn socket_appears(socket: &Path, child: &mut Child) -> bool {
         if fs::symlink_metadata(socket).is_ok() {
             return true;
         }
-        let slow = if begin.elapsed() < Duration::from_secs(1) { 20 } else { 100 };
+        let slow = if begin.elapsed() < Duration::from_secs(1) {
+            20
+        } else {
+            100
+        };
         pause = (pause * 2).min(Duration::from_millis(slow));
     }
 }

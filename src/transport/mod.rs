@@ -5,12 +5,14 @@
 
 mod bastion;
 mod command;
+mod controller;
 mod error;
 mod guard;
 mod local;
 mod marker;
 mod master;
 mod preamble;
+pub mod scripted;
 mod session;
 mod ssh;
 mod ssh_args;
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use controller::Controller;
 pub use error::{ConnectError, TransferError};
 pub use local::Local;
 pub use session::SshSession;
@@ -130,18 +133,6 @@ pub trait Session: Send + Sync + 'static {
 
     /// Ends the session; its master ends with it.
     fn close(self) -> impl Future<Output = ()> + Send;
-}
-
-/// The machine that fab-rs runs on, for `local` steps.
-pub trait Controller: Send + Sync + 'static {
-    /// Runs a command here and hands its output on until it ends; as [`Session::exec`], but that no
-    /// connection can be lost.
-    fn exec<O: Output>(
-        &self,
-        command: &RemoteCommand,
-        output: &mut O,
-        stop: &CancellationToken,
-    ) -> impl Future<Output = ExecReport> + Send;
 }
 
 /// What a transport needs to know beyond the host: the same for every host of a run.

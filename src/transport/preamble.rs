@@ -250,8 +250,7 @@ impl Setup {
             format!("fab_nonce={nonce} fab_grace={tenths} fab_dir={dir} fab_in={stdin}\n");
         if !self.takes.is_empty() {
             let takes = self.takes.join(" &&\n");
-            writeln!(text, "fab_parts() {{\n{takes}\n}}")
-                .expect("writing to a String cannot fail");
+            writeln!(text, "fab_parts() {{\n{takes}\n}}").expect("writing to a String cannot fail");
         }
         writeln!(text, "fab_program() {{\n{}}}", self.body)
             .expect("writing to a String cannot fail");
@@ -334,7 +333,9 @@ mod tests {
         let text = text_of(&command);
         assert!(text.contains("export FAB_SECRET_TOKEN_FILE=\"$fab_dir/FAB_SECRET_TOKEN\""));
         assert!(text.contains("fab_take 8 >\"$fab_dir/FAB_SECRET_TOKEN\""));
-        let main = text.find("fab_main\nhunter22").expect("bytes behind the text");
+        let main = text
+            .find("fab_main\nhunter22")
+            .expect("bytes behind the text");
         assert!(!text[..main].contains("hunter22"));
     }
 
@@ -357,7 +358,10 @@ mod tests {
     fn the_first_line_of_a_script_names_its_interpreter() {
         for (script, words) in [
             ("#!/bin/bash\necho", &["/bin/bash"][..]),
-            ("#! /usr/bin/env -S python3 -u\n", &["/usr/bin/env", "-S python3 -u"]),
+            (
+                "#! /usr/bin/env -S python3 -u\n",
+                &["/usr/bin/env", "-S python3 -u"],
+            ),
             ("#!/bin/sh -e", &["/bin/sh", "-e"]),
             ("echo hi", &["sh"]),
             ("#!\n", &["sh"]),

@@ -97,7 +97,10 @@ impl SshSession {
             return Ok(Elevation::Quiet(user));
         }
         let way = {
-            let mut ways = self.sudo_ways.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ways = self
+                .sudo_ways
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             Arc::clone(ways.entry(user.to_owned()).or_default())
         };
         match way.get_or_init(|| self.sudo_way(user)).await {
@@ -114,7 +117,10 @@ impl SshSession {
             return SudoWay::Quiet;
         }
         let password = self.password_line();
-        match self.probe(&probe(Elevation::Password(user)), &password).await {
+        match self
+            .probe(&probe(Elevation::Password(user)), &password)
+            .await
+        {
             Ok((0, _)) => SudoWay::Password,
             Ok((code, words)) => {
                 let cause = sudo::refusal(&words, user, code);
@@ -207,7 +213,9 @@ impl SshSession {
         let mut report = ExecReport::never_sent(&match error {
             openssh::Error::Disconnected => "the connection was lost".to_owned(),
             openssh::Error::SshMux(error) if error.to_string().contains("refused") => {
-                format!("the server opens no further session (MaxSessions in its sshd_config?): {error}")
+                format!(
+                    "the server opens no further session (MaxSessions in its sshd_config?): {error}"
+                )
             }
             error => std::error::Error::source(error)
                 .map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),

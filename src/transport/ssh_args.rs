@@ -32,7 +32,10 @@ impl Hop {
             Some((user, place)) => (Some(user.to_owned()), place),
             None => (None, text),
         };
-        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let (host, port) = match place
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+        {
             Some((host, "")) => (host, None),
             Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
             None => match place.split_once(':') {
@@ -75,7 +78,12 @@ pub(super) struct Shared<'a> {
 }
 
 /// The argv (without the program's name) of a master that listens on `socket`.
-pub(super) fn master(host: &Host, way: Way<'_>, shared: &Shared<'_>, socket: &Path) -> Vec<OsString> {
+pub(super) fn master(
+    host: &Host,
+    way: Way<'_>,
+    shared: &Shared<'_>,
+    socket: &Path,
+) -> Vec<OsString> {
     let mut args = master_options(socket);
     args.extend(connection(host, way, shared));
     args.push("-o".into());
@@ -324,11 +332,25 @@ mod tests {
     #[test]
     fn a_plain_host_gets_no_policy_of_ours() {
         let host = Host::named("web", "10.0.0.1");
-        let args = line(&master(&host, Way::Direct, &shared(&[]), Path::new("/s/1/master")));
-        assert!(args.starts_with("-M -N -T -S /s/1/master -o ControlPersist=no"), "{args}");
+        let args = line(&master(
+            &host,
+            Way::Direct,
+            &shared(&[]),
+            Path::new("/s/1/master"),
+        ));
+        assert!(
+            args.starts_with("-M -N -T -S /s/1/master -o ControlPersist=no"),
+            "{args}"
+        );
         assert!(args.contains("-o ConnectTimeout=3 "), "{args}");
         assert!(args.ends_with("-o BatchMode=yes -- 10.0.0.1"), "{args}");
-        for word in ["StrictHostKeyChecking", "HostKeyAlias", "KexAlgorithms", "-l", "-p"] {
+        for word in [
+            "StrictHostKeyChecking",
+            "HostKeyAlias",
+            "KexAlgorithms",
+            "-l",
+            "-p",
+        ] {
             assert!(!args.contains(&format!(" {word}")), "{word} in {args}");
         }
     }
@@ -351,7 +373,9 @@ mod tests {
     #[test]
     fn what_the_user_set_comes_before_what_we_would_set() {
         let mut host = Host::named("web", "10.0.0.1");
-        host.ssh.options.insert("ServerAliveInterval".into(), "5".into());
+        host.ssh
+            .options
+            .insert("ServerAliveInterval".into(), "5".into());
         host.ssh.user = Some("deploy".into());
         host.ssh.port = Some(2222);
         host.ssh.identity = Some("/k".into());
@@ -361,7 +385,10 @@ mod tests {
             args.find("ServerAliveInterval=15").unwrap(),
         );
         assert!(users < ours);
-        assert!(args.contains("-l deploy -p 2222 -i /k -o IdentitiesOnly=yes"), "{args}");
+        assert!(
+            args.contains("-l deploy -p 2222 -i /k -o IdentitiesOnly=yes"),
+            "{args}"
+        );
     }
 
     #[test]
@@ -380,7 +407,7 @@ mod tests {
         let way = Way::Through(Path::new("/run/50%/1/master"));
         let args = line(&master(&host, way, &shared(&[]), Path::new("/s")));
         assert!(
-            args.contains("ProxyCommand=ssh -F none -S /run/50%%/1/master -o ProxyCommand=false -o LogLevel=ERROR -W '[%h]:%p' bastion"),
+            args.contains("ProxyCommand=ssh -F none -S '/run/50%%/1/master' -o ProxyCommand=false -o LogLevel=ERROR -W '[%h]:%p' bastion"),
             "{args}"
         );
     }
@@ -395,15 +422,30 @@ mod tests {
         };
         ssh.options.insert("HostName".into(), "elsewhere".into());
         let hop = Hop::parse("ops@gate:22022").unwrap();
-        let args = line(&bastion(&hop, &ssh, Way::Direct, &shared(&[]), Path::new("/s")));
+        let args = line(&bastion(
+            &hop,
+            &ssh,
+            Way::Direct,
+            &shared(&[]),
+            Path::new("/s"),
+        ));
         assert!(args.contains("-l ops -p 22022 -i /k -- gate"), "{args}");
-        assert!(!args.contains("HostName") && !args.contains("IdentitiesOnly"), "{args}");
+        assert!(
+            !args.contains("HostName") && !args.contains("IdentitiesOnly"),
+            "{args}"
+        );
     }
 
     #[test]
     fn instance_ids_are_told_from_names() {
         assert!(is_instance_id("i-0123456789abcdef0") && is_instance_id("i-1a2b3c4d"));
-        for id in ["i-", "i-web", "web", "i-0123456789abcdefg", "deploy@i-1a2b3c4d:22"] {
+        for id in [
+            "i-",
+            "i-web",
+            "web",
+            "i-0123456789abcdefg",
+            "deploy@i-1a2b3c4d:22",
+        ] {
             assert!(!is_instance_id(id), "{id}");
         }
     }

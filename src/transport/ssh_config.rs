@@ -97,7 +97,11 @@ impl SshConfig {
     ///
     /// # Errors
     /// ssh's words.
-    pub(super) async fn resolve(&self, host: &Host, shared: &Shared<'_>) -> Result<Resolved, String> {
+    pub(super) async fn resolve(
+        &self,
+        host: &Host,
+        shared: &Shared<'_>,
+    ) -> Result<Resolved, String> {
         Ok(parse(&run(ssh_args::resolved(host, shared)).await?))
     }
 

@@ -120,7 +120,10 @@ pub(super) fn classify_channel(reason: &str, target: Target<'_>) -> Trouble {
 fn last_words(words: &str) -> Vec<String> {
     let lines: Vec<&str> = Text(words).lines().collect();
     let from = lines.len().saturating_sub(WORDS_KEPT);
-    lines[from..].iter().map(|line| (*line).to_owned()).collect()
+    lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 #[derive(Clone, Copy)]
@@ -211,7 +214,10 @@ fn denied(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
     };
     let mut trouble = Trouble::new(
         Kind::Denied,
-        format!("{who} refused the login; it takes {}", methods.replace(',', ", ")),
+        format!(
+            "{who} refused the login; it takes {}",
+            methods.replace(',', ", ")
+        ),
     );
     trouble = key_hints(text, trouble);
     if trouble.hints.is_empty() {
@@ -238,8 +244,9 @@ fn key_hints(text: Text<'_>, mut trouble: Trouble) -> Trouble {
         ));
     }
     if text.has("agent refused operation") {
-        trouble = trouble
-            .hint("the agent would not sign: unlock it, touch the token, or `ssh-add` the key again");
+        trouble = trouble.hint(
+            "the agent would not sign: unlock it, touch the token, or `ssh-add` the key again",
+        );
     }
     if text.has("incorrect passphrase") || text.has("PIN ") {
         trouble = trouble.hint("a key with a passphrase or PIN wants an agent: `ssh-add`");
@@ -259,7 +266,9 @@ fn key_hints(text: Text<'_>, mut trouble: Trouble) -> Trouble {
 fn configuration(text: Text<'_>) -> Option<Trouble> {
     if let Some(line) = text.line("no matching ") {
         let what = between(line, "no matching ", " found").unwrap_or("algorithm");
-        let offer = line.split_once("Their offer: ").map_or("", |(_, offer)| offer);
+        let offer = line
+            .split_once("Their offer: ")
+            .map_or("", |(_, offer)| offer);
         let option = match what {
             "key exchange method" => "KexAlgorithms",
             "host key type" => "HostKeyAlgorithms",
@@ -315,7 +324,10 @@ fn configuration(text: Text<'_>) -> Option<Trouble> {
             );
         }
     }
-    if let Some(line) = text.line("exec: ").filter(|line| line.contains("not found")) {
+    if let Some(line) = text
+        .line("exec: ")
+        .filter(|line| line.contains("not found"))
+    {
         return Some(
             Trouble::new(Kind::Configuration, "the ProxyCommand cannot be started").hint(line),
         );
@@ -338,7 +350,9 @@ fn on_the_way(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
             format!("the name `{}` does not resolve", target.address),
         );
         return Some(match target.bastion {
-            Some(bastion) => trouble.hint(format!("bastion {bastion} looks it up, not this machine")),
+            Some(bastion) => {
+                trouble.hint(format!("bastion {bastion} looks it up, not this machine"))
+            }
             None => trouble.hint("is the name right, and the network's DNS or VPN up?"),
         });
     }
@@ -386,8 +400,11 @@ fn closed(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
         || text.has("invalid format")
     {
         return Some(
-            Trouble::new(Kind::ClosedEarly, format!("{place} answers, but not as an SSH server"))
-                .hint("is the port right?"),
+            Trouble::new(
+                Kind::ClosedEarly,
+                format!("{place} answers, but not as an SSH server"),
+            )
+            .hint("is the port right?"),
         );
     }
     let closed = [
@@ -404,7 +421,9 @@ fn closed(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
             Kind::ClosedEarly,
             format!("{place} closed the connection before the login"),
         )
-        .hint("MaxStartups, hosts.deny, fail2ban or a full disk make sshd close at once: see its log")
+        .hint(
+            "MaxStartups, hosts.deny, fail2ban or a full disk make sshd close at once: see its log",
+        )
         .transient()
     })
 }

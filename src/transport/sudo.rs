@@ -65,8 +65,16 @@ mod tests {
                 1,
                 "the login user is not in the sudoers file",
             ),
-            ("sudo: unknown user app\n", 1, "sudo knows no user `app` there"),
-            ("sh: 1: sudo: not found\n", 127, "there is no `sudo` on the host"),
+            (
+                "sudo: unknown user app\n",
+                1,
+                "sudo knows no user `app` there",
+            ),
+            (
+                "sh: 1: sudo: not found\n",
+                127,
+                "there is no `sudo` on the host",
+            ),
             (
                 "\nsudo: /etc/sudoers is world writable\n\n",
                 1,

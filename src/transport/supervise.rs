@@ -107,9 +107,10 @@ impl Ending {
                     None => report.notes.push(never_started(&noise, code)),
                 }
             }
-            (None, Some(ChannelEnd::Code(_))) => report
-                .notes
-                .push("the supervisor on the host was killed; its command may still be running".to_owned()),
+            (None, Some(ChannelEnd::Code(_))) => report.notes.push(
+                "the supervisor on the host was killed; its command may still be running"
+                    .to_owned(),
+            ),
             (None, Some(ChannelEnd::Died) | None) => {}
         }
         report
@@ -230,7 +231,9 @@ impl<R: AsyncRead + Unpin> Half<R> {
                 Piece::Output(range) => {
                     let room = NOISE_KEPT.saturating_sub(ending.noise.len());
                     let bytes = &self.buffer.bytes()[range];
-                    ending.noise.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                    ending
+                        .noise
+                        .extend_from_slice(&bytes[..bytes.len().min(room)]);
                 }
                 Piece::Marker(text) => self.mark(&text, ending),
             }

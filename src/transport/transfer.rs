@@ -2,7 +2,7 @@
 //! and `cat` or `tail` into a local file. Checks no content: the caller compares sizes and checksums.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::Seek;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,7 +43,9 @@ pub(super) async fn upload(
     let transfer = async {
         match elevation {
             // sudo reads the password from where the file will come.
-            Elevation::Password(_) => upload_behind_password(session, &command, file, progress).await,
+            Elevation::Password(_) => {
+                upload_behind_password(session, &command, file, progress).await
+            }
             Elevation::None | Elevation::Quiet(_) => {
                 upload_descriptor(session, &command, file, progress).await
             }
@@ -318,7 +320,13 @@ mod tests {
         let words = shlex::split(&command).unwrap();
         assert_eq!(
             words,
-            ["sh", "-c", "exec cat >\"$1\"", "sh", "/tmp/$(touch /tmp/pwned); x'y\"z"]
+            [
+                "sh",
+                "-c",
+                "exec cat >\"$1\"",
+                "sh",
+                "/tmp/$(touch /tmp/pwned); x'y\"z"
+            ]
         );
     }
 }

@@ -91,7 +91,10 @@ fn ours_alone(folder: &Path) -> io::Result<()> {
     };
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
-        format!("the folder for control sockets, `{}`, {trouble}", folder.display()),
+        format!(
+            "the folder for control sockets, `{}`, {trouble}",
+            folder.display()
+        ),
     ))
 }
 

@@ -25,6 +25,8 @@ pub struct Entry<'a> {
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     entries: Vec<Entry<'a>>,
+    /// Known keys that unknown ones were probably meant to be.
+    meant: Vec<String>,
     head: SourceSpan,
 }
 
@@ -49,11 +51,15 @@ impl Node {
                 .copied()
                 .filter(|key| !entries.iter().any(|entry| entry.name == *key))
         };
+        let mut meant = Vec::new();
         for entry in &unknown {
-            errors.push(unknown_key(entry, what, nearest(entry.name, free()), known));
+            let near = nearest(entry.name, free());
+            meant.extend(near.map(str::to_owned));
+            errors.push(unknown_key(entry, what, near, known));
         }
         Some(Fields {
             entries,
+            meant,
             head: self.head(),
         })
     }
@@ -133,10 +139,15 @@ impl<'a> Fields<'a> {
         self.entry(key).is_some()
     }
 
-    /// A key's value that must be there; `what` names the map.
+    /// Whether an unknown key was probably meant to be this one, so that it is not missing.
+    pub fn is_misspelt(&self, key: &str) -> bool {
+        self.meant.iter().any(|meant| meant == key)
+    }
+
+    /// A key's value that must be there; `what` names the map. A misspelt key was reported already.
     pub fn require(&self, key: &str, what: &str, errors: &mut Vec<Diagnostic>) -> Option<&'a Node> {
         let found = self.get(key);
-        if found.is_none() {
+        if found.is_none() && !self.is_misspelt(key) {
             errors.push(Diagnostic::new(format!("{what} has no `{key}`")).at(&self.head));
         }
         found

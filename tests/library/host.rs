@@ -8,22 +8,22 @@ use std::sync::OnceLock;
 
 /// What a script said and how it ended, under one shell.
 #[derive(Debug)]
-pub struct Answer {
-    pub shell: String,
-    pub stdout: String,
-    pub stderr: String,
-    pub code: i32,
+pub(crate) struct Answer {
+    pub(crate) shell: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
 }
 
 impl Answer {
     /// The JSON object that the script printed. Fails the test if it is none, or the script failed.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The script must have refused, with this in its words and nothing on stdout.
-    pub fn refused_with(&self, words: &str) {
+    pub(crate) fn refused_with(&self, words: &str) {
         assert_eq!(self.code, 1, "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         assert!(self.stderr.contains(words), "wanted `{words}`: {self:?}");
@@ -32,7 +32,7 @@ impl Answer {
 
 /// What is needed beside a shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
+pub(crate) enum Needs {
     /// A JDK.
     Jdk,
     /// A JDK, and root: other users, mounts seen from outside.
@@ -42,14 +42,14 @@ pub enum Needs {
 }
 
 /// A finished host: what it left in its folder.
-pub struct Host {
+pub(crate) struct Host {
     folder: tempfile::TempDir,
 }
 
 impl Host {
     /// Runs `script` (after `host.sh`) as the first process of a new host. `None`, with the reason printed,
     /// where this machine cannot; that fails instead where `LAB_REQUIRE` is set.
-    pub fn run(needs: Needs, script: &str) -> Option<Self> {
+    pub(crate) fn run(needs: Needs, script: &str) -> Option<Self> {
         if let Some(missing) = missing(needs) {
             return skip(&missing);
         }
@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// What the script run under `key` said, once a shell.
-    pub fn answers(&self, key: &str) -> Vec<Answer> {
+    pub(crate) fn answers(&self, key: &str) -> Vec<Answer> {
         let answers: Vec<Answer> = shells()
             .iter()
             .map(|shell| shell.replace('+', "-"))
@@ -121,12 +121,12 @@ impl Host {
     }
 
     /// A file that the host script left.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The text of a file that the host script left, without the last newline.
-    pub fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         let path = self.file(name);
         let text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -135,12 +135,12 @@ impl Host {
 }
 
 /// The library's scripts.
-pub fn library() -> PathBuf {
+pub(crate) fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tasks/lib")
 }
 
 /// The shells of this machine, `+` for the space in `busybox sh`.
-pub fn shells() -> &'static [&'static str] {
+pub(crate) fn shells() -> &'static [&'static str] {
     static SHELLS: OnceLock<Vec<&'static str>> = OnceLock::new();
     SHELLS.get_or_init(|| {
         ["dash", "bash", "busybox+sh"]
@@ -154,7 +154,7 @@ pub fn shells() -> &'static [&'static str] {
 }
 
 /// Whether this test runs as root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -19,22 +19,20 @@ fn scripts() -> Vec<(String, String)> {
     scripts
 }
 
+const MARK: &str = ": the same in every script that has this block\n";
+
 /// Each script is sent to its host alone, so none can include another: what they share is copied.
 #[test]
 fn blocks_that_scripts_share_are_the_same_in_each() {
     let mut blocks: BTreeMap<String, (String, String)> = BTreeMap::new();
     let mut copies = 0;
     for (script, text) in scripts() {
-        for rest in text.split("\n# --- ").skip(1) {
-            let Some((name, body)) =
-                rest.split_once(": the same in every script that has this block\n")
-            else {
-                continue;
+        for (place, mark) in text.match_indices(MARK) {
+            let name = text[..place].rsplit("# --- ").next().unwrap();
+            let body = &text[place + mark.len()..];
+            let Some((body, _)) = body.split_once(&format!("# --- end of {name}\n")) else {
+                panic!("{script}: block `{name}` has no end");
             };
-            let (body, _) = body
-                .split_once(&format!("# --- end of {name}\n"))
-                .or_else(|| text.split_once("\u{0}"))
-                .unwrap_or((body, ""));
             let (first, known) = blocks
                 .entry(name.to_owned())
                 .or_insert_with(|| (script.clone(), body.to_owned()));

@@ -6,9 +6,7 @@ use fab_rs::diagnose::hprof;
 
 use crate::host::{Host, Needs};
 
-/// Starts a JVM by `unshare OPTIONS`, as another user with its own /tmp and /var/tmp, and goes the whole way.
-fn whole_way(options: &str, space: &str) {
-    let script = r#"
+const WHOLE_WAY: &str = r#"
         cat >"$HOST/private" <<'END'
         mount -t tmpfs none /run
         cp -r "$HOST/classes" /run/
@@ -36,7 +34,10 @@ END
         each_shell try
         ls -A "/proc/${inner:-$outer}/root/var/tmp" >"$HOST/left"
     "#;
-    let Some(host) = Host::run(Needs::JdkAndRoot, &script.replace("OPTIONS", options)) else {
+
+/// Starts a JVM by `unshare OPTIONS`, as another user with its own /tmp and /var/tmp, and goes the whole way.
+fn whole_way(options: &str, space: &str) {
+    let Some(host) = Host::run(Needs::JdkAndRoot, &WHOLE_WAY.replace("OPTIONS", options)) else {
         return;
     };
     for answer in host.answers("find") {

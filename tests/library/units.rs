@@ -39,7 +39,7 @@ fn host(script: &str) -> Option<Host> {
 #[test]
 fn a_unit_is_described_or_refused() {
     let Some(host) = host(
-        r#"
+        r"
         try() {
             play loaded <<END
 active running 100 2
@@ -60,7 +60,7 @@ END
             FAB_PARAM_SERVICE='' run none unit.sh
         }
         each_shell try
-        "#,
+        ",
     ) else {
         return;
     };
@@ -85,10 +85,7 @@ END
     }
 }
 
-#[test]
-fn only_a_unit_that_stays_up_has_settled() {
-    let Some(host) = host(
-        r#"
+const LOOKS: &str = r"
         try() {
             play stays <<END
 activating start 200 0
@@ -124,8 +121,11 @@ END
             run same unit-settled.sh 100
         }
         each_shell try
-        "#,
-    ) else {
+        ";
+
+#[test]
+fn only_a_unit_that_stays_up_has_settled() {
+    let Some(host) = host(LOOKS) else {
         return;
     };
     for answer in host.answers("stays") {

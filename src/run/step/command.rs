@@ -241,7 +241,9 @@ impl<W: World> Work<W> {
         let Some(report) = &executed.report else {
             return;
         };
-        for note in &report.notes {
+        // What kept a command from starting is its step's cause.
+        let notes = if report.started { &report.notes[..] } else { &[] };
+        for note in notes {
             self.teller.note(note).await;
         }
         if report.left_running {
@@ -295,6 +297,12 @@ fn code_end(report: &ExecReport, code: u8, ok: &[u8]) -> End {
     if let Some(words) = &report.sudo_refused {
         let cause = format!("sudo refused: {words}");
         return End::Failed { exit_code, cause };
+    }
+    if !report.started && let Some(why) = report.notes.first() {
+        return End::Failed {
+            exit_code: None,
+            cause: why.clone(),
+        };
     }
     let passes = if ok.is_empty() {
         code == 0

@@ -92,6 +92,9 @@ impl<'a> Reader<'a> {
             .copied()
             .collect();
         let [probe] = probes.as_slice() else {
+            if PROBES.iter().any(|key| fields.is_misspelt(key)) {
+                return None;
+            }
             let message = format!("{what} wants exactly one of {}", PROBES.join(", "));
             self.error(Diagnostic::new(message).at(fields.head()));
             return None;

@@ -10,6 +10,7 @@ mod action_later;
 mod action_wait;
 mod later;
 mod modifier;
+mod modifier_value;
 mod names;
 mod param_decl;
 mod reader;

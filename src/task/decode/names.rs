@@ -106,9 +106,11 @@ impl Reader<'_> {
             ));
         }
         let known = scope.roots();
-        let near = nearest(root, known.iter().copied().chain(FUNCTIONS));
-        match near {
-            Some(near) => error.label(format!("did you mean `{near}`?")),
+        if let Some(near) = nearest(root, known.iter().copied().chain(FUNCTIONS)) {
+            return error.label(format!("did you mean `{near}`?"));
+        }
+        match nearest(root, self.params.keys().map(String::as_str)) {
+            Some(near) => error.label(format!("did you mean `params.{near}`?")),
             None => error.hint("declare it in `params:` or `vars:`, or use `host.vars.…`"),
         }
     }

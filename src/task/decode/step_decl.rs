@@ -60,7 +60,10 @@ impl<'a> Reader<'a> {
             let label = label(item, what, index + 1);
             steps.extend(self.step(item, &label, position, scope));
             for error in &mut self.errors[before..] {
-                if error.context.is_none() && !error.message.contains("step ") {
+                if error.context.is_none()
+                    && !error.message.contains("step ")
+                    && !stands_outside(error, item)
+                {
                     error.context = Some(label.clone());
                 }
             }
@@ -291,6 +294,15 @@ pub(super) fn is_identifier(name: &str) -> bool {
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
+/// Whether an error of a step stands elsewhere in the same file: in `defaults`.
+fn stands_outside(error: &Diagnostic, step: &Node) -> bool {
+    error.span.as_ref().is_some_and(|span| {
+        let range = &step.span.range;
+        span.source == step.span.source
+            && (span.range.start < range.start || span.range.start > range.end)
+    })
 }
 
 /// What messages call a step: its name, else its id, else its number.

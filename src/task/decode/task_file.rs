@@ -275,7 +275,10 @@ impl<'a> Reader<'a> {
             }
             Some(entry) => self.strategy(&entry),
             None => {
-                if self.kind == Kind::Change && !fields.has("phases") {
+                // A kind that cannot be read was reported.
+                let given = fields.get("kind").and_then(Node::as_text);
+                let change = given.is_none_or(|kind| kind == "change");
+                if change && !fields.has("phases") {
                     let at = fields.entry("kind").map_or_else(
                         || fields.head().clone(),
                         |entry| SourceSpan::clone(&entry.key.head()),

@@ -65,6 +65,7 @@ impl Object for HostView {
             "tags" => Some(Value::from_object(TagsView(Arc::clone(host)))),
             "vars" => Some(Value::from_object(HostVarsView(Arc::clone(host)))),
             "index" => Some(self.index.into()),
+            "file_name" => Some(host.label.file_name().into()),
             _ => None,
         }
     }

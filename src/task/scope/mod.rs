@@ -94,7 +94,7 @@ impl Scope {
     }
 
     /// Inside a `task:` step: its params and vars in place of the task's own.
-    pub(super) fn inside(&self, sub: &SubScope) -> Self {
+    pub(crate) fn inside(&self, sub: &SubScope) -> Self {
         let mut scope = self.clone();
         scope.params = Arc::clone(&sub.params);
         scope.vars = Arc::clone(&sub.vars);

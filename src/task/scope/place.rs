@@ -68,10 +68,6 @@ pub struct RunFacts {
     pub failed: usize,
 }
 
-/// The attributes of `rollout` that only a run knows: a template that reads one waits for the run.
-pub(crate) const RUN_ATTRIBUTES: [&str; 6] =
-    ["id", "started_at", "user", "ok", "failed", "remaining"];
-
 /// A view whose fields are looked up by a function.
 #[derive(Debug)]
 struct Fields<T> {

@@ -12,7 +12,7 @@ use super::environment::{ENVIRONMENT, template_name};
 use super::fault::{self, TemplateFault};
 use super::names::{self, Names, expression_names, template_names};
 use super::tag::{Piece, pieces};
-use crate::model::Diagnostic;
+use crate::model::{Diagnostic, SourceSpan};
 use crate::task::{Condition, Expression, Scope, Template, Text};
 
 /// What templates may ask of the world; `app` implements it.
@@ -109,7 +109,8 @@ impl Engine {
                 let padded = format!("{}{source}", " ".repeat(start));
                 self.explain(&error, (&padded, &template.span), names, scope)
             })?;
-            if !is_text(&value) {
+            let has_type = !is_text(&value) && !value.is_undefined() && !value.is_none();
+            if has_type {
                 return json(&value).map_err(|message| {
                     Diagnostic::new(message)
                         .at(&template.span)
@@ -209,9 +210,29 @@ impl Engine {
     }
 
     /// Whether a name with its attributes has a value in this scope.
-    pub(crate) fn is_defined(&self, path: &str, scope: &Scope) -> bool {
+    fn is_defined(&self, path: &str, scope: &Scope) -> bool {
         self.compute(path, scope)
             .is_ok_and(|value| !value.is_undefined())
+    }
+
+    /// Checks that a name has a value in this scope that a template may read.
+    ///
+    /// # Errors
+    /// It has none, or it is a secret.
+    pub(crate) fn check(
+        &self,
+        path: &str,
+        span: &SourceSpan,
+        scope: &Scope,
+    ) -> Result<(), Diagnostic> {
+        match self.compute(path, scope) {
+            Ok(value) if value.is_undefined() => Err(scope.not_defined(path, span)),
+            Ok(_) => Ok(()),
+            Err(error) if names::is_undefined(error.kind()) => Err(scope.not_defined(path, span)),
+            Err(error) => Err(fault::diagnostic(&error, path, span)
+                .at(span)
+                .context(scope.context())),
+        }
     }
 
     fn result(&self, expression: &Expression, scope: &Scope) -> Result<Value, Diagnostic> {
@@ -256,7 +277,7 @@ impl Engine {
     fn explain(
         &self,
         error: &Error,
-        (source, span): (&str, &crate::model::SourceSpan),
+        (source, span): (&str, &SourceSpan),
         names: impl FnOnce() -> Result<Names, Diagnostic>,
         scope: &Scope,
     ) -> Diagnostic {

@@ -1,0 +1,131 @@
+//! `TASK`, `plan`, and the ad-hoc commands `run`, `put` and `get`, which are tasks made on the spot.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
+use crate::model::{Diagnostic, ExitStatus};
+use crate::plan;
+use crate::task::Task;
+use crate::task::adhoc::{self, AdhocCommand};
+
+use super::entry::Context;
+use super::failure::Failure;
+use super::library::TaskSource;
+use super::run::{self, Prepared, Work};
+
+/// Runs a task of the library.
+///
+/// # Errors
+/// There is no such task, or it was refused.
+pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
+    let source = TaskSource::load(&context.settings)?;
+    let task = source.library.get(&args.name)?;
+    let params = args.words.iter().filter(|word| {
+        word.split_once('=').is_some_and(|(key, _)| task.params.contains_key(key))
+    });
+    let words: Vec<&str> = std::iter::once(args.name.as_str()).chain(params.map(String::as_str)).collect();
+    let rerun = shlex::try_join(words).ok().map(|words| format!("fab-rs {words}"));
+    let work = Work { task, source: &source, words: &args.words, stdin_taken: false, rerun };
+    let prepared = run::prepare(context, work).await?;
+    finish(context, prepared).await
+}
+
+async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
+    if context.settings.run.dry_run {
+        show(context, &prepared);
+        return Ok(ExitStatus::Ok);
+    }
+    run::execute(context, prepared).await
+}
+
+fn show(context: &Context, prepared: &Prepared) {
+    if context.settings.output.json {
+        context.console.json(&plan::to_json(&prepared.plan));
+    } else {
+        context.console.data(&crate::report::plan_text(&prepared.plan, context.console.data_styles()));
+    }
+}
+
+/// Shows what a task would do.
+///
+/// # Errors
+/// There is no such task, it was refused, or the file cannot be written.
+pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus, Failure> {
+    let source = TaskSource::load(&context.settings)?;
+    let task = source.library.get(&args.name)?;
+    let work = Work { task, source: &source, words: &args.words, stdin_taken: false, rerun: None };
+    let prepared = run::prepare(context, work).await?;
+    if let Some(path) = &args.out {
+        let json = format!("{:#}\n", plan::to_json(&prepared.plan));
+        std::fs::write(path, json).with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
+        context.console.remark(&format!("the plan is in `{}`", path.display()));
+        return Ok(ExitStatus::Ok);
+    }
+    show(context, &prepared);
+    Ok(ExitStatus::Ok)
+}
+
+/// Runs an ad-hoc command.
+///
+/// # Errors
+/// There is no command, or it was refused.
+pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus, Failure> {
+    let flags = &context.settings.run;
+    let is_script = args.command.as_slice() == ["-"];
+    let command = match args.command.as_slice() {
+        [] => {
+            let error = Diagnostic::new("`run` has no command");
+            return Err(error.hint("write it after `--`, as in `fab-rs run role=app -- uptime`").into());
+        }
+        ["-"] => AdhocCommand::Script(read_script()?),
+        [line] => AdhocCommand::Line(line.clone()),
+        words => AdhocCommand::Argv(words.to_vec()),
+    };
+    let is_change = flags.batch.is_some() || flags.by.is_some();
+    let task = adhoc::run(command, flags.sudo, is_change);
+    let rerun = (!is_script)
+        .then(|| shlex::try_join(args.command.iter().map(String::as_str)).ok())
+        .flatten()
+        .map(|words| format!("fab-rs run -- {words}"));
+    go(context, task, &args.words, is_script, rerun).await
+}
+
+fn read_script() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text).context("cannot read the script from stdin")?;
+    Ok(text)
+}
+
+async fn go(
+    context: &Context,
+    task: Task,
+    words: &[String],
+    stdin_taken: bool,
+    rerun: Option<String>,
+) -> Result<ExitStatus, Failure> {
+    let source = TaskSource::load(&context.settings)?;
+    let work = Work { task: Arc::new(task), source: &source, words, stdin_taken, rerun };
+    let prepared = run::prepare(context, work).await?;
+    finish(context, prepared).await
+}
+
+/// Copies files to hosts.
+///
+/// # Errors
+/// There is no destination, a file is not there, or it was refused.
+pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
+    let task = adhoc::put(&args.paths, context.settings.run.sudo)?;
+    go(context, task, &args.words, false, None).await
+}
+
+/// Copies files from hosts.
+///
+/// # Errors
+/// It was refused.
+pub(super) async fn get(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
+    let task = adhoc::get(&args.paths, context.settings.run.sudo, context.settings.outdir.as_deref())?;
+    go(context, task, &args.words, false, None).await
+}
