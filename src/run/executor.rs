@@ -175,7 +175,9 @@ impl<W: World> Executor<W> {
                 let walked = work.steps(steps, false).await;
                 work.teller.confess().await;
                 walked.err().map(|fault| {
-                    let step = fault.step().map_or_else(String::new, |step| step.name.to_string());
+                    let step = fault
+                        .step()
+                        .map_or_else(String::new, |step| step.name.to_string());
                     (step, fault.cause())
                 })
             }

@@ -162,10 +162,7 @@ mod tests {
     #[test]
     fn a_secret_is_found_across_chunks() {
         let mask = Mask::new(&[Secret::new("hunter22")]);
-        assert_eq!(
-            masked(&mask, &[b"a hun", b"ter", b"22 b\n"]),
-            b"a *** b\n"
-        );
+        assert_eq!(masked(&mask, &[b"a hun", b"ter", b"22 b\n"]), b"a *** b\n");
         assert_eq!(masked(&mask, &[b"a hun", b"t"]), b"a hunt");
     }
 

@@ -164,7 +164,9 @@ impl Teller {
 
     fn keep_fault(&mut self, written: io::Result<()>) {
         if let (None, Err(error)) = (&self.fault, written) {
-            self.fault = Some(format!("the host's log on this machine cannot be written: {error}"));
+            self.fault = Some(format!(
+                "the host's log on this machine cannot be written: {error}"
+            ));
         }
     }
 }
@@ -172,7 +174,10 @@ impl Teller {
 /// A step's end as its log heading says it.
 fn shown(result: &StepResult) -> String {
     match result {
-        StepResult::Ok { changed: Some(false), .. } => "ok, nothing to change".to_owned(),
+        StepResult::Ok {
+            changed: Some(false),
+            ..
+        } => "ok, nothing to change".to_owned(),
         StepResult::Ok { .. } => "ok".to_owned(),
         StepResult::Skipped => "skipped".to_owned(),
         StepResult::Ignored { cause, .. } => format!("failed, ignored: {cause}"),

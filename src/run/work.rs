@@ -94,8 +94,10 @@ impl<W: World> Work<W> {
 
     /// Its label, or `controller`.
     pub(crate) fn label(&self) -> String {
-        self.host()
-            .map_or_else(|| "the controller".to_owned(), |host| host.label.to_string())
+        self.host().map_or_else(
+            || "the controller".to_owned(),
+            |host| host.label.to_string(),
+        )
     }
 
     /// Whether the run was told to end what runs.
@@ -112,7 +114,10 @@ impl<W: World> Work<W> {
         let Some(site) = self.site.clone() else {
             return Err(Unconnected::Unreachable {
                 kind: UnreachableKind::Configuration,
-                causes: vec!["there is no host to run this on: the step belongs to the controller".to_owned()],
+                causes: vec![
+                    "there is no host to run this on: the step belongs to the controller"
+                        .to_owned(),
+                ],
             });
         };
         let stop = if self.touched {
@@ -121,7 +126,10 @@ impl<W: World> Work<W> {
             &self.shared.stop.drain
         };
         let attempts = self.shared.options.attempts.max(1);
-        let connect = self.shared.transport.connect(&site.plan.host, attempts, stop);
+        let connect = self
+            .shared
+            .transport
+            .connect(&site.plan.host, attempts, stop);
         let connected = tokio::select! {
             biased;
             connected = connect => connected,

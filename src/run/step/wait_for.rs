@@ -39,12 +39,7 @@ impl Streak {
 
 impl<W: World> Work<W> {
     /// The whole step.
-    pub(crate) async fn wait_for(
-        &mut self,
-        step: &Step,
-        running: &Running,
-        wait: &WaitFor,
-    ) -> End {
+    pub(crate) async fn wait_for(&mut self, step: &Step, running: &Running, wait: &WaitFor) -> End {
         let wanted = match self.wanted(&wait.probe) {
             Ok(wanted) => wanted,
             Err(cause) => return End::failed(cause),
@@ -62,7 +57,9 @@ impl<W: World> Work<W> {
                     }
                     last = said.text;
                 }
-                Err(End::TimedOut { ended: true, .. }) => "no answer before the limit".clone_into(&mut last),
+                Err(End::TimedOut { ended: true, .. }) => {
+                    "no answer before the limit".clone_into(&mut last);
+                }
                 Err(end) => return end,
             }
             let pause = wait.interval.min(due - Instant::now().min(due));
@@ -105,9 +102,8 @@ mod tests {
         };
         let start = Instant::now();
         let mut streak = Streak::default();
-        let mut at = |good, seconds| {
-            streak.enough(&said(good), &wait, start + Duration::from_secs(seconds))
-        };
+        let mut at =
+            |good, seconds| streak.enough(&said(good), &wait, start + Duration::from_secs(seconds));
         assert!(!at(true, 0));
         assert!(!at(true, 4));
         assert!(!at(false, 5));
