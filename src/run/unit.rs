@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::{CancelReason, HostOutcome, Secret};
+use crate::model::{HostOutcome, Secret};
 use crate::task::ParamValue;
 
 use super::host_log::HostLog;
@@ -102,9 +102,19 @@ impl<W: World> Work<W> {
         }
     }
 
-    fn outcome(&mut self, fault: Fault) -> HostOutcome {
-        // A host whose own log broke has no other reason, whatever its command's end looked like.
-        let reason: CancelReason = self.shared.stop.reason();
-        fault.outcome(self.touched, reason)
+    /// The outcome of a host that a fault ended; step names are masked already.
+    fn outcome(&self, fault: Fault) -> HostOutcome {
+        match fault.outcome(self.touched, self.shared.stop.reason()) {
+            HostOutcome::Failed {
+                step,
+                exit_code,
+                cause,
+            } => HostOutcome::Failed {
+                step,
+                exit_code,
+                cause: self.teller.mask.text(&cause),
+            },
+            outcome => outcome,
+        }
     }
 }

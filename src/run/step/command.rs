@@ -89,13 +89,12 @@ impl<W: World> Work<W> {
 
     async fn script(&self, script: &Script) -> Result<Program, String> {
         let args = self.values.texts(&script.args)?;
-        let text = match &script.text {
-            Some(text) => text.to_vec(),
-            None => {
-                let path = self.local_path(&self.values.text(&script.src)?);
-                let read = tokio::fs::read(&path).await;
-                read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?
-            }
+        let text = if let Some(text) = &script.text {
+            text.to_vec()
+        } else {
+            let path = self.local_path(&self.values.text(&script.src)?);
+            let read = tokio::fs::read(&path).await;
+            read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?
         };
         let interpreter = if script.interpreter.is_empty() && !text.starts_with(b"#!") {
             vec!["sh".to_owned()]

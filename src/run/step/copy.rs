@@ -12,15 +12,14 @@ use crate::run::record::Record as _;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Copy, CopyContent, Step};
-use crate::transport::{RemoteCommand, Session as _, Sudo, TransferError, Upload};
+use crate::transport::{Session as _, Sudo, TransferError, Upload};
 
 use super::attempt::Running;
 use super::command::of_connection;
 use super::end::End;
 use super::output::KeptOutput;
-use super::remote_file::{
-    FileFacts, Placing, RemoteFile, adjust, look, make_folders, place, remove,
-};
+use super::own_command::own_command;
+use super::remote_file::{FileFacts, Placing, RemoteFile, adjust, make_folders, place, remove};
 use super::transfer::{Progress, local_fault, refused, within};
 
 /// How long clearing away a temporary file may take.
@@ -173,7 +172,7 @@ impl<W: World> Work<W> {
         let mut tree = Tree::default();
         tree.walk(local, dest.trim_end_matches('/'))
             .map_err(End::failed)?;
-        let command = self.own_command(make_folders(&tree.folders), &manner.sudo);
+        let command = own_command(make_folders(&tree.folders), &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code != 0 {
             return Err(refused("cannot make the folders", code, &said));
@@ -214,7 +213,7 @@ impl<W: World> Work<W> {
             backup: &self.backup_name(dest, manner),
             verify: &verify_line(manner, &temporary).map_err(End::failed)?,
         };
-        let command = self.own_command(place(&placing), &manner.sudo);
+        let command = own_command(place(&placing), &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code == 0 {
             return Ok(true);
@@ -229,13 +228,13 @@ impl<W: World> Work<W> {
         facts: &FileFacts,
         manner: &Manner,
     ) -> Result<bool, End> {
-        let owned = manner.owner.is_empty() || facts.belongs_to(&manner.owner);
-        if facts.has_mode(&source.mode) && owned {
+        let is_its_owners = manner.owner.is_empty() || facts.belongs_to(&manner.owner);
+        if facts.has_mode(&source.mode) && is_its_owners {
             return Ok(false);
         }
-        let owner = if owned { "" } else { &manner.owner };
+        let owner = if is_its_owners { "" } else { &manner.owner };
         let program = adjust(&source.dest, &source.mode, owner);
-        let command = self.own_command(program, &manner.sudo);
+        let command = own_command(program, &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code == 0 {
             return Ok(true);
@@ -302,7 +301,7 @@ impl<W: World> Work<W> {
 
     /// Takes a temporary file away, as far as that can be done quickly.
     async fn cleared(&mut self, temporary: &str, manner: &Manner) {
-        let command = self.own_command(remove(temporary), &manner.sudo);
+        let command = own_command(remove(temporary), &manner.sudo);
         if let Some(session) = &self.session {
             let never = tokio_util::sync::CancellationToken::new();
             let mut said = KeptOutput::default();
@@ -363,13 +362,11 @@ impl Tree {
 }
 
 fn mode_of(local: &Path, given: Option<&str>) -> std::io::Result<String> {
-    match given {
-        Some(mode) => Ok(mode.to_owned()),
-        None => {
-            let mode = std::fs::metadata(local)?.permissions().mode();
-            Ok(format!("{:04o}", mode & 0o777))
-        }
+    if let Some(mode) = given {
+        return Ok(mode.to_owned());
     }
+    let mode = std::fs::metadata(local)?.permissions().mode();
+    Ok(format!("{:04o}", mode & 0o777))
 }
 
 /// The check's command line with the temporary file in the place of `%s`.

@@ -3,33 +3,30 @@
 //! a file that is there.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncSeekExt as _;
 use tokio::time::Instant;
 
-use crate::diagnose::hprof;
 use crate::run::digest::Digest;
 use crate::run::message::UnitMessage;
 use crate::run::record::Record as _;
 use crate::run::shared::World;
 use crate::run::work::Work;
-use crate::task::{Download, FileCheck, Step};
+use crate::task::{Download, Step};
 use crate::transport::{Fetch, Session as _, Sudo, TransferError};
 
 use super::attempt::Running;
 use super::command::of_connection;
 use super::end::{Done, End};
+use super::part_file::{appended, looked_at, open_part, remove_if_there};
 use super::remote_file::{RemoteFile, shown};
 use super::transfer::{Progress, local_fault, within};
 
 /// How often in a row a transfer that brought nothing new is tried again after its connection died.
 const FRUITLESS: u32 = 2;
-
-/// How much of a file that is looked at is read at a time.
-const READ: usize = 256 * 1024;
 
 /// A file that is fetched.
 #[derive(Debug)]
@@ -181,21 +178,21 @@ impl<W: World> Work<W> {
                     path
                 }
             }
-            None => {
-                let Some(host) = self.host() else {
-                    return Err(Unnamed::Cause("a download needs a host".to_owned()));
-                };
-                let folder = self.shared.record.files_of(host);
-                folder
-                    .map_err(|error| Unnamed::Local("the run's files".into(), error))?
-                    .join(name)
-            }
+            None => self.files_folder()?.join(name),
         };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|error| Unnamed::Local(folder.into(), error))?;
         }
         Ok(path)
+    }
+
+    /// The run's folder for files of this host.
+    fn files_folder(&self) -> Result<PathBuf, Unnamed> {
+        let host = self.host();
+        let host = host.ok_or_else(|| Unnamed::Cause("a download needs a host".to_owned()))?;
+        let folder = self.shared.record.files_of(host);
+        folder.map_err(|error| Unnamed::Local("the run's files".into(), error))
     }
 
     /// A file of that name is here: fine if it is the one, else an error. It is never written to.
@@ -351,35 +348,6 @@ fn room_for(wanted: &Wanted, held: u64) -> Result<(), End> {
     )))
 }
 
-async fn open_part(part: &Path) -> io::Result<tokio::fs::File> {
-    let mut options = tokio::fs::OpenOptions::new();
-    options
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(part)
-        .await
-}
-
-/// Looks into a file that is here whole.
-async fn looked_at(check: Option<FileCheck>, path: &Path) -> Result<(), String> {
-    let Some(FileCheck::Hprof) = check else {
-        return Ok(());
-    };
-    let path = path.to_path_buf();
-    let look = move || -> Result<(), String> {
-        let file = std::fs::File::open(&path).map_err(|error| error.to_string())?;
-        let checked = hprof::check(io::BufReader::with_capacity(READ, file));
-        checked
-            .map(|_summary| ())
-            .map_err(|error| error.to_string())
-    };
-    match tokio::task::spawn_blocking(look).await {
-        Ok(looked) => looked.map_err(|error| format!("it is no whole heap dump: {error}")),
-        Err(error) => Err(format!("looking at it failed: {error}")),
-    }
-}
-
 /// The final rename, which never replaces a file.
 fn put_in_place(wanted: &Wanted) -> Result<(), End> {
     let part = tempfile::TempPath::try_from_path(&wanted.part)
@@ -390,17 +358,4 @@ fn put_in_place(wanted: &Wanted) -> Result<(), End> {
         let _named = kept.path.keep();
         error
     })
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn appended(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }

@@ -3,27 +3,24 @@
 use std::time::Duration;
 
 use regex::Regex;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Probe, ProbeKind, RegisterValue, RunProgram, Step, WhereTo};
-use crate::transport::{Program, RemoteCommand, Session as _};
+use crate::transport::{Program, RemoteCommand};
 
 use super::attempt::Running;
-use super::command::of_connection;
 use super::end::End;
 use super::http::{self, Target};
+use super::knock::{Dialled, stays_open};
+use super::own_command::Due;
 use super::remote_file::last_words;
 
 /// How long one answer over the network may take.
-const ANSWER: Duration = Duration::from_secs(10);
-
-/// How long a forwarded connection to a silent peer must stay open to count as open: ssh takes it before
-/// it knows whether anybody listens.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Asks a URL with what the host has, where its connection forwards nothing: body, then status on a line.
 const FETCH: &str = r#"if command -v curl >/dev/null 2>&1; then
@@ -57,12 +54,12 @@ impl Said {
 }
 
 /// An answer before it is judged.
-struct Answer {
+pub(super) struct Answer {
     /// Whether status, exit code or presence is right.
-    good: bool,
-    text: String,
-    rc: Option<u8>,
-    body: Vec<u8>,
+    pub(super) good: bool,
+    pub(super) text: String,
+    pub(super) rc: Option<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 /// What a text of the answer must be.
@@ -90,7 +87,7 @@ impl<W: World> Work<W> {
         (step, probe): (&Step, &Probe),
         running: &Running,
         wanted: &Wanted,
-        left: (tokio::time::Instant, Duration),
+        left: Due,
     ) -> Result<Said, End> {
         let answer = match &probe.kind {
             ProbeKind::Http(url) => {
@@ -108,15 +105,14 @@ impl<W: World> Work<W> {
             }
             ProbeKind::Ssh => self.ssh_banner().await,
         };
-        self.judge(step, probe, running, wanted, answer)
+        self.judge(step, probe, (running, wanted), answer)
     }
 
     fn judge(
         &mut self,
         step: &Step,
         probe: &Probe,
-        running: &Running,
-        wanted: &Wanted,
+        (running, wanted): (&Running, &Wanted),
         answer: Answer,
     ) -> Result<Said, End> {
         let body = String::from_utf8_lossy(&answer.body).into_owned();
@@ -161,12 +157,7 @@ impl<W: World> Work<W> {
         Ok(said)
     }
 
-    async fn http(
-        &mut self,
-        probe: &Probe,
-        url: &str,
-        left: (tokio::time::Instant, Duration),
-    ) -> Result<Answer, End> {
+    async fn http(&mut self, probe: &Probe, url: &str, left: Due) -> Result<Answer, End> {
         let target = Target::parse(url).map_err(End::failed)?;
         let answered = match self.way(probe) {
             WhereTo::Controller => {
@@ -196,7 +187,7 @@ impl<W: World> Work<W> {
         &mut self,
         probe: &Probe,
         url: &str,
-        left: (tokio::time::Instant, Duration),
+        left: Due,
     ) -> Result<Answer, End> {
         let (code, said) = self.asked(&by_shell(FETCH, &[url]), Some(left)).await?;
         let (body, status) = match said.stdout.iter().rposition(|byte| *byte == b'\n') {
@@ -215,12 +206,7 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn tcp(
-        &mut self,
-        probe: &Probe,
-        at: &str,
-        left: (tokio::time::Instant, Duration),
-    ) -> Result<Answer, End> {
+    async fn tcp(&mut self, probe: &Probe, at: &str, left: Due) -> Result<Answer, End> {
         let here = self.way(probe) == WhereTo::Controller;
         let own = match self.host() {
             Some(host) if here => host.address.clone(),
@@ -269,7 +255,7 @@ impl<W: World> Work<W> {
         step: &Step,
         probe: &Probe,
         program: &RunProgram,
-        left: (tokio::time::Instant, Duration),
+        left: Due,
     ) -> Result<Answer, End> {
         let program = self
             .values
@@ -299,7 +285,7 @@ impl<W: World> Work<W> {
         step: &Step,
         path: &str,
         present: bool,
-        left: (tokio::time::Instant, Duration),
+        left: Due,
     ) -> Result<Answer, End> {
         let mut command = RemoteCommand::new(Program::Argv(
             ["test", "-e", path].map(str::to_owned).to_vec(),
@@ -324,35 +310,6 @@ impl<W: World> Work<W> {
         })
     }
 
-    /// Whether the host's SSH port answers with a banner, asked from here.
-    async fn ssh_banner(&self) -> Answer {
-        let Some(host) = self.host() else {
-            return unanswered("there is no host");
-        };
-        let at = (host.address.as_str(), host.ssh.port.unwrap_or(22));
-        let banner = async {
-            let mut stream = TcpStream::connect(at).await?;
-            let mut start = [0; 4];
-            stream.read_exact(&mut start).await?;
-            std::io::Result::Ok(start == *b"SSH-")
-        };
-        match timeout(ANSWER, banner).await {
-            Ok(Ok(good)) => Answer {
-                good,
-                text: if good {
-                    "a banner"
-                } else {
-                    "something else than SSH"
-                }
-                .to_owned(),
-                rc: None,
-                body: Vec::new(),
-            },
-            Ok(Err(error)) => unanswered(error.to_string()),
-            Err(_) => unanswered("no answer"),
-        }
-    }
-
     /// From where a probe is made: the controller has no host to speak through.
     fn way(&self, probe: &Probe) -> WhereTo {
         match self.site {
@@ -360,36 +317,6 @@ impl<W: World> Work<W> {
             None => WhereTo::Controller,
         }
     }
-
-    /// A connection from the host's side.
-    async fn dialled(&mut self, host: &str, port: u16) -> Result<Dialled, End> {
-        self.connected().await?;
-        let Some(session) = &self.session else {
-            return Ok(Dialled::Refused("no connection".to_owned()));
-        };
-        self.touched = true;
-        let dialled = timeout(ANSWER, session.dial(host, port)).await;
-        let cause = match dialled {
-            Ok(Ok(stream)) => return Ok(Dialled::Stream(stream)),
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
-                return Ok(Dialled::Forbidden);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
-        };
-        if session.alive().await {
-            return Ok(Dialled::Forbidden);
-        }
-        self.reconnect().await.map_err(of_connection)?;
-        Ok(Dialled::Refused(cause))
-    }
-}
-
-enum Dialled {
-    Stream(tokio::net::UnixStream),
-    Refused(String),
-    /// The connection lives and forwards nothing.
-    Forbidden,
 }
 
 async fn asked(
@@ -402,16 +329,6 @@ async fn asked(
     }
 }
 
-/// Whether somebody listens behind a forwarded connection.
-async fn stays_open(mut stream: tokio::net::UnixStream) -> Result<(), String> {
-    let mut first = [0; 1];
-    match timeout(SETTLE, stream.read(&mut first)).await {
-        Ok(Ok(0)) => Err("nobody listens".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(_)) | Err(_) => Ok(()),
-    }
-}
-
 fn status_is_right(probe: &Probe, status: u16) -> bool {
     if probe.status.is_empty() {
         (200..300).contains(&status)
@@ -420,7 +337,7 @@ fn status_is_right(probe: &Probe, status: u16) -> bool {
     }
 }
 
-fn unanswered(text: impl Into<String>) -> Answer {
+pub(super) fn unanswered(text: impl Into<String>) -> Answer {
     Answer {
         good: false,
         text: text.into(),

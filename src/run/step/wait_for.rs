@@ -58,7 +58,7 @@ impl<W: World> Work<W> {
                     last = said.text;
                 }
                 Err(End::TimedOut { ended: true, .. }) => {
-                    "no answer before the limit".clone_into(&mut last)
+                    "no answer before the limit".clone_into(&mut last);
                 }
                 Err(end) => return end,
             }

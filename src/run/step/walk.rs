@@ -67,10 +67,12 @@ impl<W: World> Work<W> {
             }
         }
         let reachable = walked.as_ref().err().is_none_or(|fault| !fault.is_final());
-        if !guarded.always.is_empty() && reachable && !self.is_killed() {
-            if let Err(second) = self.steps(guarded.always, false).await {
-                walked = self.worse(walked, second).await;
-            }
+        if !guarded.always.is_empty()
+            && reachable
+            && !self.is_killed()
+            && let Err(second) = self.steps(guarded.always, false).await
+        {
+            walked = self.worse(walked, second).await;
         }
         walked
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
-use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Source, SourceSpan, Zone};
+use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Zone};
 use crate::plan::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
 use crate::run::cancel::Signal;
 use crate::run::event::{EventKind, RunEvent, RunSummary};
@@ -17,11 +17,11 @@ use crate::run::prompt::{Answer, Prompt};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{Parts, RunOptions, execute};
-use crate::task::{
-    Action, Condition, Engine, Expression, Fab, GateAt, Group, Kind, Modifiers, Outside,
-    ParamValue, Quoting, RunProgram, Step, Strategy, Task, Template, Text,
-};
+use crate::task::{Engine, Fab, GateAt, Kind, Outside, ParamValue, Step, Strategy, Task};
+use crate::transport::Transport;
 use crate::transport::scripted::{HostScript, Scripted};
+
+use super::steps::source;
 
 /// A run that is yet to be played.
 pub(super) struct Bed {
@@ -114,15 +114,26 @@ impl Bed {
         self
     }
 
-    /// Plays the run.
+    /// Plays the run with its scripts.
     pub(super) async fn play(self) -> Played {
-        let transport = Scripted::new(self.scripts.clone());
+        let scripted = Scripted::new(self.scripts.clone());
+        let mut played = self.play_with(scripted.clone(), scripted.clone()).await;
+        played.transport = scripted;
+        played
+    }
+
+    /// Plays the run over another transport; nothing runs on the controller.
+    pub(super) async fn play_over<T: Transport>(self, transport: T) -> Played {
+        self.play_with(transport, Scripted::default()).await
+    }
+
+    async fn play_with<T: Transport>(self, transport: T, local: Scripted) -> Played {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (sender, signals) = mpsc::channel(8);
         let parts = Parts {
-            transport: transport.clone(),
-            local: transport.clone(),
+            transport,
+            local,
             engine: engine(),
             sink: Kept(Arc::clone(&events), self.slow_sink),
             record: Arc::new(Folder {
@@ -151,7 +162,7 @@ impl Bed {
         Played {
             summary,
             events,
-            transport,
+            transport: Scripted::default(),
             folder,
             took,
         }
@@ -330,17 +341,6 @@ fn host(name: &str) -> Arc<Host> {
     })
 }
 
-fn source() -> Arc<Source> {
-    Arc::new(Source {
-        path: "work.yml".into(),
-        text: " ".repeat(200),
-    })
-}
-
-fn span() -> SourceSpan {
-    SourceSpan::new(&source(), 0..0)
-}
-
 /// An engine on which nothing outside can be asked.
 pub(super) fn engine() -> Arc<Engine> {
     struct Nothing;
@@ -354,100 +354,6 @@ pub(super) fn engine() -> Arc<Engine> {
     }
     let outside: Arc<dyn Outside> = Arc::new(Nothing);
     Arc::new(Engine::new(&outside, Fab::default()))
-}
-
-/// Modifiers that change nothing.
-pub(super) fn plain() -> Modifiers {
-    Modifiers {
-        when: None,
-        shell: None,
-        before: None,
-        loop_over: None,
-        as_name: "item".to_owned(),
-        register: None,
-        retry: None,
-        timeout: None,
-        sudo: None,
-        env: IndexMap::new(),
-        cwd: None,
-        stdin: None,
-        once: false,
-        ok_rc: Vec::new(),
-        fail_when: None,
-        ignore_errors: false,
-        read_only: false,
-        quiet: false,
-    }
-}
-
-/// A plain text, or a template where it has braces.
-pub(super) fn text(text: &str, quoting: Quoting) -> Text {
-    if text.contains("{{") {
-        return Text::Template(Arc::new(Template {
-            source: text.to_owned(),
-            quoting,
-            span: span(),
-            registers: Vec::new(),
-        }));
-    }
-    Text::Plain(text.into())
-}
-
-/// An expression.
-pub(super) fn expression(source: &str) -> Arc<Expression> {
-    Arc::new(Expression {
-        source: source.to_owned(),
-        span: span(),
-        registers: Vec::new(),
-    })
-}
-
-/// A condition.
-pub(super) fn holds(source: &str) -> Condition {
-    Condition::Expression(expression(source))
-}
-
-/// A step with this action, named by `id`.
-pub(super) fn step(id: &str, action: Action) -> Step {
-    Step {
-        id: id.to_owned(),
-        name: text(id, Quoting::Plain),
-        action,
-        modifiers: plain(),
-        span: span(),
-    }
-}
-
-/// A `run` step whose id is its command's first word.
-pub(super) fn run(command: &str) -> Step {
-    let id = command.split_whitespace().next().unwrap_or("run");
-    let text = text(command, Quoting::Shell);
-    step(id, Action::Run(RunProgram::Shell(text)))
-}
-
-/// A group of steps.
-pub(super) fn group(id: &str, steps: Vec<Step>, rescue: Vec<Step>, always: Vec<Step>) -> Step {
-    step(
-        id,
-        Action::Group(Group {
-            steps,
-            rescue,
-            always,
-            recovered: false,
-        }),
-    )
-}
-
-/// Changes a step's modifiers.
-pub(super) trait Modified {
-    fn but(self, change: impl FnOnce(&mut Modifiers)) -> Self;
-}
-
-impl Modified for Step {
-    fn but(mut self, change: impl FnOnce(&mut Modifiers)) -> Self {
-        change(&mut self.modifiers);
-        self
-    }
 }
 
 /// Keeps every event, each after a pause.

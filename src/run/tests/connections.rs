@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::model::{HostOutcome, UnreachableKind};
 use crate::transport::scripted::{Act, Asked, Connect, HostScript};
 
-use super::bed::{Bed, Modified as _, run};
+use super::bed::Bed;
+use super::steps::{Modified as _, run};
 
 fn refused() -> Connect {
     Connect::Fails(Duration::from_secs(1), UnreachableKind::Refused)

@@ -11,7 +11,8 @@ use crate::run::event::EventKind;
 use crate::task::Kind;
 use crate::transport::scripted::{Act, Connect, HostScript};
 
-use super::bed::{Bed, Modified as _, Played, run};
+use super::bed::{Bed, Played};
+use super::steps::{Modified as _, run};
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
@@ -112,11 +113,13 @@ fn bed(case: &Case) -> Bed {
 /// Every promise of the events of a run.
 fn check(played: &Played, hosts: usize) -> Result<(), TestCaseError> {
     let kinds: Vec<&EventKind> = played.events.iter().map(|event| &event.kind).collect();
-    prop_assert!(matches!(kinds[0], EventKind::RunStarted { .. }));
+    let starts = matches!(kinds[0], EventKind::RunStarted { .. });
+    prop_assert!(starts);
     let last = kinds.len() - 1;
     let finished = |kind: &&&EventKind| matches!(kind, EventKind::RunFinished { .. });
     prop_assert_eq!(kinds.iter().filter(finished).count(), 1);
-    prop_assert!(matches!(kinds[last], EventKind::RunFinished { .. }));
+    let ends_so = matches!(kinds[last], EventKind::RunFinished { .. });
+    prop_assert!(ends_so);
     let mut ends: HashMap<String, String> = HashMap::new();
     let mut reason: Option<CancelReason> = None;
     for kind in &kinds {

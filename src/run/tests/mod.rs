@@ -2,9 +2,12 @@
 
 mod bed;
 mod connections;
+mod files;
 mod laws;
 mod outcomes;
 mod output;
 mod rollout;
 mod step_forms;
+mod steps;
 mod stops;
+mod this_machine;

@@ -7,7 +7,8 @@ use crate::run::event::{EventKind, StepResult};
 use crate::task::{Action, Retry};
 use crate::transport::scripted::{Act, HostScript};
 
-use super::bed::{Bed, Modified as _, group, holds, run};
+use super::bed::Bed;
+use super::steps::{Modified as _, group, holds, run};
 
 fn fails() -> HostScript {
     HostScript::new().on("work", [Act::Exits(3)])
@@ -153,7 +154,7 @@ async fn rescue_and_always_follow_a_failure_and_the_host_stays_failed() {
     let played = bed.play().await;
     assert_eq!(
         played.transport.commands_on("h0"),
-        ["work", "collect work 3 failed", "tidy"]
+        ["work", "collect 'work' '3' 'failed'", "tidy"]
     );
     assert_eq!(played.words(), ["failed"]);
     assert_eq!(played.cause("h0"), "exit 3");
@@ -224,7 +225,10 @@ async fn an_ignored_failure_is_shown_and_the_host_goes_on() {
     );
     let played = bed.script("h0", fails()).play().await;
     assert_eq!((played.words(), played.exit()), (vec!["ok"], 0));
-    assert_eq!(played.transport.commands_on("h0")[1], "then true true 3");
+    assert_eq!(
+        played.transport.commands_on("h0")[1],
+        "then 'true' 'true' '3'"
+    );
     assert!(
         played
             .position(|kind| matches!(

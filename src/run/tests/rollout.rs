@@ -8,7 +8,8 @@ use crate::run::event::EventKind;
 use crate::task::{Action, GateAt, Local, Quoting, RunProgram};
 use crate::transport::scripted::{Act, Asked, HostScript};
 
-use super::bed::{Bed, Modified as _, run, step, text};
+use super::bed::Bed;
+use super::steps::{Modified as _, run, step, text};
 
 fn slow(seconds: u64) -> HostScript {
     HostScript::new().on("work", [Act::Waits(Duration::from_secs(seconds))])
@@ -88,7 +89,7 @@ async fn hosts_in_flight_finish_when_the_budget_is_passed() {
         .play()
         .await;
     assert_eq!(played.words(), ["failed", "ok", "not_run", "not_run"]);
-    assert_eq!(played.took, Duration::from_secs(60));
+    assert_eq!(played.took, Duration::from_mins(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,9 +213,9 @@ async fn a_once_step_runs_on_the_first_host_and_all_see_its_register() {
     let bed = Bed::new(4, vec![once, run("use {{ done.stdout }}")]).change(2, 0);
     let played = bed.all(&migrate).play().await;
     assert_eq!(played.words(), ["ok"; 4]);
-    assert_eq!(played.transport.commands_on("h0"), ["migrate", "use v42"]);
+    assert_eq!(played.transport.commands_on("h0"), ["migrate", "use 'v42'"]);
     for host in ["h1", "h2", "h3"] {
-        assert_eq!(played.transport.commands_on(host), ["use v42"], "{host}");
+        assert_eq!(played.transport.commands_on(host), ["use 'v42'"], "{host}");
     }
 }
 

@@ -10,7 +10,8 @@ use crate::task::{Action, ParamValue, Question, Quoting, RunProgram, Script};
 use crate::transport::scripted::{Act, HostScript};
 use crate::transport::{Program, Sudo};
 
-use super::bed::{Bed, Modified as _, expression, holds, run, step, text};
+use super::bed::Bed;
+use super::steps::{Modified as _, expression, holds, run, step, text};
 
 #[tokio::test(start_paused = true)]
 async fn a_step_is_skipped_where_its_when_does_not_hold() {
@@ -27,9 +28,9 @@ async fn a_step_is_skipped_where_its_when_does_not_hold() {
         .await;
     assert_eq!(
         played.transport.commands_on("h0"),
-        ["look", "act", "then false"]
+        ["look", "act", "then 'false'"]
     );
-    assert_eq!(played.transport.commands_on("h1"), ["look", "then true"]);
+    assert_eq!(played.transport.commands_on("h1"), ["look", "then 'true'"]);
     let skipped = played.position(|kind| {
         matches!(
             kind,
@@ -52,7 +53,7 @@ async fn a_loop_runs_its_step_for_each_element() {
     let played = Bed::new(1, vec![looped, after]).play().await;
     assert_eq!(
         played.transport.commands_on("h0"),
-        ["take a 1", "take 'b c' 2", "took 2"]
+        ["take 'a' '1'", "take 'b c' '2'", "took '2'"]
     );
 }
 

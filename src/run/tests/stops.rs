@@ -8,7 +8,8 @@ use crate::run::cancel::Signal;
 use crate::run::event::EventKind;
 use crate::transport::scripted::{Act, Connect, HostScript};
 
-use super::bed::{Bed, run};
+use super::bed::Bed;
+use super::steps::run;
 
 fn hangs(confirmed: bool) -> HostScript {
     HostScript::new().on("work", [Act::HangsUntilStopped { confirmed }])
@@ -137,7 +138,7 @@ async fn the_runs_limit_ends_what_runs() {
 async fn a_tasks_deadline_starts_nothing_new() {
     let bed = Bed::new(3, vec![run("work")]).change(1, 0).all(&slow(40));
     let played = bed
-        .with(|bed| bed.deadline = Some(Duration::from_secs(60)))
+        .with(|bed| bed.deadline = Some(Duration::from_mins(1)))
         .play()
         .await;
     assert_eq!(played.words(), ["ok", "ok", "not_run"]);
@@ -172,7 +173,7 @@ async fn a_stalled_sink_keeps_no_signal_waiting() {
     let script = HostScript::new().on("work", [flood]);
     let bed = Bed::new(1, vec![run("work")])
         .all(&script)
-        .with(|bed| bed.slow_sink = Duration::from_secs(60));
+        .with(|bed| bed.slow_sink = Duration::from_secs(5));
     let bed = bed
         .signal(90, Signal::Interrupt)
         .signal(91, Signal::Interrupt);
