@@ -20,8 +20,6 @@ const LIFELINE: Duration = Duration::from_secs(15);
 const LINGER: Duration = Duration::from_secs(1);
 /// How long after the grace a stopped command's supervisor may take for KILL and its report.
 const STOP_SLACK: Duration = Duration::from_secs(8);
-/// How long output is still read when the channel has ended without the supervisor's word.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How much of what precedes the supervisor (rc files, sudo) is kept to explain a failed start.
 const NOISE_KEPT: usize = 4096;
 
@@ -128,7 +126,8 @@ fn never_started(noise: &str, code: u8) -> String {
 
 /// Runs the command to its end.
 ///
-/// `channel_end` resolves when the carrying channel has ended; it may do so before all output is read.
+/// `channel_end` resolves when the carrying channel has ended. It is polled only once both streams have: for
+/// ssh's multiplexer, learning of the end is the end of the streams, whatever was still in them.
 pub(super) async fn drive<I, O, E, S>(
     supervised: Supervised<'_>,
     streams: Streams<I, O, E>,
@@ -292,12 +291,8 @@ impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Reader<O, E> {
                 () = self.stderr.fill(), if err_open => {
                     self.stderr.pass_on(&mut self.ending, output).await;
                 }
-                end = &mut channel_end, if self.ending.channel.is_none() => {
+                end = &mut channel_end, if !out_open && !err_open => {
                     self.ending.channel = Some(end);
-                    if !self.complete() {
-                        last.set(pending_until(Some(Instant::now() + LAST_WORDS)));
-                    }
-                    continue;
                 }
             }
             if self.complete() && !self.lingering {
