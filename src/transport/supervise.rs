@@ -16,6 +16,8 @@ use crate::model::Stream;
 
 /// The supervisor ends the program after 60 s without a byte; four fit in.
 const LIFELINE: Duration = Duration::from_secs(15);
+/// The first byte, from which on the supervisor counts: most programs are shorter, and need no counting.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How much longer output is read when something still holds a stream after the program's end.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long after the grace a stopped command's supervisor may take for KILL and its report.
@@ -175,7 +177,7 @@ async fn feed(mut stdin: impl AsyncWrite + Unpin, preamble: Vec<u8>, stop: &Canc
         stdin.write_all(&preamble).await?;
         stdin.flush().await?;
         drop(preamble);
-        let mut ticks = interval_at(Instant::now() + LIFELINE, LIFELINE);
+        let mut ticks = interval_at(Instant::now() + FIRST_BYTE, LIFELINE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
