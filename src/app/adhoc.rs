@@ -7,9 +7,9 @@ use anyhow::Context as _;
 
 use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
 use crate::model::ExitStatus;
-use crate::report;
 use crate::task::Task;
 use crate::task::adhoc::{self, AdHocManner};
+use crate::{plan, report};
 
 use super::entry::Context;
 use super::failure::Failure;
@@ -54,12 +54,11 @@ async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Fai
 
 fn show(context: &Context, prepared: &Prepared) {
     if context.settings.output.json {
-        context.console.json(&report::plan_json(&prepared.plan));
+        context.console.json(&plan::json(&prepared.plan));
     } else {
         context.console.data(&report::plan_text(
             &prepared.plan,
             context.console.data_styles(),
-            context.console.streams().width,
         ));
     }
 }
@@ -80,7 +79,7 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
     };
     let prepared = run::prepare(context, work).await?;
     if let Some(path) = &args.out {
-        let json = format!("{:#}\n", report::plan_json(&prepared.plan));
+        let json = format!("{:#}\n", plan::json(&prepared.plan));
         std::fs::write(path, json)
             .with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
         context

@@ -39,8 +39,8 @@ impl Typed {
     /// A word of `-H` that is no host, or stdin cannot be read.
     pub(crate) fn new(settings: &Settings, words: &[String]) -> Result<Self, Failure> {
         let selection = &settings.selection;
-        let mut all = words.to_vec();
-        all.extend(selection.role.iter().map(|role| format!("role={role}")));
+        // As a selector whatever the task's params are called.
+        let roles = selection.role.iter().map(|role| format!("role={role}"));
         let set = settings
             .run
             .set
@@ -48,9 +48,9 @@ impl Typed {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let words = TypedWords {
-            words: all,
+            words: words.to_vec(),
             set,
-            select: selection.select.clone(),
+            select: selection.select.iter().cloned().chain(roles).collect(),
         };
         Ok(Self {
             words,

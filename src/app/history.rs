@@ -58,13 +58,13 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<ExitStatus,
 pub(super) fn logs(context: &Context, args: &LogsArgs) -> Result<ExitStatus, Failure> {
     let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
     let look = LogLook {
-        prefixed: context.settings.output.no_prefix.then_some(false),
+        prefixed: !context.settings.output.no_prefix,
         remote_colours: if context.settings.output.remote_color {
             RemoteColours::Kept
         } else {
             RemoteColours::Removed
         },
     };
-    report::print_logs(&run, args.host.as_deref(), &look, &context.console)?;
+    report::print_logs(&run, args.host.as_deref(), look, &context.console)?;
     Ok(ExitStatus::Ok)
 }

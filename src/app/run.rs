@@ -159,11 +159,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
     if questions.start && !settings.output.json && !settings.output.quiet {
-        console.note(&crate::report::plan_text(
-            &plan,
-            console.note_styles(),
-            console.streams().width,
-        ));
+        console.note(&crate::report::plan_text(&plan, console.note_styles()));
     }
     let sudo_password = if settings.ask_sudo {
         Some(password::ask(console, "sudo password")?)
@@ -186,7 +182,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let handle = screen.handle();
     let folder = record(context, &plan, &handle)?;
     folder
-        .write_plan(&crate::report::plan_json(&plan))
+        .write_plan(&plan::json(&plan))
         .context("cannot write the run's record")?;
     let record_sink = folder.sink().context("cannot write the run's record")?;
     let stop = handle.clone();

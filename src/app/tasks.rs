@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{CheckArgs, ListArgs, SchemaArgs, SchemaKind, ShowArgs};
 use crate::model::{Diagnostic, ExitStatus};
-use crate::report::TaskListing;
-use crate::task::library::{CheckedFile, Library, LibraryPaths, Origin, TaskEntry};
+use crate::task::library::{CheckedFile, Library, LibraryPaths};
 use crate::{inventory, report, task};
 
 use super::entry::Context;
@@ -24,56 +23,14 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<ExitStatus, Fai
         .filter(|entry| args.all || !entry.private())
         .collect();
     if context.settings.output.json {
-        context
-            .console
-            .json(&entries.iter().map(entry_json).collect());
-        return Ok(ExitStatus::Ok);
-    }
-    let listings: Vec<TaskListing<'_>> = entries.iter().filter_map(listing).collect();
-    context.console.data(&report::tasks_table(
-        &listings,
-        context.console.data_styles(),
-    ));
-    for broken in entries.iter().filter(|entry| entry.task.is_none()) {
-        let path = broken.path.display();
-        context.console.warn(&format!(
-            "task `{}` has errors: `fab-rs check {path}`",
-            broken.name
+        context.console.json(&report::tasks_json(&entries));
+    } else {
+        context.console.data(&report::tasks_table(
+            &entries,
+            context.console.data_styles(),
         ));
     }
     Ok(ExitStatus::Ok)
-}
-
-fn listing<'a>(entry: &TaskEntry<'a>) -> Option<TaskListing<'a>> {
-    let hides = entry
-        .hides
-        .first()
-        .map(|(origin, _)| origin.word().to_owned());
-    Some(TaskListing {
-        task: entry.task?,
-        origin: place(entry),
-        hides,
-    })
-}
-
-/// Where a task comes from, as people see it.
-fn place(entry: &TaskEntry<'_>) -> String {
-    match entry.origin {
-        Origin::BuiltIn => Origin::BuiltIn.word().to_owned(),
-        _ => entry.path.display().to_string(),
-    }
-}
-
-fn entry_json(entry: &TaskEntry<'_>) -> serde_json::Value {
-    serde_json::json!({
-        "name": entry.name,
-        "kind": entry.kind(),
-        "desc": entry.desc(),
-        "private": entry.private(),
-        "origin": entry.origin,
-        "path": entry.path,
-        "ok": entry.task.is_some(),
-    })
 }
 
 /// Shows one task.
@@ -87,14 +44,18 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Fai
         .library
         .entries()
         .find(|entry| entry.name == args.name);
-    if let (true, Some(entry)) = (context.settings.output.json, &entry) {
-        let mut value = entry_json(entry);
-        value["source"] = task.source.text.clone().into();
-        context.console.json(&value);
-    } else if let Some(listing) = entry.as_ref().and_then(listing) {
+    if context.settings.output.json {
         context
             .console
-            .data(&report::task_text(&listing, context.console.data_styles()));
+            .json(&report::task_json(&task, entry.as_ref()));
+    } else {
+        let width = context.console.streams().width;
+        context.console.data(&report::task_text(
+            &task,
+            entry.as_ref(),
+            context.console.data_styles(),
+            width,
+        ));
     }
     Ok(ExitStatus::Ok)
 }
