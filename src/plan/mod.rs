@@ -3,6 +3,7 @@
 mod batch;
 mod build;
 mod fleet;
+mod json;
 mod lock;
 mod name_cache;
 mod outline;
@@ -11,10 +12,13 @@ mod render_text;
 mod request;
 mod section;
 mod shape;
+mod step_text;
 #[cfg(test)]
 mod tests;
 mod warnings;
 
 pub use build::build;
+pub use json::json;
 pub use request::{Overrides, PlanRequest, TaskFiles};
 pub use shape::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
+pub use step_text::{StepText, step_texts};

@@ -3,7 +3,6 @@
 mod calls;
 mod library;
 mod params;
-mod shown;
 mod steps;
 mod whole;
 
@@ -14,13 +13,12 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::batch::tests::fleet;
-use super::{By, Overrides, Plan, PlanRequest, TaskFiles, build};
+use super::{By, Overrides, Plan, PlanRequest, TaskFiles, build, json, step_texts};
 use crate::model::{Diagnostic, Host, Source, Tags};
 use crate::task::{
     Action, CommonParams, Condition, CopyContent, Engine, Fab, Files, GivenParams, Outside, Param,
     ParamSource, ParamValue, RegisterValue, Scope, Task, read,
 };
-use shown::step_texts;
 
 struct World;
 

@@ -21,6 +21,7 @@ fn params_and_vars_are_rendered_per_host() {
     );
     assert_eq!(plan.lock.as_deref(), Some("restart/api/-,restart/web/-"));
     assert!(!plan.params.contains_key("service"));
+    assert_eq!(json(&plan)["host_params"]["b1"], json!({"service": "web"}));
     assert_eq!(plan.params["port"], ParamValue::Int(8080));
 }
 
@@ -125,6 +126,7 @@ fn params_come_from_the_environment_and_from_people() {
     assert_eq!(names, ["FAB_PARAM_ASKED", "FAB_PARAM_OLD"]);
     let (name, secret) = &scope.secrets()[0];
     assert_eq!((name.as_str(), secret.expose()), ("TOKEN", "s3cr3t-t0ken"));
+    assert_eq!(json(&plan)["params"]["token"], "***");
     assert!(!format!("{plan:?}").contains("s3cr3t"));
 }
 

@@ -111,3 +111,52 @@ fn a_thousand_hosts_that_all_differ_are_planned() {
     assert_eq!(runs(&plan, "c330")[2], "run: echo 'c330' 'c'");
     assert_eq!(phase.worst_out.overall, 1);
 }
+
+#[test]
+fn the_json_has_its_stable_shape() {
+    let plan = Given::new(RESTART).with("service", "api").planned();
+    let mut value = json(&plan);
+    let hash = value["task_hash"].take();
+    assert_eq!(hash.as_str().map(str::len), Some(64));
+    assert_eq!(
+        value,
+        json!({
+            "task": "restart",
+            "kind": "change",
+            "params": {"service": "api", "port": 8080},
+            "population": 4,
+            "targets": 4,
+            "zones": [{"name": "a", "hosts": ["a1", "a2"]}, {"name": "b", "hosts": ["b1", "b2"]}],
+            "host_params": {},
+            "phases": [{
+                "name": "main",
+                "by": "az",
+                "resolved": {"batch": 1, "max_failures": 0, "min_healthy": null},
+                "asked": {"batch": 1, "max_failures": 0},
+                "batches": [
+                    {"index": 0, "zone": "a", "canary": false, "hosts": ["a1"]},
+                    {"index": 1, "zone": "a", "canary": false, "hosts": ["a2"]},
+                    {"index": 2, "zone": "b", "canary": false, "hosts": ["b1"]},
+                    {"index": 3, "zone": "b", "canary": false, "hosts": ["b2"]},
+                ],
+                "worst_out": {"overall": 1, "per_zone": {"a": 1, "b": 1}},
+                "steps": [{
+                    "hosts": ["a1", "a2", "b1", "b2"],
+                    "steps": [
+                        {"id": value["phases"][0]["steps"][0]["steps"][0]["id"], "name": value["phases"][0]["steps"][0]["steps"][0]["name"], "action": "run", "text": "systemctl restart api.service", "notes": ["sudo"], "depth": 0},
+                        {"id": value["phases"][0]["steps"][0]["steps"][1]["id"], "name": value["phases"][0]["steps"][0]["steps"][1]["name"], "action": "run", "text": "echo 'api' > /tmp/x", "notes": [], "depth": 0},
+                        {"id": value["phases"][0]["steps"][0]["steps"][2]["id"], "name": value["phases"][0]["steps"][0]["steps"][2]["name"], "action": "run", "text": "hostname", "notes": [], "depth": 0},
+                    ],
+                    "rescue": [],
+                    "always": [],
+                }],
+            }],
+            "warnings": [],
+            "lock": "restart/-/-",
+            "task_hash": null,
+            "confirm": ["start"],
+            "before": [],
+            "after": [],
+        })
+    );
+}

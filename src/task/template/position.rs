@@ -119,7 +119,7 @@ mod tests {
             indent in 1_usize..5,
             from_content in any::<bool>(),
         ) {
-            let decoded: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let decoded = lines.join("\n") + "\n";
             let mut file = "run: |\n".to_owned();
             let mut offsets = Vec::new();
             for line in &lines {

@@ -1,4 +1,5 @@
-//! A plan's steps as lines that tests compare.
+//! Steps as people read them in a plan: a name, an action, and what it does in a line or a few. A template
+//! that waits is shown with its braces.
 
 use crate::task::{
     Action, Condition, CopyContent, Probe, ProbeKind, RunProgram, Script, Step, Text,
@@ -6,32 +7,38 @@ use crate::task::{
 
 /// A step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StepText {
+pub struct StepText {
     /// Its id.
-    pub(super) id: String,
+    pub id: String,
+    /// Its name.
+    pub name: String,
     /// The action's key in the task's file.
-    pub(super) action: &'static str,
+    pub action: &'static str,
     /// What it does; may have several lines.
-    pub(super) text: String,
+    pub text: String,
     /// Notes such as `sudo`, `skipped`, `once`, `when …`.
-    pub(super) notes: Vec<String>,
+    pub notes: Vec<String>,
+    /// How deep it stands in groups and tasks.
+    pub depth: usize,
 }
 
 /// Steps and the steps inside of them, in order.
-pub(super) fn step_texts(steps: &[Step]) -> Vec<StepText> {
+pub fn step_texts(steps: &[Step]) -> Vec<StepText> {
     let mut texts = Vec::new();
-    add(steps, &mut texts);
+    add(steps, 0, &mut texts);
     texts
 }
 
-fn add(steps: &[Step], texts: &mut Vec<StepText>) {
+fn add(steps: &[Step], depth: usize, texts: &mut Vec<StepText>) {
     for step in steps {
         let (action, text) = described(&step.action);
         texts.push(StepText {
             id: step.id.clone(),
+            name: step.name.shown().to_owned(),
             action,
             text,
             notes: notes(step),
+            depth,
         });
         let inner = match &step.action {
             Action::Group(group) => Some(group),
@@ -39,12 +46,12 @@ fn add(steps: &[Step], texts: &mut Vec<StepText>) {
             _ => None,
         };
         if let Some(group) = inner {
-            add(&group.steps, texts);
+            add(&group.steps, depth + 1, texts);
             let first = texts.len();
-            add(&group.rescue, texts);
+            add(&group.rescue, depth + 1, texts);
             mark(&mut texts[first..], "rescue");
             let first = texts.len();
-            add(&group.always, texts);
+            add(&group.always, depth + 1, texts);
             mark(&mut texts[first..], "always");
         }
     }
