@@ -19,11 +19,19 @@ use super::view::{HostView, RunView};
 /// What the command line knows about a run's end that its events do not.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
-    /// The command that runs the same again, without its hosts, such as `fab-rs heapdump live=false`; `None`
-    /// proposes no such command.
-    pub rerun: Option<String>,
+    /// The command that runs the same again; `None` proposes no such command.
+    pub rerun: Option<Rerun>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
+}
+
+/// A command line without its hosts, which belong between its two parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rerun {
+    /// Such as `fab-rs heapdump live=false`.
+    pub head: String,
+    /// What follows `--`, with it; empty where nothing does.
+    pub tail: String,
 }
 
 /// Everything else that the text needs.
@@ -378,7 +386,9 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
-        let _ = writeln!(out, "{lead} {} -H {}", safe(rerun), safe(&joined(hosts)));
+        let (head, hosts, tail) = (safe(&rerun.head), joined(hosts), safe(&rerun.tail));
+        let space = if tail.is_empty() { "" } else { " " };
+        let _ = writeln!(out, "{lead} {head} -H {}{space}{tail}", safe(&hosts));
     }
 }
 
@@ -462,7 +472,10 @@ mod tests {
 
     fn closing() -> Closing {
         Closing {
-            rerun: Some("fab-rs deploy".into()),
+            rerun: Some(Rerun {
+                head: "fab-rs deploy".into(),
+                tail: String::new(),
+            }),
             processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
                 .into_iter()
                 .collect(),
