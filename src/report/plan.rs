@@ -332,3 +332,71 @@ fn worst_line(worst: &WorstOut) -> String {
         format!("at most {overall} out at once ({})", zones.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_plan_shows_everything_that_will_happen() {
+        let text = plan_text(&samples::plan(), Styles::plain());
+        insta::assert_snapshot!(text, @r#"
+        deploy (change)  3 hosts of 4, lock deploy
+          Put a version live
+          with version='1.4.2 beta' token='***'
+          with port=9090 on app-[1-3]
+
+        before, here:
+          1. local git fetch
+
+        zone by zone, 2 at once (50%), stops at the first failure; at most 2 hosts out at once (us-west-2a 2, us-west-2b 1)
+          batch 1  us-west-2a  app-[1-2] (2)  (canary)
+          batch 2  us-west-2b  app-3 (1)
+
+        steps on each host:
+          1. unpack  [sudo]
+             run:
+             | tar xf /tmp/app.tar
+             | ln -sfn app live
+          2. restart  [on app-[1-2]]
+          2. run rm -f /tmp/app.tar  [errors ignored, on app-3]
+            2.1. run systemctl restart api  [up to 3 attempts, on app-[1-2]]
+            2.2. wait_for tcp: "8080  [on app-[1-2]]
+               wait_for: tcp 8080
+
+        at the end of each host, whatever happened:
+          1. run rm -f /tmp/app.tar  [errors ignored]
+
+        asks before the first host
+        warning: us-west-2b has one host
+        "#);
+        assert!(!text.contains("hunter22"));
+    }
+
+    #[test]
+    fn a_plan_that_looks_takes_no_host_out() {
+        let mut plan = samples::plan();
+        plan.kind = Kind::Read;
+        plan.phases[0].batches.truncate(1);
+        plan.phases[0].resolved.max_failures = None;
+        plan.confirm.clear();
+        let text = plan_text(&plan, Styles::plain());
+        assert!(
+            text.contains("all at once, any number of failures tolerated\n"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("out at once (") && !text.contains("asks"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_gate_asks_in_one_line() {
+        assert_eq!(
+            plan_line(&samples::plan()),
+            "deploy on 3 hosts in 2 zones, 2 at a time"
+        );
+    }
+}
