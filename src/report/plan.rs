@@ -128,8 +128,12 @@ impl Page {
             }
         }
         for (line, hosts) in values {
-            let hosts = fold(hosts);
-            let _ = writeln!(out, "  with {line} on {}", safe(&hosts));
+            let whom = if hosts.len() == plan.targets.len() {
+                String::new()
+            } else {
+                format!(" on {}", safe(&fold(hosts)))
+            };
+            let _ = writeln!(out, "  with {line}{whom}");
         }
     }
 
@@ -283,9 +287,13 @@ pub(crate) fn gate_words(gate: GateAt) -> &'static str {
 }
 
 fn params_line(params: &IndexMap<String, ParamValue>) -> String {
+    let shown = |value: &ParamValue| match value {
+        ParamValue::Secret(secret) => secret.to_string(),
+        value => quoted(&value.text()),
+    };
     let params: Vec<String> = params
         .iter()
-        .map(|(name, value)| format!("{name}={}", safe(&quoted(&value.text()))))
+        .map(|(name, value)| format!("{name}={}", safe(&shown(value))))
         .collect();
     params.join(" ")
 }
@@ -344,8 +352,8 @@ mod tests {
         insta::assert_snapshot!(text, @r#"
         deploy (change)  3 hosts of 4, lock deploy
           Put a version live
-          with version='1.4.2 beta' token='***'
-          with port=9090 on app-[1-3]
+          with version='1.4.2 beta' token=***
+          with port=9090
 
         before, here:
           1. local git fetch

@@ -43,6 +43,12 @@ pub(crate) struct SummaryLook<'a> {
 
 /// Causes that are shown; the others are counted.
 const MAX_CAUSES: usize = 10;
+/// Up to so many causes, each is shown with more of its last lines.
+const FEW_CAUSES: usize = 3;
+/// Last lines of one cause among few.
+const MAX_TAIL: usize = 12;
+/// Last lines of one cause among many.
+const SHORT_TAIL: usize = 4;
 /// Files that are listed; the others are counted.
 const MAX_FILES: usize = 20;
 /// Characters of hosts that a command names; with more of them it would no longer be read.
@@ -110,8 +116,13 @@ pub(crate) fn all_well(view: &RunView) -> bool {
 
 fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let found = clusters(view);
+    let lines = if found.len() <= FEW_CAUSES {
+        MAX_TAIL
+    } else {
+        SHORT_TAIL
+    };
     for cluster in found.iter().take(MAX_CAUSES) {
-        push_cluster(out, cluster, look);
+        push_cluster(out, cluster, lines, look);
     }
     if let Some(rest) = found.get(MAX_CAUSES..).filter(|rest| !rest.is_empty()) {
         let hosts: usize = rest.iter().map(|cluster| cluster.hosts.len()).sum();
@@ -125,7 +136,7 @@ fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     }
 }
 
-fn push_cluster(out: &mut String, cluster: &Cluster<'_>, look: &SummaryLook<'_>) {
+fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &SummaryLook<'_>) {
     let first = cluster.end;
     let labels = cluster.hosts.iter().map(|label| label.as_str());
     let who = match cluster.hosts.len() {
@@ -137,7 +148,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, look: &SummaryLook<'_>)
         who: &who,
         outcome: &first.outcome,
         duration: alone.then_some(first.duration),
-        tail: &first.tail,
+        tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
     };
     out.push_str(&in_full(&ending, look.styles));
