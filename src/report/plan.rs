@@ -107,34 +107,7 @@ impl Page {
         if !plan.params.is_empty() {
             let _ = writeln!(out, "  with {}", params_line(&plan.params));
         }
-        self.differing_params(out, plan);
-    }
-
-    /// Params that are resolved per host, by their values.
-    fn differing_params(&self, out: &mut String, plan: &Plan) {
-        let mut values: IndexMap<String, Vec<&str>> = IndexMap::new();
-        for host in plan.phases.iter().take(1).flat_map(hosts_of) {
-            let own: IndexMap<String, ParamValue> = host
-                .params
-                .iter()
-                .filter(|(name, value)| plan.params.get(*name) != Some(value))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect();
-            if !own.is_empty() {
-                values
-                    .entry(params_line(&own))
-                    .or_default()
-                    .push(host.host.label.as_str());
-            }
-        }
-        for (line, hosts) in values {
-            let whom = if hosts.len() == plan.targets.len() {
-                String::new()
-            } else {
-                format!(" on {}", safe(&fold(hosts)))
-            };
-            let _ = writeln!(out, "  with {line}{whom}");
-        }
+        push_differing_params(out, plan);
     }
 
     fn controller_steps(&self, out: &mut String, title: &str, steps: &[Step]) {
@@ -161,7 +134,7 @@ impl Page {
         }
         let _ = writeln!(out, "{}", strategy_line(phase, kind));
         for batch in &phase.batches {
-            self.batch(out, batch, phase.batches.len());
+            push_batch(out, batch, phase.batches.len());
         }
         let hosts: Vec<&HostPlan> = hosts_of(phase).collect();
         self.host_steps(out, "steps on each host", &hosts, |host| &host.steps);
@@ -174,23 +147,6 @@ impl Page {
             &hosts,
             |host| &host.always,
         );
-    }
-
-    fn batch(&self, out: &mut String, batch: &Batch, count: usize) {
-        let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
-        let hosts = fold(labels);
-        let zone = match &batch.zone {
-            Some(zone) => format!("{}  ", safe(zone.as_str())),
-            None => String::new(),
-        };
-        let canary = if batch.canary { "  (canary)" } else { "" };
-        let number = if count > 1 {
-            format!("batch {}  ", batch.index + 1)
-        } else {
-            String::new()
-        };
-        let size = batch.hosts.len();
-        let _ = writeln!(out, "  {number}{zone}{} ({size}){canary}", safe(&hosts));
     }
 
     /// Steps that differ between hosts are shown in each of their forms.
@@ -236,6 +192,50 @@ impl Page {
         let lead = self.styles.paint(Role::Strong, "asks");
         let _ = writeln!(out, "\n{lead} {}", places.join(", "));
     }
+}
+
+/// Params that are resolved per host, by their values.
+fn push_differing_params(out: &mut String, plan: &Plan) {
+    let mut values: IndexMap<String, Vec<&str>> = IndexMap::new();
+    for host in plan.phases.iter().take(1).flat_map(hosts_of) {
+        let own: IndexMap<String, ParamValue> = host
+            .params
+            .iter()
+            .filter(|(name, value)| plan.params.get(*name) != Some(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !own.is_empty() {
+            values
+                .entry(params_line(&own))
+                .or_default()
+                .push(host.host.label.as_str());
+        }
+    }
+    for (line, hosts) in values {
+        let whom = if hosts.len() == plan.targets.len() {
+            String::new()
+        } else {
+            format!(" on {}", safe(&fold(hosts)))
+        };
+        let _ = writeln!(out, "  with {line}{whom}");
+    }
+}
+
+fn push_batch(out: &mut String, batch: &Batch, count: usize) {
+    let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
+    let hosts = fold(labels);
+    let zone = match &batch.zone {
+        Some(zone) => format!("{}  ", safe(zone.as_str())),
+        None => String::new(),
+    };
+    let canary = if batch.canary { "  (canary)" } else { "" };
+    let number = if count > 1 {
+        format!("batch {}  ", batch.index + 1)
+    } else {
+        String::new()
+    };
+    let size = batch.hosts.len();
+    let _ = writeln!(out, "  {number}{zone}{} ({size}){canary}", safe(&hosts));
 }
 
 /// One form of a step, and the hosts that it is for.

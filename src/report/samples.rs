@@ -369,15 +369,35 @@ pub(crate) fn plan() -> Plan {
         rescue: Arc::default(),
         always: task.always.clone().into(),
     };
+    let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
+    let phase = phase(first, vec![planned(&hosts[2], &other)]);
+    let mut population = hosts.to_vec();
+    population.push(host("app-4", "us-west-2b"));
+    Plan {
+        kind: Kind::Change,
+        params,
+        population,
+        targets: hosts.iter().map(|host| host.id.clone()).collect(),
+        before: task.before.clone(),
+        phases: vec![phase],
+        after: Vec::new(),
+        confirm: task.strategy.confirm.clone(),
+        warnings: vec!["us-west-2b has one host".into()],
+        lock: Some("deploy".into()),
+        task_hash: "00".into(),
+        task,
+    }
+}
+
+/// Two batches, one in each zone.
+fn phase(first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phase {
     let batch = |index, zone: &str, hosts: Vec<HostPlan>| Batch {
         index,
         zone: Some(Zone::new(zone)),
         canary: index == 0,
         hosts,
     };
-    let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
-    let last = vec![planned(&hosts[2], &other)];
-    let phase = Phase {
+    Phase {
         name: "main".into(),
         by: By::Az,
         resolved: Resolved {
@@ -394,21 +414,5 @@ pub(crate) fn plan() -> Plan {
             overall: 2,
             per_zone: [(Zone::new("us-west-2a"), 2), (Zone::new("us-west-2b"), 1)].into(),
         },
-    };
-    let mut population = hosts.to_vec();
-    population.push(host("app-4", "us-west-2b"));
-    Plan {
-        kind: Kind::Change,
-        params,
-        population,
-        targets: hosts.iter().map(|host| host.id.clone()).collect(),
-        before: task.before.clone(),
-        phases: vec![phase],
-        after: Vec::new(),
-        confirm: task.strategy.confirm.clone(),
-        warnings: vec!["us-west-2b has one host".into()],
-        lock: Some("deploy".into()),
-        task_hash: "00".into(),
-        task,
     }
 }

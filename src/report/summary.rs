@@ -540,56 +540,31 @@ mod tests {
 
     #[test]
     fn what_may_still_be_running_comes_with_the_command_to_look() {
+        let cancelled = |ended| HostOutcome::Cancelled {
+            reason: CancelReason::Interrupt,
+            step: Some("sleep 600".into()),
+            ended,
+        };
+        let timed_out = HostOutcome::TimedOut {
+            step: "dump".into(),
+            limit_ms: 2000,
+            ended: false,
+        };
+        let lost = HostOutcome::Unknown {
+            step: "dump".into(),
+        };
+        let cancel = EventKind::CancelStarted {
+            reason: CancelReason::Interrupt,
+            running: vec![],
+        };
         let view = view_of(
-            &[
-                ("app-1", "z"),
-                ("app-2", "z"),
-                ("app-3", "z"),
-                ("app-4", "z"),
-            ],
+            &["app-1", "app-2", "app-3", "app-4"].map(|label| (label, "z")),
             vec![
-                EventKind::CancelStarted {
-                    reason: CancelReason::Interrupt,
-                    running: vec![],
-                },
-                finished(
-                    "app-1",
-                    HostOutcome::TimedOut {
-                        step: "dump".into(),
-                        limit_ms: 2000,
-                        ended: false,
-                    },
-                    2000,
-                    &[],
-                ),
-                finished(
-                    "app-2",
-                    HostOutcome::Unknown {
-                        step: "dump".into(),
-                    },
-                    2000,
-                    &["last words"],
-                ),
-                finished(
-                    "app-3",
-                    HostOutcome::Cancelled {
-                        reason: CancelReason::Interrupt,
-                        step: Some("sleep 600".into()),
-                        ended: false,
-                    },
-                    2000,
-                    &[],
-                ),
-                finished(
-                    "app-4",
-                    HostOutcome::Cancelled {
-                        reason: CancelReason::Interrupt,
-                        step: Some("sleep 600".into()),
-                        ended: true,
-                    },
-                    2000,
-                    &[],
-                ),
+                cancel,
+                finished("app-1", timed_out, 2000, &[]),
+                finished("app-2", lost, 2000, &["last words"]),
+                finished("app-3", cancelled(false), 2000, &[]),
+                finished("app-4", cancelled(true), 2000, &[]),
             ],
         );
         insta::assert_snapshot!(text(&view, &closing(), 80, &[]), @r"
