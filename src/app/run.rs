@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId};
+use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
     Closing, OutputForm, Outlets, RemoteColours, RunFolder, Screen, ScreenOptions, Verbosity,
@@ -137,7 +137,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         transfer_stall: settings.limits.transfer_stall,
         known_hosts: settings.state_dir.join("known_hosts"),
         socket_dir: environment::socket_dir()?,
-        sudo_password,
+        sudo_password: sudo_password.clone(),
     });
     let screen = Screen::start(screen_options(context), Outlets::of_process().context("stdout or stderr is closed")?)
         .context("cannot start the screen")?;
@@ -161,14 +161,19 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         record: Arc::clone(&folder),
         prompt,
     };
-    let options = options(context, &folder, plan.task.fanout);
+    let options = options(context, &folder, plan.task.fanout, sudo_password.as_ref());
     let summary = run::execute(Arc::clone(&plan), parts, options, received).await;
     screen.finish(Closing { rerun, processes: crate::report::process_patterns(&plan) }).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
 
-fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> RunOptions {
+fn options(
+    context: &Context,
+    folder: &RunFolder,
+    task_fanout: Option<u32>,
+    sudo_password: Option<&Secret>,
+) -> RunOptions {
     let settings = &context.settings;
     RunOptions {
         run: folder.id().clone(),
@@ -178,6 +183,7 @@ fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> R
         warn_only: settings.run.warn_only,
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
+        secrets: sudo_password.cloned().into_iter().collect(),
         cwd: settings.environment.cwd.clone(),
     }
 }
