@@ -11,6 +11,7 @@ use crate::report::{ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
+use super::{adhoc, doctor, history, hosts, one_host, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -18,6 +19,8 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     /// Where texts go.
     pub(super) console: Arc<Console>,
+    /// Our own colours.
+    pub(super) colours: ColourChoice,
 }
 
 /// Runs fab-rs with these arguments, the program's name first.
@@ -33,7 +36,14 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     let ok = !error.use_stderr() && printed.is_ok();
-    ExitCode::from(if ok { ExitStatus::Ok } else { ExitStatus::Refused }.code())
+    ExitCode::from(
+        if ok {
+            ExitStatus::Ok
+        } else {
+            ExitStatus::Refused
+        }
+        .code(),
+    )
 }
 
 fn enter(typed: Typed) -> ExitStatus {
@@ -53,11 +63,24 @@ fn enter(typed: Typed) -> ExitStatus {
     };
     let console = Arc::new(Console::new(colours));
     typed.notes.iter().for_each(|note| console.remark(note));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return end(&console, Failure::from(anyhow::Error::new(error).context("cannot start"))),
+        Err(error) => {
+            return end(
+                &console,
+                Failure::from(anyhow::Error::new(error).context("cannot start")),
+            );
+        }
     };
-    let context = Context { settings, console: Arc::clone(&console) };
+    let context = Context {
+        settings,
+        console: Arc::clone(&console),
+        colours,
+    };
     let status = match runtime.block_on(dispatch(context, typed.cli.command)) {
         Ok(status) => status,
         Err(failure) => end(&console, failure),
@@ -76,7 +99,20 @@ fn end(console: &Console, failure: Failure) -> ExitStatus {
 
 async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Failure> {
     match command {
-        Command::Hosts(args) => super::hosts::hosts(&context, args).await,
-        _ => Err(Failure::sentence("not there yet")),
+        Command::Task(args) => adhoc::task(&context, args).await,
+        Command::Run(args) => adhoc::run(&context, args).await,
+        Command::Plan(args) => adhoc::plan(&context, args).await,
+        Command::Put(args) => adhoc::put(&context, args).await,
+        Command::Get(args) => adhoc::get(&context, args).await,
+        Command::Hosts(args) => hosts::hosts(&context, args).await,
+        Command::List(args) => tasks::list(&context, &args),
+        Command::Show(args) => tasks::show(&context, &args),
+        Command::Check(args) => tasks::check(&context, &args),
+        Command::Schema(args) => Ok(tasks::schema(&context, &args)),
+        Command::Runs => history::runs(&context),
+        Command::Logs(args) => history::logs(&context, &args),
+        Command::Report(args) => history::report(&context, &args),
+        Command::Ssh(args) => one_host::ssh(&context, args).await,
+        Command::Doctor(args) => doctor::doctor(&context, args).await,
     }
 }

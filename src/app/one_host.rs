@@ -23,14 +23,30 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Host, Failure>
     settings.selection.hosts = vec![name.to_owned()];
     let typed = Typed::new(&settings, &[])?;
     let fleet = fleet::load(&settings, typed, &[], false).await?;
-    fleet.inventory.notes.iter().for_each(|note| context.console.remark(note));
+    fleet
+        .inventory
+        .notes
+        .iter()
+        .for_each(|note| context.console.remark(note));
     let mut selected = fleet.select(&settings, Vec::new())?;
     if selected.population.len() > 1 {
-        let labels: Vec<&str> = selected.population.iter().map(|host| host.label.as_str()).collect();
+        let labels: Vec<&str> = selected
+            .population
+            .iter()
+            .map(|host| host.label.as_str())
+            .collect();
         let error = Diagnostic::new(format!("`{name}` names {} hosts", labels.len()));
-        return Err(error.hint(format!("one of them is meant by its label: {}", labels.join(", "))).into());
+        return Err(error
+            .hint(format!(
+                "one of them is meant by its label: {}",
+                labels.join(", ")
+            ))
+            .into());
     }
-    selected.population.pop().ok_or_else(|| Failure::no_host([Diagnostic::new(format!("no host `{name}`"))]))
+    selected
+        .population
+        .pop()
+        .ok_or_else(|| Failure::no_host([Diagnostic::new(format!("no host `{name}`"))]))
 }
 
 /// The transport with this invocation's settings.
@@ -72,5 +88,7 @@ pub(super) async fn ssh(context: &Context, args: SshArgs) -> Result<ExitStatus, 
         }
     }
     let error = command.exec();
-    Err(anyhow::Error::new(error).context("cannot start `ssh`").into())
+    Err(anyhow::Error::new(error)
+        .context("cannot start `ssh`")
+        .into())
 }

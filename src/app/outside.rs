@@ -35,7 +35,11 @@ fn digest(path: &Path) -> io::Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 #[cfg(test)]
@@ -46,7 +50,9 @@ mod tests {
     fn a_digest_is_that_of_the_files_bytes() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "abc").unwrap();
-        let machine = ThisMachine { cwd: dir.path().to_owned() };
+        let machine = ThisMachine {
+            cwd: dir.path().to_owned(),
+        };
         assert_eq!(
             machine.file_sha256("a").as_deref(),
             // FIPS 180-2, appendix B.1

@@ -10,7 +10,7 @@ use crate::model::selector::{Term, TermError};
 use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
-    Closing, OutputForm, Outlets, RemoteColours, RunFolder, Screen, ScreenOptions, Verbosity,
+    Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenOptions, Verbosity,
 };
 use crate::run::{self, Parts, RunOptions};
 use crate::signal::Signals;
@@ -64,7 +64,11 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
     let typed = Typed::new(settings, work.words)?;
     let for_change = work.task.kind == Kind::Change;
     let mut fleet = fleet::load(settings, typed, &names, for_change).await?;
-    fleet.inventory.notes.iter().for_each(|note| console.remark(note));
+    fleet
+        .inventory
+        .notes
+        .iter()
+        .for_each(|note| console.remark(note));
     let given = params::given(settings, std::mem::take(&mut fleet.params))?;
     let surroundings = Surroundings {
         console,
@@ -74,9 +78,12 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
     let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
-    selected.warnings.iter().for_each(|warning| console.warn(warning));
+    selected
+        .warnings
+        .iter()
+        .for_each(|warning| console.warn(warning));
     let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
-    let plan = plan::build(PlanRequest {
+    let plan = plan::build(&PlanRequest {
         task: &work.task,
         library: &|name| work.source.task(name),
         files: work.source,
@@ -88,10 +95,16 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
     })?;
-    Ok(Prepared { plan: Arc::new(plan), engine: Arc::new(engine), terminal, rerun: work.rerun })
+    Ok(Prepared {
+        plan: Arc::new(plan),
+        engine: Arc::new(engine),
+        terminal,
+        rerun: work.rerun,
+    })
 }
 
-fn engine(settings: &super::settings::Settings) -> Engine {
+/// Renders templates in this working directory.
+pub(super) fn engine(settings: &super::settings::Settings) -> Engine {
     let cwd = settings.environment.cwd.clone();
     let fab = Fab {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -106,16 +119,29 @@ fn engine(settings: &super::settings::Settings) -> Engine {
 fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Term>, Failure> {
     let words = common.targets(task, engine)?;
     let terms: Result<Vec<Term>, TermError> = words.iter().map(|word| word.parse()).collect();
-    terms.map_err(|error| error.diagnostic().context(format!("`targets` of task `{}`", task.name)).into())
+    terms.map_err(|error| {
+        error
+            .diagnostic()
+            .context(format!("`targets` of task `{}`", task.name))
+            .into()
+    })
 }
 
 fn overrides(context: &Context) -> Result<Overrides, Failure> {
     let run = &context.settings.run;
     if let Some(by) = &run.by {
         let error = Diagnostic::new(format!("`--by {by}` is not supported yet"));
-        return Err(error.hint("`--batch N` goes zone by zone, N hosts at a time").hint("nothing was run").into());
+        return Err(error
+            .hint("`--batch N` goes zone by zone, N hosts at a time")
+            .hint("nothing was run")
+            .into());
     }
-    Ok(Overrides { batch: run.batch, by: None, max_failures: run.max_failures, confirm: None })
+    Ok(Overrides {
+        batch: run.batch,
+        by: None,
+        max_failures: run.max_failures,
+        confirm: None,
+    })
 }
 
 /// Runs the plan to its end and says how it ended.
@@ -124,13 +150,22 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
 /// A question that nobody would answer, no sudo password, no record.
 pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
     let (settings, console) = (&context.settings, &context.console);
-    let Prepared { plan, engine, terminal, rerun } = prepared;
+    let Prepared {
+        plan,
+        engine,
+        terminal,
+        rerun,
+    } = prepared;
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
     if questions.start && !settings.output.json && !settings.output.quiet {
         console.note(&crate::report::plan_text(&plan, console.note_styles()));
     }
-    let sudo_password = if settings.ask_sudo { Some(password::ask(console, "sudo password")?) } else { None };
+    let sudo_password = if settings.ask_sudo {
+        Some(password::ask(console, "sudo password")?)
+    } else {
+        None
+    };
     let transport = SshTransport::new(TransportSettings {
         connect: settings.limits.connect,
         login: settings.limits.login,
@@ -139,11 +174,16 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         socket_dir: environment::socket_dir()?,
         sudo_password: sudo_password.clone(),
     });
-    let screen = Screen::start(screen_options(context), Outlets::of_process().context("stdout or stderr is closed")?)
-        .context("cannot start the screen")?;
+    let screen = Screen::start(
+        screen_options(context),
+        Outlets::of_process().context("stdout or stderr is closed")?,
+    )
+    .context("cannot start the screen")?;
     let handle = screen.handle();
     let folder = record(context, &plan, &handle)?;
-    folder.write_plan(&plan::to_json(&plan)).context("cannot write the run's record")?;
+    folder
+        .write_plan(&plan::json(&plan))
+        .context("cannot write the run's record")?;
     let record_sink = folder.sink().context("cannot write the run's record")?;
     let stop = handle.clone();
     let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
@@ -151,7 +191,10 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let prompt = if settings.says_yes_to_all() || !terminal {
         Asker::Yes
     } else {
-        Asker::Terminal { screen: handle, start_answered: AtomicBool::new(questions.start && settings.says_yes()) }
+        Asker::Terminal {
+            screen: handle,
+            start_answered: AtomicBool::new(questions.start && settings.says_yes()),
+        }
     };
     let parts = Parts {
         transport,
@@ -163,7 +206,12 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     };
     let options = options(context, &folder, plan.task.fanout, sudo_password.as_ref());
     let summary = run::execute(Arc::clone(&plan), parts, options, received).await;
-    screen.finish(Closing { rerun, processes: crate::report::process_patterns(&plan) }).await;
+    screen
+        .finish(Closing {
+            rerun,
+            processes: crate::report::process_patterns(&plan),
+        })
+        .await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
@@ -196,7 +244,9 @@ fn screen_options(context: &Context) -> ScreenOptions {
         } else if output.gather {
             OutputForm::Gathered { diff: output.diff }
         } else {
-            OutputForm::Lines { prefixed: !output.no_prefix }
+            OutputForm::Lines {
+                prefixed: !output.no_prefix,
+            }
         },
         verbosity: match (output.quiet, output.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -204,7 +254,11 @@ fn screen_options(context: &Context) -> ScreenOptions {
             (false, _) => Verbosity::Verbose,
         },
         colours: context.colours,
-        remote_colours: if output.remote_color { RemoteColours::Kept } else { RemoteColours::Removed },
+        remote_colours: if output.remote_color {
+            RemoteColours::Kept
+        } else {
+            RemoteColours::Removed
+        },
     }
 }
 
@@ -219,15 +273,25 @@ fn record(
     loop {
         // The seed of a hash map is random: enough to keep runs of one second apart.
         let random = std::hash::RandomState::new().build_hasher().finish();
-        let id = RunId::new(jiff::Timestamp::now(), &plan.task.name, (random & 0xffff) as u16);
+        let id = RunId::new(
+            jiff::Timestamp::now(),
+            &plan.task.name,
+            (random & 0xffff) as u16,
+        );
         let screen = screen.clone();
         match RunFolder::create(state, &id, move |text| screen.note(text.to_owned())) {
             Ok(folder) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && state.join("runs").join(id.as_str()).exists() => {}
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AlreadyExists
+                    && state.join("runs").join(id.as_str()).exists() => {}
             Err(error) => {
                 let place = state.join("runs").display().to_string();
-                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`")).cause(error.to_string());
-                return Err(error.hint("`FAB_RS_STATE_DIR` names another place").hint("nothing was run").into());
+                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`"))
+                    .cause(error.to_string());
+                return Err(error
+                    .hint("`FAB_RS_STATE_DIR` names another place")
+                    .hint("nothing was run")
+                    .into());
             }
         }
     }

@@ -171,13 +171,9 @@ impl<'a> Reads<'a> {
             .retry
             .as_ref()
             .and_then(|retry| retry.until.as_ref());
-        for condition in [&modifiers.when, &modifiers.fail_when] {
-            if let Some(condition) = condition {
-                self.condition(condition);
-            }
-        }
-        if let Some(until) = until {
-            self.condition(until);
+        let conditions = [modifiers.when.as_ref(), modifiers.fail_when.as_ref(), until];
+        for condition in conditions.into_iter().flatten() {
+            self.condition(condition);
         }
         for text in [
             &modifiers.before,
@@ -219,7 +215,9 @@ impl<'a> Reads<'a> {
             Action::WaitFor(wait) => self.probe(&wait.probe),
             Action::Local(local) => self.program(&local.program),
             Action::Assert { that, msg } => {
-                that.iter().for_each(|condition| self.condition(condition));
+                for condition in that {
+                    self.condition(condition);
+                }
                 self.maybe(msg.as_ref());
             }
             Action::Fail(text) | Action::Log(text) => self.text(text),

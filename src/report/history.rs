@@ -271,7 +271,7 @@ mod tests {
         record: STATE/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
         ");
-        insta::assert_snapshot!(runs_table(&[run.clone()], Styles::plain()), @r"
+        insta::assert_snapshot!(runs_table(std::slice::from_ref(&run), Styles::plain()), @r"
         run                             task      started                  state         exit  hosts
         20250102T030405Z-heapdump-00ff  heapdump  2025-01-02 03:04:05 UTC  done_partial  1     1 succeeded, 1 failed
         ");

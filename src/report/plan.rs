@@ -9,13 +9,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::model::Label;
-use crate::plan::{Batch, By, HostPlan, Phase, Plan, WorstOut};
+use crate::plan::{Batch, By, HostPlan, Phase, Plan, StepText, WorstOut, step_texts};
 use crate::task::{GateAt, Kind, ParamValue, Step};
 
-use super::fold::fold_within;
+use super::fold::fold;
 use super::grammar::counted;
 use super::sanitize::safe;
-use super::steps::{StepText, step_texts};
+use super::steps::{numbers, push_step};
 use super::style::{Role, Styles};
 use super::summary::quoted;
 
@@ -23,14 +23,14 @@ use super::summary::quoted;
 const MAX_FORMS: usize = 4;
 
 /// The plan; each line is ended.
-pub fn plan_text(plan: &Plan, styles: Styles, width: usize) -> String {
-    let page = Page { styles, width };
+pub fn plan_text(plan: &Plan, styles: Styles) -> String {
+    let page = Page { styles };
     let mut out = String::new();
     page.head(&mut out, plan);
     page.controller_steps(&mut out, "before, here", &plan.before);
     let several = plan.phases.len() > 1;
     for phase in &plan.phases {
-        page.phase(&mut out, phase, several);
+        page.phase(&mut out, phase, plan.kind, several);
     }
     page.controller_steps(
         &mut out,
@@ -78,7 +78,6 @@ fn hosts_of(phase: &Phase) -> impl Iterator<Item = &HostPlan> {
 
 struct Page {
     styles: Styles,
-    width: usize,
 }
 
 impl Page {
@@ -129,7 +128,7 @@ impl Page {
             }
         }
         for (line, hosts) in values {
-            let hosts = fold_within(hosts, self.width / 2);
+            let hosts = fold(hosts);
             let _ = writeln!(out, "  with {line} on {}", safe(&hosts));
         }
     }
@@ -139,8 +138,9 @@ impl Page {
             return;
         }
         self.title(out, title);
-        for text in step_texts(steps) {
-            self.step(out, &text, "");
+        let texts = step_texts(steps);
+        for (number, text) in numbers(&texts).iter().zip(&texts) {
+            push_step(out, number, text, "", self.styles);
         }
     }
 
@@ -149,13 +149,13 @@ impl Page {
         let _ = writeln!(out, "\n{title}");
     }
 
-    fn phase(&self, out: &mut String, phase: &Phase, several: bool) {
+    fn phase(&self, out: &mut String, phase: &Phase, kind: Kind, several: bool) {
         if several {
             self.title(out, &format!("phase {}", safe(&phase.name)));
         } else {
             out.push('\n');
         }
-        let _ = writeln!(out, "{}", strategy_line(phase));
+        let _ = writeln!(out, "{}", strategy_line(phase, kind));
         for batch in &phase.batches {
             self.batch(out, batch, phase.batches.len());
         }
@@ -174,7 +174,7 @@ impl Page {
 
     fn batch(&self, out: &mut String, batch: &Batch, count: usize) {
         let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
-        let hosts = fold_within(labels, self.width.saturating_sub(30).max(30));
+        let hosts = fold(labels);
         let zone = match &batch.zone {
             Some(zone) => format!("{}  ", safe(zone.as_str())),
             None => String::new(),
@@ -197,70 +197,30 @@ impl Page {
         hosts: &[&HostPlan],
         of: fn(&HostPlan) -> &Arc<[Step]>,
     ) {
-        let mut known: Vec<(&Arc<[Step]>, Vec<StepText>)> = Vec::new();
-        let mut forms: IndexMap<(usize, StepText), Vec<&Label>> = IndexMap::new();
-        for host in hosts {
-            let steps = of(host);
-            let texts = match known.iter().find(|(same, _)| Arc::ptr_eq(same, steps)) {
-                Some((_, texts)) => texts.clone(),
-                None => {
-                    known.push((steps, step_texts(steps)));
-                    known[known.len() - 1].1.clone()
-                }
-            };
-            for (index, text) in texts.into_iter().enumerate() {
-                forms
-                    .entry((index, text))
-                    .or_default()
-                    .push(&host.host.label);
-            }
-        }
-        if forms.is_empty() {
+        let forms = forms_of(hosts, of);
+        if forms.iter().all(Vec::is_empty) {
             return;
         }
         self.title(out, title);
-        forms.sort_by(|(left, _), _, (right, _), _| left.cmp(right));
-        let mut shown = (usize::MAX, 0);
-        for ((index, text), labels) in &forms {
-            shown = if shown.0 == *index {
-                (*index, shown.1 + 1)
-            } else {
-                (*index, 1)
-            };
-            if shown.1 > MAX_FORMS {
-                continue;
+        for forms in &forms {
+            for form in forms.iter().take(MAX_FORMS) {
+                let whom = if form.hosts.len() == hosts.len() {
+                    String::new()
+                } else {
+                    let labels = form.hosts.iter().map(|label| label.as_str());
+                    format!("on {}", safe(&fold(labels)))
+                };
+                push_step(out, &form.number, &form.text, &whom, self.styles);
             }
-            let whom = if labels.len() == hosts.len() {
-                String::new()
-            } else {
-                let folded = fold_within(labels.iter().map(|label| label.as_str()), self.width / 2);
-                format!("on {}", safe(&folded))
-            };
-            self.step(out, text, &whom);
-            let all = forms.keys().filter(|(other, _)| other == index).count();
-            if shown.1 == MAX_FORMS && all > MAX_FORMS {
-                let rest = counted(all - MAX_FORMS, "other form");
-                let _ = writeln!(out, "     and {rest}: `plan --json` has them");
+            if let Some(rest) = forms.get(MAX_FORMS..).filter(|rest| !rest.is_empty()) {
+                let hosts: usize = rest.iter().map(|form| form.hosts.len()).sum();
+                let forms = counted(rest.len(), "other form");
+                let _ = writeln!(
+                    out,
+                    "     and {forms} on {}: `plan --json` has them",
+                    counted(hosts, "host")
+                );
             }
-        }
-    }
-
-    fn step(&self, out: &mut String, text: &StepText, whom: &str) {
-        let name = self.styles.paint(Role::Strong, &text.name);
-        let mut how = text.how.clone();
-        if !whom.is_empty() {
-            how.push(whom.to_owned());
-        }
-        let how = match how.len() {
-            0 => String::new(),
-            _ => self
-                .styles
-                .paint(Role::Dim, format!("  [{}]", how.join(", ")))
-                .to_string(),
-        };
-        let _ = writeln!(out, "  {}. {name}{how}", text.number);
-        for line in &text.lines {
-            let _ = writeln!(out, "     {line}");
         }
     }
 
@@ -272,6 +232,43 @@ impl Page {
         let lead = self.styles.paint(Role::Strong, "asks");
         let _ = writeln!(out, "\n{lead} {}", places.join(", "));
     }
+}
+
+/// One form of a step, and the hosts that it is for.
+struct Form<'a> {
+    number: String,
+    text: StepText,
+    hosts: Vec<&'a Label>,
+}
+
+/// The forms of each step, in the order of the steps; of one step, in the order of its first hosts.
+fn forms_of<'a>(hosts: &[&'a HostPlan], of: fn(&HostPlan) -> &Arc<[Step]>) -> Vec<Vec<Form<'a>>> {
+    // Hosts with the very same steps are put into words once.
+    let mut groups: IndexMap<usize, (Vec<StepText>, Vec<&'a Label>)> = IndexMap::new();
+    for host in hosts {
+        let steps = of(host);
+        let group = groups.entry(Arc::as_ptr(steps).addr());
+        let (_, labels) = group.or_insert_with(|| (step_texts(steps), Vec::new()));
+        labels.push(&host.host.label);
+    }
+    let mut forms: Vec<Vec<Form<'a>>> = Vec::new();
+    for (texts, labels) in groups.into_values() {
+        let numbers = numbers(&texts);
+        for (index, (text, number)) in texts.into_iter().zip(numbers).enumerate() {
+            if forms.len() <= index {
+                forms.push(Vec::new());
+            }
+            match forms[index].iter_mut().find(|form| form.text == text) {
+                Some(form) => form.hosts.extend(&labels),
+                None => forms[index].push(Form {
+                    number,
+                    text,
+                    hosts: labels.clone(),
+                }),
+            }
+        }
+    }
+    forms
 }
 
 /// Where a gate asks.
@@ -294,7 +291,7 @@ fn params_line(params: &IndexMap<String, ParamValue>) -> String {
 }
 
 /// `by zone, 2 at once (50%), 0 failures tolerated; at most 2 hosts out at once: us-west-2a 2, us-west-2b 1`.
-fn strategy_line(phase: &Phase) -> String {
+fn strategy_line(phase: &Phase, kind: Kind) -> String {
     let by = match phase.by {
         By::Az => "zone by zone",
         By::Spread => "spread over the zones",
@@ -314,7 +311,11 @@ fn strategy_line(phase: &Phase) -> String {
         Some(most) if most >= total => "any number of failures tolerated".to_owned(),
         Some(most) => format!("{} tolerated", counted(most, "failure")),
     };
-    format!("{size}, {failures}; {}", worst_line(&phase.worst_out))
+    match kind {
+        // Looking takes no host out.
+        Kind::Read => format!("{size}, {failures}"),
+        Kind::Change => format!("{size}, {failures}; {}", worst_line(&phase.worst_out)),
+    }
 }
 
 fn worst_line(worst: &WorstOut) -> String {

@@ -2,50 +2,139 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
+
 use crate::model::format_duration;
-use crate::task::{Kind, Param, ParamType, Step, Task};
+use crate::plan::step_texts;
+use crate::task::library::{Origin, TaskEntry};
+use crate::task::{Kind, Param, ParamType, Step, Task, Text};
 
 use super::plan::gate_words;
 use super::sanitize::safe;
-use super::steps::step_texts;
+use super::steps::{numbers, push_step};
 use super::style::{Role, Styles};
 use super::table::{Cell, table};
 
-/// A task as lists show it.
-#[derive(Debug, Clone)]
-pub struct TaskListing<'a> {
-    /// The task.
-    pub task: &'a Task,
-    /// Where it comes from: `built-in`, or its file.
-    pub origin: String,
-    /// The origin of the task that it hides, if it does.
-    pub hides: Option<String>,
+/// `list`: one line a task. The caller leaves out what is private.
+pub fn tasks_table(entries: &[TaskEntry<'_>], styles: Styles) -> String {
+    let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
+    table(&["task", "kind", "does", "from"], &rows, styles)
 }
 
-/// `list`: one line a task; private tasks are left out.
-pub fn tasks_table(listings: &[TaskListing<'_>], styles: Styles) -> String {
-    let rows: Vec<Vec<Cell>> = listings
+fn row(entry: &TaskEntry<'_>) -> Vec<Cell> {
+    let (kind, desc) = match entry.task {
+        Some(task) if task.kind == Kind::Read => {
+            (Cell::of(Role::Good, "read"), Cell::new(&task.desc))
+        }
+        Some(task) => (Cell::of(Role::Warning, "change"), Cell::new(&task.desc)),
+        None => {
+            let words = "its file has errors: `fab-rs check` shows them";
+            (Cell::or_dash(None), Cell::of(Role::Error, words))
+        }
+    };
+    let name = Cell::of(Role::Strong, entry.name);
+    vec![name, kind, desc, Cell::of(Role::Dim, &origin_of(entry))]
+}
+
+/// `built-in`, or the file; and what it hides.
+fn origin_of(entry: &TaskEntry<'_>) -> String {
+    let place = |origin: Origin, path: &std::path::Path| match origin {
+        Origin::BuiltIn => origin.word().to_owned(),
+        _ => path.display().to_string(),
+    };
+    let own = place(entry.origin, entry.path);
+    let hidden = entry.hides.iter();
+    let hidden: Vec<String> = hidden.map(|(origin, path)| place(*origin, path)).collect();
+    match hidden.len() {
+        0 => own,
+        _ => format!("{own} (hides {})", hidden.join(", ")),
+    }
+}
+
+/// `list --json`.
+pub fn tasks_json(entries: &[TaskEntry<'_>]) -> Value {
+    entries.iter().map(entry_json).collect()
+}
+
+fn entry_json(entry: &TaskEntry<'_>) -> Value {
+    let hides: Vec<Value> = entry
+        .hides
         .iter()
-        .filter(|listing| !listing.task.private)
-        .map(|listing| {
-            let hides = listing
-                .hides
-                .as_ref()
-                .map(|hidden| format!(" (hides {hidden})"));
-            let origin = format!("{}{}", listing.origin, hides.unwrap_or_default());
-            let role = match listing.task.kind {
-                Kind::Read => Role::Good,
-                Kind::Change => Role::Warning,
-            };
-            vec![
-                Cell::of(Role::Strong, &listing.task.name),
-                Cell::of(role, kind_word(listing.task.kind)),
-                Cell::new(&listing.task.desc),
-                Cell::of(Role::Dim, &origin),
-            ]
-        })
+        .map(|(origin, path)| json!({"origin": origin, "path": path.to_string_lossy()}))
         .collect();
-    table(&["task", "kind", "does", "from"], &rows, styles)
+    json!({
+        "task": entry.name,
+        "kind": entry.kind(),
+        "desc": entry.desc(),
+        "private": entry.private(),
+        "origin": entry.origin,
+        "path": entry.path.to_string_lossy(),
+        "hides": hides,
+        "valid": entry.task.is_some(),
+    })
+}
+
+/// `show TASK --json`.
+pub fn task_json(task: &Task, entry: Option<&TaskEntry<'_>>) -> Value {
+    let params: Vec<Value> = task.params.values().map(param_json).collect();
+    let targets: Vec<&str> = task.targets.iter().map(Text::shown).collect();
+    let unsupported = task.unsupported.iter();
+    let unsupported: Vec<&str> = unsupported.map(|one| one.message.as_str()).collect();
+    let strategy = &task.strategy;
+    json!({
+        "task": task.name,
+        "kind": task.kind,
+        "desc": task.desc,
+        "help": task.help,
+        "params": params,
+        "targets": targets,
+        "strategy": {
+            "batch": strategy.batch,
+            "max_failures": strategy.max_failures,
+            "confirm": strategy.confirm,
+        },
+        "before": steps_json(&task.before),
+        "steps": steps_json(&task.steps),
+        "rescue": steps_json(&task.rescue),
+        "always": steps_json(&task.always),
+        "after": steps_json(&task.after),
+        "unsupported": unsupported,
+        "path": task.source.path.to_string_lossy(),
+        "origin": entry.map(|entry| entry.origin),
+    })
+}
+
+fn param_json(param: &Param) -> Value {
+    json!({
+        "name": param.name,
+        "type": type_word(&param.of),
+        "required": param.required,
+        "default": param.default.as_ref().map(Text::shown),
+        "choices": param.choices,
+        "min": param.min,
+        "max": param.max,
+        "desc": param.desc,
+        "secret": param.secret,
+        "from": param.from,
+        "example": param.example,
+        "deprecated": param.deprecated,
+    })
+}
+
+fn steps_json(steps: &[Step]) -> Value {
+    step_texts(steps)
+        .iter()
+        .map(|step| {
+            json!({
+                "id": step.id,
+                "name": step.name,
+                "action": step.action,
+                "text": step.text,
+                "notes": step.notes,
+                "depth": step.depth,
+            })
+        })
+        .collect()
 }
 
 fn kind_word(kind: Kind) -> &'static str {
@@ -56,27 +145,19 @@ fn kind_word(kind: Kind) -> &'static str {
 }
 
 /// `show TASK`: what it is, its params, its strategy, its steps, its file.
-pub fn task_text(listing: &TaskListing<'_>, styles: Styles) -> String {
-    let task = listing.task;
+pub fn task_text(
+    task: &Task,
+    entry: Option<&TaskEntry<'_>>,
+    styles: Styles,
+    width: usize,
+) -> String {
     let mut out = String::new();
     let name = styles.paint(Role::Strong, safe(&task.name));
-    let _ = writeln!(
-        out,
-        "{name} ({})  {}",
-        kind_word(task.kind),
-        safe(&task.desc)
-    );
-    let hides = listing
-        .hides
-        .as_ref()
-        .map(|hidden| format!(", hides {}", safe(hidden)));
-    let _ = writeln!(
-        out,
-        "from {}{}",
-        safe(&listing.origin),
-        hides.unwrap_or_default()
-    );
-    let _ = writeln!(out, "\n{}", usage(task));
+    let (kind, desc) = (kind_word(task.kind), safe(&task.desc));
+    let _ = writeln!(out, "{name} ({kind})  {desc}");
+    let origin = entry.map_or_else(|| task.source.path.display().to_string(), origin_of);
+    let _ = writeln!(out, "from {}", safe(&origin));
+    let _ = writeln!(out, "\n{}", usage(task, width));
     push_help(&mut out, task);
     push_params(&mut out, task, styles);
     push_strategy(&mut out, task, styles);
@@ -94,22 +175,30 @@ pub fn task_text(listing: &TaskListing<'_>, styles: Styles) -> String {
 }
 
 /// `fab-rs deploy role=app version=VERSION [port=8080]`.
-fn usage(task: &Task) -> String {
+fn usage(task: &Task, width: usize) -> String {
     let mut usage = format!("fab-rs {}", task.name);
-    let targets: Vec<&str> = task.targets.iter().map(crate::task::Text::shown).collect();
+    let targets: Vec<&str> = task.targets.iter().map(Text::shown).collect();
     match targets.len() {
         0 => usage.push_str(" SELECTOR"),
         _ => {
             let _ = write!(usage, " [{}]", safe(&targets.join(" ")));
         }
     }
+    let mut column = usage.len();
     for param in task.params.values() {
         let name = &param.name;
-        let _ = if param.required {
-            write!(usage, " {name}={}", name.to_uppercase())
+        let word = if param.required {
+            format!("{name}={}", name.to_uppercase())
         } else {
-            write!(usage, " [{name}=…]")
+            format!("[{name}=…]")
         };
+        if column + 1 + word.len() > width.max(40) {
+            usage.push_str("\n      ");
+            column = 6;
+        }
+        column += 1 + word.len();
+        usage.push(' ');
+        usage.push_str(&word);
     }
     usage
 }
@@ -233,16 +322,55 @@ fn push_steps(out: &mut String, title: &str, steps: &[Step], styles: Styles) {
         return;
     }
     let _ = writeln!(out, "\n{}", styles.paint(Role::Strong, format!("{title}:")));
-    for step in step_texts(steps) {
-        let how = match step.how.len() {
-            0 => String::new(),
-            _ => styles
-                .paint(Role::Dim, format!("  [{}]", step.how.join(", ")))
-                .to_string(),
-        };
-        let _ = writeln!(out, "  {}. {}{how}", step.number, step.name);
-        for line in &step.lines {
-            let _ = writeln!(out, "     {line}");
+    let texts = step_texts(steps);
+    for (number, text) in numbers(&texts).iter().zip(&texts) {
+        push_step(out, number, text, "", styles);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::task::library::Library;
+
+    use super::*;
+
+    /// The tasks that come with fab-rs are what people see first.
+    #[test]
+    fn the_library_is_listed_and_each_task_shown() {
+        let library = Library::built_in();
+        let entries: Vec<TaskEntry<'_>> = library.entries().collect();
+        let list = tasks_table(&entries, Styles::plain());
+        for entry in &entries {
+            assert!(list.contains(entry.name), "{list}");
+            let task = entry.task.expect("the built-in tasks are valid");
+            let text = task_text(task, Some(entry), Styles::plain(), 80);
+            for param in task.params.keys() {
+                assert!(
+                    text.contains(&format!("[{param}=…]")) || text.contains(&format!("{param}=")),
+                    "{text}"
+                );
+            }
+            for step in &task.steps {
+                assert!(text.contains(step.name.shown()), "{text}");
+            }
+            assert_eq!(
+                task_json(task, Some(entry))["params"]
+                    .as_array()
+                    .map(Vec::len),
+                Some(task.params.len())
+            );
         }
+        assert_eq!(
+            tasks_json(&entries).as_array().map(Vec::len),
+            Some(entries.len())
+        );
+    }
+
+    #[test]
+    fn restart_reads_well() {
+        let library = Library::built_in();
+        let task = library.find("restart").expect("it is built in");
+        let entry = library.entries().find(|entry| entry.name == "restart");
+        insta::assert_snapshot!(task_text(&task, entry.as_ref(), Styles::plain(), 80), @"");
     }
 }

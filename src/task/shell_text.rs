@@ -320,4 +320,6 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

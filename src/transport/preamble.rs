@@ -30,6 +30,10 @@ static SUPERVISOR: LazyLock<String> = LazyLock::new(|| {
     text
 });
 
+/// Seconds without a lifeline byte after which the supervisor ends the program: a lost network needs no help
+/// of sshd. Four of [`super::supervise`]'s bytes fit in.
+const SILENCE: u32 = 60;
+
 /// Longer texts go through a file: Linux takes 128 KiB for one word of an argv.
 const LONGEST_WORD: usize = 100_000;
 
@@ -246,8 +250,9 @@ impl Setup {
         let dir = if self.takes.is_empty() { "" } else { "need" };
         let stdin = command.stdin.as_ref().map_or("", |_| "stdin");
         let tenths = command.grace.as_millis().div_ceil(100);
-        let mut text =
-            format!("fab_nonce={nonce} fab_grace={tenths} fab_dir={dir} fab_in={stdin}\n");
+        let mut text = format!(
+            "fab_nonce={nonce} fab_grace={tenths} fab_silence={SILENCE} fab_dir={dir} fab_in={stdin}\n"
+        );
         if !self.takes.is_empty() {
             let takes = self.takes.join(" &&\n");
             writeln!(text, "fab_parts() {{\n{takes}\n}}").expect("writing to a String cannot fail");

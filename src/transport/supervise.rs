@@ -16,12 +16,12 @@ use crate::model::Stream;
 
 /// The supervisor ends the program after 60 s without a byte; four fit in.
 const LIFELINE: Duration = Duration::from_secs(15);
+/// The first byte, from which on the supervisor counts: most programs are shorter, and need no counting.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How much longer output is read when something still holds a stream after the program's end.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long after the grace a stopped command's supervisor may take for KILL and its report.
 const STOP_SLACK: Duration = Duration::from_secs(8);
-/// How long output is still read when the channel has ended without the supervisor's word.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How much of what precedes the supervisor (rc files, sudo) is kept to explain a failed start.
 const NOISE_KEPT: usize = 4096;
 
@@ -128,7 +128,8 @@ fn never_started(noise: &str, code: u8) -> String {
 
 /// Runs the command to its end.
 ///
-/// `channel_end` resolves when the carrying channel has ended; it may do so before all output is read.
+/// `channel_end` resolves when the carrying channel has ended. It is polled only once both streams have: for
+/// ssh's multiplexer, learning of the end is the end of the streams, whatever was still in them.
 pub(super) async fn drive<I, O, E, S>(
     supervised: Supervised<'_>,
     streams: Streams<I, O, E>,
@@ -176,7 +177,7 @@ async fn feed(mut stdin: impl AsyncWrite + Unpin, preamble: Vec<u8>, stop: &Canc
         stdin.write_all(&preamble).await?;
         stdin.flush().await?;
         drop(preamble);
-        let mut ticks = interval_at(Instant::now() + LIFELINE, LIFELINE);
+        let mut ticks = interval_at(Instant::now() + FIRST_BYTE, LIFELINE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -292,12 +293,8 @@ impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Reader<O, E> {
                 () = self.stderr.fill(), if err_open => {
                     self.stderr.pass_on(&mut self.ending, output).await;
                 }
-                end = &mut channel_end, if self.ending.channel.is_none() => {
+                end = &mut channel_end, if !out_open && !err_open => {
                     self.ending.channel = Some(end);
-                    if !self.complete() {
-                        last.set(pending_until(Some(Instant::now() + LAST_WORDS)));
-                    }
-                    continue;
                 }
             }
             if self.complete() && !self.lingering {

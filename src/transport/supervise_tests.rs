@@ -375,6 +375,49 @@ fn end_processes_with(text: &str) {
 }
 
 #[tokio::test]
+async fn stopping_a_counted_program_leaves_nothing() {
+    for (index, way) in ways().iter().enumerate() {
+        let seconds = format!("34.{}{index}", std::process::id());
+        let text = format!("sleep {seconds} & sleep 1.5; echo up; wait");
+        let (report, _) = way.run_until(&shell(&text), awaiting("up")).await;
+        assert!(report.group_ended, "{}: {report:?}", way.name);
+        assert!(gone(&seconds).await, "{}", way.name);
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_counting_supervisor_stays() {
+    for (index, way) in ways().iter().enumerate() {
+        let mark = format!("counting{}x{index}", std::process::id());
+        let mut supervisor = way.supervisor();
+        supervisor.env("FAB_TEST_MARK", &mark);
+        let stop = CancellationToken::new();
+        let mut output = Collected::default();
+        let report = exec_under(supervisor, &shell("sleep 1.3"), &mut output, &stop).await;
+        assert_eq!(report.exit, Exit::Code(0), "{}", way.name);
+        let left = || environments_with(&mark);
+        for _ in 0..20 {
+            if left() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(left(), 0, "{}", way.name);
+    }
+}
+
+/// How many processes have the text in their environment.
+fn environments_with(text: &str) -> usize {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter(|entry| {
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(text)
+        })
+        .count()
+}
+
+#[tokio::test]
 async fn stopping_ends_the_whole_group_and_proves_it() {
     for (index, way) in ways().iter().enumerate() {
         let seconds = format!("31.{}{index}", std::process::id());
@@ -524,6 +567,41 @@ async fn a_sender_that_dies_in_the_preamble_runs_nothing() {
             child.wait().await.unwrap();
             assert!(!file.exists(), "{} without the last {cut} bytes", way.name);
         }
+    }
+}
+
+/// A network that is gone: the streams stay open and nothing moves. Nobody but the supervisor can end this.
+#[tokio::test]
+async fn silence_ends_the_program() {
+    use tokio::io::AsyncWriteExt;
+    for (index, way) in ways().iter().enumerate() {
+        let seconds = format!("33.{}{index}", std::process::id());
+        let command = shell(&format!("sleep {seconds} & wait"));
+        let whole = super::preamble::compose(&command, &super::marker::Nonce::random()).unwrap();
+        let whole = String::from_utf8(whole).unwrap();
+        let mut child = way
+            .supervisor()
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let whole = whole.replace("fab_silence=60", "fab_silence=02");
+        stdin.write_all(whole.as_bytes()).await.unwrap();
+        stdin.write_all(b"\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!processes_with(&seconds).is_empty(), "{}", way.name);
+        stdin.write_all(b"\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!processes_with(&seconds).is_empty(), "{}", way.name);
+        assert!(
+            gone(&seconds).await,
+            "{}: {:?}",
+            way.name,
+            processes_with(&seconds)
+        );
+        drop(stdin);
     }
 }
 
