@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId};
+use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, Rerun, RunFolder, Screen, ScreenHandle,
@@ -160,7 +160,9 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
     announce(context, &plan, questions);
-    let transport = SshTransport::new(transport_settings(context)?);
+    let transport_settings = transport_settings(context)?;
+    let secrets = transport_settings.sudo_password.clone().into_iter().collect();
+    let transport = SshTransport::new(transport_settings);
     let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
     let screen =
         Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
@@ -180,7 +182,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         record: Arc::clone(&folder),
         prompt: asker(context, questions, terminal, handle),
     };
-    let options = options(context, &folder, plan.task.fanout);
+    let options = options(context, &folder, plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
     let summary = run::execute(plan, parts, options, received).await;
     screen.finish(Closing { rerun, processes }).await;
@@ -232,7 +234,12 @@ fn asker(context: &Context, questions: Questions, terminal: bool, screen: Screen
     }
 }
 
-fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> RunOptions {
+fn options(
+    context: &Context,
+    folder: &RunFolder,
+    task_fanout: Option<u32>,
+    secrets: Vec<Secret>,
+) -> RunOptions {
     let settings = &context.settings;
     RunOptions {
         run: folder.id().clone(),
@@ -242,6 +249,7 @@ fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> R
         warn_only: settings.run.warn_only,
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
+        secrets,
         cwd: settings.environment.cwd.clone(),
     }
 }
