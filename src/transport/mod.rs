@@ -19,9 +19,10 @@ mod ssh_error;
 mod sudo;
 mod supervise;
 #[cfg(test)]
-mod supervise_tests;
+mod tests;
 mod transfer;
 mod tries;
+mod trouble;
 mod workplace;
 
 use std::future::Future;

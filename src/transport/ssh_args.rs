@@ -86,8 +86,11 @@ pub(super) fn master(
 ) -> Vec<OsString> {
     let mut args = master_options(socket);
     args.extend(connection(host, way, shared));
-    args.push("-o".into());
-    args.push("BatchMode=yes".into());
+    // Whatever the configuration says: what ssh says there is what its failures are told by.
+    for option in ["BatchMode=yes", "LogLevel=INFO"] {
+        args.push("-o".into());
+        args.push(option.into());
+    }
     args.push("--".into());
     args.push(host.address.as_str().into());
     args
@@ -343,7 +346,10 @@ mod tests {
             "{args}"
         );
         assert!(args.contains("-o ConnectTimeout=3 "), "{args}");
-        assert!(args.ends_with("-o BatchMode=yes -- 10.0.0.1"), "{args}");
+        assert!(
+            args.ends_with("-o BatchMode=yes -o LogLevel=INFO -- 10.0.0.1"),
+            "{args}"
+        );
         for word in [
             "StrictHostKeyChecking",
             "HostKeyAlias",

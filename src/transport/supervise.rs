@@ -188,7 +188,7 @@ async fn feed(mut stdin: impl AsyncWrite + Unpin, preamble: Vec<u8>, stop: &Canc
     // An error means that nobody reads any more: the reader sees the streams' end.
     let _: Option<std::io::Result<()>> = stop.run_until_cancelled(send).await;
     drop(stdin);
-    pending().await
+    pending::<()>().await;
 }
 
 /// One of the two output streams.
