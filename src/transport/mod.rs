@@ -5,6 +5,7 @@
 
 mod bastion;
 mod command;
+mod doctor;
 mod error;
 mod guard;
 mod local;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use doctor::{LoginTrial, OfferedKey};
 pub use error::{ConnectError, TransferError};
 pub use local::Local;
 pub use session::SshSession;

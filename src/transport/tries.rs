@@ -143,7 +143,9 @@ pub(super) fn local_trouble(error: &str) -> ConnectError {
     ConnectError::Unreachable {
         kind: UnreachableKind::Local,
         causes: vec!["ssh could not be started here".to_owned(), error.to_owned()],
-        hints: Vec::new(),
+        hints: vec![
+            "is OpenSSH's `ssh` installed, and the folder for sockets writable?".to_owned(),
+        ],
         attempts: 0,
     }
 }
