@@ -161,7 +161,11 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     questions.check(settings, terminal)?;
     announce(context, &plan, questions);
     let transport_settings = transport_settings(context)?;
-    let secrets = transport_settings.sudo_password.clone().into_iter().collect();
+    let secrets = transport_settings
+        .sudo_password
+        .clone()
+        .into_iter()
+        .collect();
     let transport = SshTransport::new(transport_settings);
     let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
     let screen =
