@@ -330,6 +330,7 @@ fn options() -> RunOptions {
         warn_only: false,
         fail_fast: false,
         user: "mo".to_owned(),
+        secrets: Vec::new(),
         cwd: PathBuf::from("/"),
     }
 }

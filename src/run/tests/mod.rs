@@ -11,3 +11,4 @@ mod step_forms;
 mod steps;
 mod stops;
 mod this_machine;
+mod waits;
