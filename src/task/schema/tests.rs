@@ -1,8 +1,5 @@
 //! The schema against the files that `decode` accepts, and against some that it does not.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
