@@ -132,8 +132,11 @@ impl Ending {
                 "the supervisor on the host was killed; its command may still be running"
                     .to_owned(),
             ),
+            (None, Some(ChannelEnd::Died)) if self.delivery == Delivery::Cut => report
+                .notes
+                .push("the connection was lost before the command was sent".to_owned()),
             // Whether the supervisor got what was sent is not known.
-            (None, Some(ChannelEnd::Died)) => report.started = self.delivery >= Delivery::Sent,
+            (None, Some(ChannelEnd::Died)) => report.started = true,
             (None, None) => {
                 report.started = self.delivery >= Delivery::Sent;
                 report
