@@ -81,13 +81,8 @@ fn show_fold(context: &Context, inventory: &Inventory, targets: &[&Host]) {
         zone: &fold.zone,
         hosts: &fold.hosts,
     });
-    let (styles, width) = (
-        context.console.data_styles(),
-        context.console.streams().width,
-    );
-    context
-        .console
-        .data(&report::folded_table(groups, styles, width));
+    let styles = context.console.data_styles();
+    context.console.data(&report::folded_table(groups, styles));
 }
 
 /// How old a kept answer is, so that nobody takes it for the present.
