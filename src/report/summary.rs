@@ -11,7 +11,7 @@ use crate::model::{HostOutcome, Label, Size, format_duration};
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{Ending, in_full, reason_words};
+use super::host_failure::{Ending, in_full, reason_words, short};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -210,7 +210,7 @@ fn push_slowest(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             let step = host
                 .longest
                 .as_ref()
-                .map(|(step, _)| format!(" (`{}`)", safe(step)));
+                .map(|(step, _)| format!(" (`{}`)", safe(&short(step))));
             format!(
                 "{label} {}{}",
                 format_duration(*duration),
@@ -294,7 +294,7 @@ fn push_still_running(out: &mut String, view: &RunView, closing: &Closing, look:
         let lead = look.styles.paint(Role::Warning, "may still be running");
         let hosts = fold_within(labels.iter().copied(), look.width / 2);
         let what = step
-            .map(|step| format!(" (step `{}`)", safe(step)))
+            .map(|step| format!(" (step `{}`)", safe(&short(step))))
             .unwrap_or_default();
         let probe = step.map_or_else(
             || "ps -ef".to_owned(),
@@ -389,7 +389,10 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
-        let _ = writeln!(out, "{lead} {} -H {}", safe(rerun), safe(&joined(hosts)));
+        // Before everything else: behind `--` the hosts would be words of the command.
+        let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
+        let hosts = joined(hosts);
+        let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
     }
 }
 
@@ -492,7 +495,7 @@ mod tests {
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2
-        next: fab-rs deploy -H web-a2
+        next: fab-rs -H web-a2 deploy
         "#);
     }
 
@@ -581,7 +584,7 @@ mod tests {
         summary: 1 timed out, 1 unknown, 2 cancelled in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last app-1
-        next: fab-rs deploy -H app-1,app-2,app-3,app-4
+        next: fab-rs -H app-1,app-2,app-3,app-4 deploy
         ");
     }
 
@@ -611,7 +614,7 @@ mod tests {
         summary: 2 failed, 2 unreachable in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last db-3
-        next: fab-rs deploy -H db-1,db-2,db-3,db-4
+        next: fab-rs -H db-1,db-2,db-3,db-4 deploy
         ");
     }
 
