@@ -7,7 +7,6 @@ use anyhow::Context as _;
 
 use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
 use crate::model::ExitStatus;
-use crate::report::Rerun;
 use crate::task::Task;
 use crate::task::adhoc::{self, AdHocManner};
 use crate::{plan, report};
@@ -128,7 +127,7 @@ async fn go(
     task: Task,
     words: &[String],
     stdin_taken: bool,
-    rerun: Option<Rerun>,
+    rerun: Option<String>,
 ) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let work = Work {

@@ -1,14 +1,13 @@
 //! The command line that does the same again, for the summary's last line. Hosts are put in by the summary.
 
-use crate::report::Rerun;
 use crate::task::Task;
 
 use super::settings::Settings;
 
 /// `fab-rs`, the flags that say where hosts and tasks come from, `words`, and behind `--` the `tail`. `None` where
 /// a word cannot be quoted.
-pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> Option<Rerun> {
-    let mut head = vec!["fab-rs".to_owned()];
+pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> Option<String> {
+    let mut line = vec!["fab-rs".to_owned()];
     let selection = &settings.selection;
     let flag = |name: &str, value: Option<String>| value.map(|value| [name.to_owned(), value]);
     let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
@@ -21,8 +20,8 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
         flag("--profile", selection.profile.clone()),
         flag("--params-file", settings.run.params_file.as_ref().map(path)),
     ];
-    head.extend(flags.into_iter().flatten().flatten());
-    head.extend(
+    line.extend(flags.into_iter().flatten().flatten());
+    line.extend(
         selection
             .region
             .iter()
@@ -32,23 +31,18 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
         ("--ask-sudo", settings.ask_sudo),
         ("--sudo", settings.run.sudo),
     ];
-    head.extend(
+    line.extend(
         switches
             .iter()
             .filter(|(_, on)| *on)
             .map(|(name, _)| (*name).to_owned()),
     );
-    head.extend(words.iter().map(|word| (*word).to_owned()));
-    let join = |words: &[String]| shlex::try_join(words.iter().map(String::as_str)).ok();
-    let tail = if tail.is_empty() {
-        String::new()
-    } else {
-        format!("-- {}", join(tail)?)
-    };
-    Some(Rerun {
-        head: join(&head)?,
-        tail,
-    })
+    line.extend(words.iter().map(|word| (*word).to_owned()));
+    if !tail.is_empty() {
+        line.push("--".to_owned());
+        line.extend_from_slice(tail);
+    }
+    shlex::try_join(line.iter().map(String::as_str)).ok()
 }
 
 /// A task's name and the params among the words; secrets are left out, to be given again.

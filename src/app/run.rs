@@ -10,7 +10,7 @@ use crate::model::selector::{Term, TermError};
 use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
-    self, Closing, Outlets, OutputForm, RemoteColours, Rerun, RunFolder, Screen, ScreenHandle,
+    self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
 };
 use crate::run::{self, Parts, RunOptions};
@@ -41,7 +41,7 @@ pub(super) struct Work<'a> {
     /// stdin is read for something else, so that nobody can answer there.
     pub(super) stdin_taken: bool,
     /// The command that does the same again, without its hosts.
-    pub(super) rerun: Option<Rerun>,
+    pub(super) rerun: Option<String>,
 }
 
 /// A plan with what it takes to run it.
@@ -50,7 +50,7 @@ pub(super) struct Prepared {
     pub(super) plan: Arc<Plan>,
     engine: Arc<Engine>,
     terminal: bool,
-    rerun: Option<Rerun>,
+    rerun: Option<String>,
 }
 
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.

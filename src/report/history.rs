@@ -10,6 +10,7 @@ use crate::model::format_duration;
 
 use super::fold::fold;
 use super::grammar::{counted, outcome_words};
+use super::host_failure::short;
 use super::json::{millis, outcome_fields};
 use super::sanitize::safe;
 use super::store::{RunState, StoredRun};
@@ -111,7 +112,7 @@ fn hosts_of_run(view: &RunView, styles: Styles) -> String {
             let longest = host
                 .longest
                 .as_ref()
-                .map(|(step, took)| format!("{step} ({})", format_duration(*took)));
+                .map(|(step, took)| format!("{} ({})", short(step), format_duration(*took)));
             vec![
                 Cell::new(label.as_str()),
                 Cell::new(host.zone.as_str()),

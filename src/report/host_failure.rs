@@ -24,6 +24,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) tail_of: Option<&'a str>,
 }
 
+/// Characters of a step's name in a sentence.
+const STEP_WIDTH: usize = 60;
 /// Durations below this say nothing about why a connection failed.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
 
@@ -120,6 +122,7 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
             exit_code,
             cause,
         } => {
+            let step = short(step);
             let cause = failure_words(*exit_code, cause);
             ("failed", format!(" at step `{step}`: {cause}{after}"))
         }
@@ -128,6 +131,7 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
             limit_ms,
             ended,
         } => {
+            let step = short(step);
             let limit = format_duration(Duration::from_millis(*limit_ms));
             (
                 "timed out",
@@ -136,14 +140,19 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
         }
         HostOutcome::Unknown { step } => (
             "connection lost",
-            format!(" during step `{step}`; whether it finished is not known"),
+            format!(
+                " during step `{}`; whether it finished is not known",
+                short(step)
+            ),
         ),
         HostOutcome::Cancelled {
             reason,
             step,
             ended,
         } => {
-            let at = step.as_ref().map(|step| format!(" at step `{step}`"));
+            let at = step
+                .as_ref()
+                .map(|step| format!(" at step `{}`", short(step)));
             let why = reason_words(*reason);
             (
                 "cancelled",
@@ -152,6 +161,16 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
         }
         other => (other.word(), String::new()),
     }
+}
+
+/// A step's name in a sentence: its first line, not all of a long one. Commands are named after themselves.
+pub(crate) fn short(step: &str) -> std::borrow::Cow<'_, str> {
+    let first = step.trim_start().lines().next().unwrap_or_default();
+    if first == step && first.chars().count() <= STEP_WIDTH {
+        return step.into();
+    }
+    let start: String = first.chars().take(STEP_WIDTH - 1).collect();
+    format!("{}…", start.trim_end()).into()
 }
 
 /// The cause and the exit code, without saying one thing twice.
@@ -364,6 +383,13 @@ mod tests {
         web-a8  gone: the instance no longer exists
         web-a9  unhealthy: check `http` did not pass after 5.0 s
         ");
+    }
+
+    #[test]
+    fn a_long_step_is_named_by_its_beginning() {
+        assert_eq!(short("dump"), "dump");
+        assert_eq!(short("one\ntwo"), "one…");
+        assert_eq!(short(&"x".repeat(100)).chars().count(), STEP_WIDTH);
     }
 
     #[test]

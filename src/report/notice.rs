@@ -6,7 +6,7 @@ use crate::run::event::{EventKind, StepRef, StepResult};
 
 use super::fold::fold_within;
 use super::grammar::counted;
-use super::host_failure::{Ending, headline, reason_words};
+use super::host_failure::{Ending, headline, reason_words, short};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::host_of;
@@ -185,7 +185,7 @@ fn step_notice(kind: &EventKind) -> Option<(Verbosity, String)> {
 }
 
 fn quoted(step: &StepRef) -> String {
-    format!("`{}`", safe(&step.name))
+    format!("`{}`", safe(&short(&step.name)))
 }
 
 /// How a step's end is said; what ends the host too is said with the host.

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::model::{Label, Size, Zone, format_duration};
 
 use super::grammar::{counted, outcome_words};
-use super::host_failure::reason_words;
+use super::host_failure::{reason_words, short};
 use super::sanitize::safe;
 use super::style::{Role, Styles, cut};
 use super::summary::role_of;
@@ -45,7 +45,7 @@ pub(crate) fn rows(view: &RunView, now: Duration, look: RowsLook) -> Vec<String>
     }
     if let Some((step, since)) = &view.controller {
         let took = format_duration(now.saturating_sub(*since));
-        rows.push(format!("local  {} {took}", safe(&step.name)));
+        rows.push(format!("local  {} {took}", safe(&short(&step.name))));
     }
     let zones = zone_rows(view, look.styles);
     let room = look
@@ -209,7 +209,10 @@ fn host_row(
     let pad = " ".repeat(column.saturating_sub(name.width()));
     let lead = format!("{}{pad}  ", styles.label(&name));
     let (step, since) = match (&host.step, &host.state) {
-        (Some((step, since)), _) => (safe(&step.name).into_owned(), now.saturating_sub(*since)),
+        (Some((step, since)), _) => (
+            safe(&short(&step.name)).into_owned(),
+            now.saturating_sub(*since),
+        ),
         (None, HostState::Connecting { .. }) => ("connecting".to_owned(), age),
         (None, _) => ("between steps".to_owned(), age),
     };

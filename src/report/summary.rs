@@ -11,7 +11,7 @@ use crate::model::{HostOutcome, Label, Size, format_duration};
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{Ending, in_full, reason_words};
+use super::host_failure::{Ending, in_full, reason_words, short};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -20,18 +20,9 @@ use super::view::{HostView, RunView};
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
     /// The command that runs the same again; `None` proposes no such command.
-    pub rerun: Option<Rerun>,
+    pub rerun: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
-}
-
-/// A command line without its hosts, which belong between its two parts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rerun {
-    /// Such as `fab-rs heapdump live=false`.
-    pub head: String,
-    /// What follows `--`, with it; empty where nothing does.
-    pub tail: String,
 }
 
 /// Everything else that the text needs.
@@ -218,7 +209,7 @@ fn push_slowest(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             let step = host
                 .longest
                 .as_ref()
-                .map(|(step, _)| format!(" (`{}`)", safe(step)));
+                .map(|(step, _)| format!(" (`{}`)", safe(&short(step))));
             format!(
                 "{label} {}{}",
                 format_duration(*duration),
@@ -302,7 +293,7 @@ fn push_still_running(out: &mut String, view: &RunView, closing: &Closing, look:
         let lead = look.styles.paint(Role::Warning, "may still be running");
         let hosts = fold_within(labels.iter().copied(), look.width / 2);
         let what = step
-            .map(|step| format!(" (step `{}`)", safe(step)))
+            .map(|step| format!(" (step `{}`)", safe(&short(step))))
             .unwrap_or_default();
         let probe = step.map_or_else(
             || "ps -ef".to_owned(),
@@ -397,9 +388,10 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
-        let (head, hosts, tail) = (safe(&rerun.head), joined(hosts), safe(&rerun.tail));
-        let space = if tail.is_empty() { "" } else { " " };
-        let _ = writeln!(out, "{lead} {head} -H {}{space}{tail}", safe(&hosts));
+        // Before everything else: behind `--` the hosts would be words of the command.
+        let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
+        let hosts = joined(hosts);
+        let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
     }
 }
 
@@ -483,10 +475,7 @@ mod tests {
 
     fn closing() -> Closing {
         Closing {
-            rerun: Some(Rerun {
-                head: "fab-rs deploy".into(),
-                tail: String::new(),
-            }),
+            rerun: Some("fab-rs deploy".into()),
             processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
                 .into_iter()
                 .collect(),
@@ -505,7 +494,7 @@ mod tests {
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2
-        next: fab-rs deploy -H web-a2
+        next: fab-rs -H web-a2 deploy
         "#);
     }
 
@@ -594,7 +583,7 @@ mod tests {
         summary: 1 timed out, 1 unknown, 2 cancelled in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last app-1
-        next: fab-rs deploy -H app-1,app-2,app-3,app-4
+        next: fab-rs -H app-1,app-2,app-3,app-4 deploy
         ");
     }
 
@@ -624,7 +613,7 @@ mod tests {
         summary: 2 failed, 2 unreachable in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last db-3
-        next: fab-rs deploy -H db-1,db-2,db-3,db-4
+        next: fab-rs -H db-1,db-2,db-3,db-4 deploy
         ");
     }
 
