@@ -105,8 +105,8 @@ async fn an_http_check_looks_at_the_text_too() {
         (None, plain("^2"), "failed"),
     ] {
         let probe = Probe {
-            equals,
             matches,
+            equals,
             ..probe(http(port))
         };
         let played = over(&ThisMachine::default(), brief(probe)).await;
