@@ -28,7 +28,11 @@ fn hosts() -> Vec<HostSpec> {
         host("killed"),
         host("bash").shell(Shell::Bash).fault(Fault::BadShellRc),
         host("tiny").shell(Shell::Busybox).fault(Fault::NoSetsid),
+        host("frozen"),
+        host("forced").fault(Fault::Fails(3)),
+        host("forced-ok").fault(Fault::Fails(0)),
         host("refuses").fault(Fault::Refuses),
+        host("down").fault(Fault::Unanswered),
         host("silent").fault(Fault::HangsAfterAccept),
         host("banner").fault(Fault::HangsAfterBanner),
         host("closes").fault(Fault::Closes),
@@ -39,6 +43,8 @@ fn hosts() -> Vec<HostSpec> {
         host("no-sudo").fault(Fault::NoSudo),
         host("sudo-password").fault(Fault::SudoPassword),
         host("gate").bastion(),
+        host("side").bastion(),
+        host("behind-side").behind("side"),
         host("shut").bastion().fault(Fault::Refuses),
         host("behind-shut").behind("shut"),
     ];
@@ -218,6 +224,11 @@ fn the_transport_against_real_hosts() {
             transient_trouble_is_tried_again,
             cancelling_ends_the_attempt,
             a_lost_connection_is_not_an_exit,
+            a_frozen_host_costs_its_own_limit,
+            a_forced_command_is_not_ours,
+            more_sessions_than_allowed_are_told,
+            doctor_sees_keys_and_logins,
+            a_shell_has_the_same_connection,
             stopping_ends_the_group,
             sudo_is_asked_rightly,
             a_daemon_survives_the_step,
@@ -307,38 +318,41 @@ async fn a_bare_busybox_is_enough(ground: Arc<Ground>) {
     transport.shutdown().await;
 }
 
+/// A host of the fleet, the kind of its trouble, and what the sentence says.
+const TROUBLES: [(&str, UnreachableKind, &str); 8] = [
+    (
+        "refuses",
+        UnreachableKind::Refused,
+        "connection refused by ",
+    ),
+    ("down", UnreachableKind::NoAnswer, "no answer from "),
+    (
+        "silent",
+        UnreachableKind::NoBanner,
+        "no SSH server spoke in time",
+    ),
+    ("banner", UnreachableKind::LoginTimeout, "no login at "),
+    (
+        "closes",
+        UnreachableKind::ClosedEarly,
+        "closed the connection",
+    ),
+    (
+        "denied",
+        UnreachableKind::Denied,
+        "refused the login; it takes publickey",
+    ),
+    (
+        "changed",
+        UnreachableKind::HostKeyChanged,
+        "host key changed at ",
+    ),
+    ("unknown", UnreachableKind::HostKeyUnknown, "is not known"),
+];
+
 async fn every_trouble_has_its_cause(ground: Arc<Ground>) {
     let transport = ground.transport();
-    let rows = [
-        (
-            "refuses",
-            UnreachableKind::Refused,
-            "connection refused by ",
-        ),
-        (
-            "silent",
-            UnreachableKind::NoBanner,
-            "no SSH server spoke in time",
-        ),
-        ("banner", UnreachableKind::LoginTimeout, "no login at "),
-        (
-            "closes",
-            UnreachableKind::ClosedEarly,
-            "closed the connection",
-        ),
-        (
-            "denied",
-            UnreachableKind::Denied,
-            "refused the login; it takes publickey",
-        ),
-        (
-            "changed",
-            UnreachableKind::HostKeyChanged,
-            "host key changed at ",
-        ),
-        ("unknown", UnreachableKind::HostKeyUnknown, "is not known"),
-    ];
-    let troubles = futures_util::future::join_all(rows.map(|(name, kind, words)| {
+    let troubles = futures_util::future::join_all(TROUBLES.map(|(name, kind, words)| {
         let (ground, transport) = (&ground, &transport);
         async move {
             let trouble = ground.trouble(transport, &ground.host(name), 1).await;
@@ -432,6 +446,132 @@ async fn a_lost_connection_is_not_an_exit(ground: Arc<Ground>) {
     let host = ground.fleet.host("drops");
     assert!(eventually(|| host.processes_like("sleep 4243").is_empty()).await);
     transport.shutdown().await;
+}
+
+/// The network or the machine is gone: nobody confirms anything, and stopping still comes to an end.
+async fn a_frozen_host_costs_its_own_limit(ground: Arc<Ground>) {
+    let transport = ground.transport();
+    let session = ground.session(&transport, "frozen").await;
+    let host = ground.fleet.host("frozen");
+    let stop = CancellationToken::new();
+    let mut output = Collected::default();
+    let mut command = shell("sleep 4247");
+    command.grace = Duration::from_millis(200);
+    let freezing = async {
+        assert!(eventually(|| !host.processes_like("sleep 4247").is_empty()).await);
+        host.freeze();
+        stop.cancel();
+    };
+    let (report, ()) = tokio::join!(session.exec(&command, &mut output, &stop), freezing);
+    assert_eq!(report.exit, Exit::Lost, "{report:?}");
+    assert!(report.started && !report.group_ended, "{report:?}");
+    assert!(
+        report.notes[0].contains("did not say in time"),
+        "{report:?}"
+    );
+    host.thaw();
+    assert!(eventually(|| host.processes_like("sleep 4247").is_empty()).await);
+    session.close().await;
+    transport.shutdown().await;
+}
+
+async fn a_forced_command_is_not_ours(ground: Arc<Ground>) {
+    let transport = ground.transport();
+    for (name, code) in [("forced", 3), ("forced-ok", 126)] {
+        let session = ground.session(&transport, name).await;
+        let (report, out, err) = exec(&session, &shell("echo ours")).await;
+        assert_eq!(
+            (report.exit, report.started),
+            (Exit::Code(code), false),
+            "{name}"
+        );
+        assert!(
+            report.notes[0].contains("before the command started"),
+            "{report:?}"
+        );
+        assert_eq!(out + &err, "");
+        session.close().await;
+    }
+    transport.shutdown().await;
+}
+
+async fn more_sessions_than_allowed_are_told(ground: Arc<Ground>) {
+    let transport = ground.transport();
+    let session = ground.session(&transport, "side").await;
+    let stop = CancellationToken::new();
+    let ten = (0..10).map(|_| {
+        let (session, stop) = (&session, &stop);
+        async move {
+            let mut output = Collected::default();
+            session
+                .exec(&shell("exec sleep 4248"), &mut output, stop)
+                .await
+        }
+    });
+    let side = ground.fleet.host("side");
+    let eleventh = async {
+        assert!(eventually(|| side.processes_like("sleep 4248").len() >= 10).await);
+        let end = exec(&session, &shell("true")).await;
+        stop.cancel();
+        end
+    };
+    let (ends, (report, ..)) = tokio::join!(futures_util::future::join_all(ten), eleventh);
+    assert!(ends.iter().all(|end| end.group_ended), "{ends:?}");
+    assert_eq!(
+        (report.exit, report.started),
+        (Exit::Lost, false),
+        "{report:?}"
+    );
+    assert!(report.notes[0].contains("MaxSessions"), "{report:?}");
+    assert!(session.alive().await, "the others went on");
+    session.close().await;
+    transport.shutdown().await;
+}
+
+async fn doctor_sees_keys_and_logins(ground: Arc<Ground>) {
+    let transport = ground.transport();
+    let host = ground.host("plain");
+    let resolved = transport.resolve(&host).await.unwrap();
+    assert_eq!(resolved.hostname, host.address);
+    assert_eq!(Some(resolved.port), host.ssh.port);
+    assert_eq!(resolved.proxy_jump, None);
+    let keys = transport.offered_keys(&resolved).await;
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert_eq!(keys[0].file.as_deref(), Some(ground.fleet.login_key()));
+    assert!(
+        keys[0].fingerprint.is_some() && !keys[0].encrypted,
+        "{keys:?}"
+    );
+    let trial = transport.try_login(&host, Duration::from_secs(10)).await;
+    assert!(trial.logged_in && trial.accepted.is_some(), "{trial:?}");
+    assert_eq!(trial.key_exchange.as_deref(), Some("curve25519-sha256"));
+    let denied = ground.host("denied");
+    let trial = transport.try_login(&denied, Duration::from_secs(10)).await;
+    assert!(!trial.logged_in && trial.offered.len() == 1, "{trial:?}");
+    let mut inner = ground.host("inner-1");
+    inner.address = "inner-1".into();
+    let resolved = transport.resolve(&inner).await.unwrap();
+    assert_eq!(resolved.proxy_jump.as_deref(), Some("gate"));
+}
+
+async fn a_shell_has_the_same_connection(ground: Arc<Ground>) {
+    let transport = ground.transport();
+    let mut host = ground.host("behind-side");
+    host.ssh.jump = Some("side".into());
+    let argv = transport.interactive_args(&host).await;
+    let output = tokio::process::Command::new(&argv[0])
+        .args(&argv[1..])
+        .arg("hostname")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "behind-side\n",
+        "{said}"
+    );
 }
 
 async fn stopping_ends_the_group(ground: Arc<Ground>) {

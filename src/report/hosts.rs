@@ -2,23 +2,17 @@
 
 use crate::model::{Host, Label, Zone};
 
-use super::fold::fold_within;
-use super::grammar::counted;
+use super::fold::fold;
 use super::style::{Role, Styles};
 use super::table::{Cell, table};
 
-/// `hosts`: one line a host, and how many they are.
+/// `hosts`: one line a host, behind a header.
 pub fn hosts_table<'a>(hosts: impl IntoIterator<Item = &'a Host>, styles: Styles) -> String {
     let rows: Vec<Vec<Cell>> = hosts.into_iter().map(row).collect();
     let header = [
         "host", "zone", "address", "id", "role", "type", "state", "user", "source",
     ];
-    let count = counted(rows.len(), "host");
-    format!(
-        "{}{}\n",
-        table(&header, &rows, styles),
-        styles.paint(Role::Dim, count)
-    )
+    table(&header, &rows, styles)
 }
 
 fn row(host: &Host) -> Vec<Cell> {
@@ -70,27 +64,20 @@ pub struct FoldedHosts<'a> {
 pub fn folded_table<'a>(
     groups: impl IntoIterator<Item = FoldedHosts<'a>>,
     styles: Styles,
-    width: usize,
 ) -> String {
-    let mut total = 0;
     let rows: Vec<Vec<Cell>> = groups
         .into_iter()
         .map(|group| {
-            total += group.hosts.len();
-            let labels = group.hosts.iter().map(Label::as_str);
+            let names = fold(group.hosts.iter().map(Label::as_str));
             vec![
                 Cell::or_dash(group.role),
                 Cell::new(group.zone.as_str()),
                 Cell::new(&group.hosts.len().to_string()),
-                Cell::new(&fold_within(labels, width.max(60))),
+                Cell::new(&names),
             ]
         })
         .collect();
-    let count = styles.paint(Role::Dim, counted(total, "host")).to_string();
-    format!(
-        "{}{count}\n",
-        table(&["role", "zone", "hosts", "names"], &rows, styles)
-    )
+    table(&["role", "zone", "hosts", "names"], &rows, styles)
 }
 
 #[cfg(test)]
@@ -105,7 +92,11 @@ mod tests {
             Host::named("app-1", "10.0.0.1"),
             Host::named("db", "10.0.0.22"),
         ];
-        insta::assert_snapshot!(hosts_table(&named, Styles::plain()), @"");
+        insta::assert_snapshot!(hosts_table(&named, Styles::plain()), @r"
+        host   address
+        app-1  10.0.0.1
+        db     10.0.0.22
+        ");
         let mut instance = Host::named("app-1", "10.0.0.1");
         instance.id = HostId::new("i-0123");
         instance.zone = Some(Zone::new("us-west-2a"));
@@ -113,7 +104,11 @@ mod tests {
         instance.state = Some("stopped".into());
         instance.ssh.port = Some(2222);
         instance.source = "ec2:us-west-2".into();
-        insta::assert_snapshot!(hosts_table([&instance, &named[1]], Styles::plain()), @"");
+        insta::assert_snapshot!(hosts_table([&instance, &named[1]], Styles::plain()), @r"
+        host   zone        address        id      role  state    source
+        app-1  us-west-2a  10.0.0.1:2222  i-0123  app   stopped  ec2:us-west-2
+        db     -           10.0.0.22      -       -     -        -
+        ");
     }
 
     #[test]
@@ -125,6 +120,10 @@ mod tests {
             zone: &zone,
             hosts: &labels,
         };
-        insta::assert_snapshot!(folded_table([group(Some("app")), group(None)], Styles::plain(), 80), @"");
+        insta::assert_snapshot!(folded_table([group(Some("app")), group(None)], Styles::plain()), @r"
+        role  zone        hosts  names
+        app   us-west-2a  3      app-[1-3]
+        -     us-west-2a  3      app-[1-3]
+        ");
     }
 }

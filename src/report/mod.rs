@@ -56,6 +56,6 @@ pub use schema::{EVENT_SCHEMA, event_schema};
 pub use screen::{Asking, Outlets, OutputForm, Screen, ScreenHandle, ScreenOptions, ScreenSink};
 pub use store::{RunState, RunStore, StoredRun};
 pub use style::{ColourChoice, Styles};
-pub use summary::Closing;
+pub use summary::{Closing, Rerun};
 pub use tasks::{task_json, task_text, tasks_json, tasks_table};
 pub use terminal::{StreamKind, Streams};

@@ -61,10 +61,13 @@ pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
     (look.verbosity >= least).then(|| format!("{text}\n"))
 }
 
-/// From which verbosity on a host's end is said: hosts that never started are the summary's.
+/// From which verbosity on a host's end is said: hosts that were cancelled or never started are the
+/// summary's.
 fn loudness(outcome: &HostOutcome) -> Verbosity {
     match outcome {
-        HostOutcome::Ok | HostOutcome::NotRun { .. } => Verbosity::Verbose,
+        HostOutcome::Ok | HostOutcome::NotRun { .. } | HostOutcome::Cancelled { .. } => {
+            Verbosity::Verbose
+        }
         HostOutcome::Gone => Verbosity::Normal,
         _ => Verbosity::Quiet,
     }
@@ -245,7 +248,6 @@ mod tests {
         app-1  unhealthy: check `http` did not pass after 9.0 s
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
-        app-1  cancelled: stopped by Ctrl-C
         app-1  gone: the instance no longer exists
         batch 2 of 3 in us-west-2a: app-[1-2]
         ");
@@ -261,7 +263,6 @@ mod tests {
         app-1  unhealthy: check `http` did not pass after 9.0 s
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
-        app-1  cancelled: stopped by Ctrl-C
         ");
     }
 

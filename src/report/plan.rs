@@ -107,30 +107,7 @@ impl Page {
         if !plan.params.is_empty() {
             let _ = writeln!(out, "  with {}", params_line(&plan.params));
         }
-        self.differing_params(out, plan);
-    }
-
-    /// Params that are resolved per host, by their values.
-    fn differing_params(&self, out: &mut String, plan: &Plan) {
-        let mut values: IndexMap<String, Vec<&str>> = IndexMap::new();
-        for host in plan.phases.iter().take(1).flat_map(hosts_of) {
-            let own: IndexMap<String, ParamValue> = host
-                .params
-                .iter()
-                .filter(|(name, value)| plan.params.get(*name) != Some(value))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect();
-            if !own.is_empty() {
-                values
-                    .entry(params_line(&own))
-                    .or_default()
-                    .push(host.host.label.as_str());
-            }
-        }
-        for (line, hosts) in values {
-            let hosts = fold(hosts);
-            let _ = writeln!(out, "  with {line} on {}", safe(&hosts));
-        }
+        push_differing_params(out, plan);
     }
 
     fn controller_steps(&self, out: &mut String, title: &str, steps: &[Step]) {
@@ -157,7 +134,7 @@ impl Page {
         }
         let _ = writeln!(out, "{}", strategy_line(phase, kind));
         for batch in &phase.batches {
-            self.batch(out, batch, phase.batches.len());
+            push_batch(out, batch, phase.batches.len());
         }
         let hosts: Vec<&HostPlan> = hosts_of(phase).collect();
         self.host_steps(out, "steps on each host", &hosts, |host| &host.steps);
@@ -170,23 +147,6 @@ impl Page {
             &hosts,
             |host| &host.always,
         );
-    }
-
-    fn batch(&self, out: &mut String, batch: &Batch, count: usize) {
-        let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
-        let hosts = fold(labels);
-        let zone = match &batch.zone {
-            Some(zone) => format!("{}  ", safe(zone.as_str())),
-            None => String::new(),
-        };
-        let canary = if batch.canary { "  (canary)" } else { "" };
-        let number = if count > 1 {
-            format!("batch {}  ", batch.index + 1)
-        } else {
-            String::new()
-        };
-        let size = batch.hosts.len();
-        let _ = writeln!(out, "  {number}{zone}{} ({size}){canary}", safe(&hosts));
     }
 
     /// Steps that differ between hosts are shown in each of their forms.
@@ -232,6 +192,50 @@ impl Page {
         let lead = self.styles.paint(Role::Strong, "asks");
         let _ = writeln!(out, "\n{lead} {}", places.join(", "));
     }
+}
+
+/// Params that are resolved per host, by their values.
+fn push_differing_params(out: &mut String, plan: &Plan) {
+    let mut values: IndexMap<String, Vec<&str>> = IndexMap::new();
+    for host in plan.phases.iter().take(1).flat_map(hosts_of) {
+        let own: IndexMap<String, ParamValue> = host
+            .params
+            .iter()
+            .filter(|(name, value)| plan.params.get(*name) != Some(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !own.is_empty() {
+            values
+                .entry(params_line(&own))
+                .or_default()
+                .push(host.host.label.as_str());
+        }
+    }
+    for (line, hosts) in values {
+        let whom = if hosts.len() == plan.targets.len() {
+            String::new()
+        } else {
+            format!(" on {}", safe(&fold(hosts)))
+        };
+        let _ = writeln!(out, "  with {line}{whom}");
+    }
+}
+
+fn push_batch(out: &mut String, batch: &Batch, count: usize) {
+    let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
+    let hosts = fold(labels);
+    let zone = match &batch.zone {
+        Some(zone) => format!("{}  ", safe(zone.as_str())),
+        None => String::new(),
+    };
+    let canary = if batch.canary { "  (canary)" } else { "" };
+    let number = if count > 1 {
+        format!("batch {}  ", batch.index + 1)
+    } else {
+        String::new()
+    };
+    let size = batch.hosts.len();
+    let _ = writeln!(out, "  {number}{zone}{} ({size}){canary}", safe(&hosts));
 }
 
 /// One form of a step, and the hosts that it is for.
@@ -283,9 +287,13 @@ pub(crate) fn gate_words(gate: GateAt) -> &'static str {
 }
 
 fn params_line(params: &IndexMap<String, ParamValue>) -> String {
+    let shown = |value: &ParamValue| match value {
+        ParamValue::Secret(secret) => secret.to_string(),
+        value => quoted(&value.text()),
+    };
     let params: Vec<String> = params
         .iter()
-        .map(|(name, value)| format!("{name}={}", safe(&quoted(&value.text()))))
+        .map(|(name, value)| format!("{name}={}", safe(&shown(value))))
         .collect();
     params.join(" ")
 }
@@ -330,5 +338,73 @@ fn worst_line(worst: &WorstOut) -> String {
         format!("at most {overall} out at once")
     } else {
         format!("at most {overall} out at once ({})", zones.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_plan_shows_everything_that_will_happen() {
+        let text = plan_text(&samples::plan(), Styles::plain());
+        insta::assert_snapshot!(text, @r#"
+        deploy (change)  3 hosts of 4, lock deploy
+          Put a version live
+          with version='1.4.2 beta' token=***
+          with port=9090
+
+        before, here:
+          1. local git fetch
+
+        zone by zone, 2 at once (50%), stops at the first failure; at most 2 hosts out at once (us-west-2a 2, us-west-2b 1)
+          batch 1  us-west-2a  app-[1-2] (2)  (canary)
+          batch 2  us-west-2b  app-3 (1)
+
+        steps on each host:
+          1. unpack  [sudo]
+             run:
+             | tar xf /tmp/app.tar
+             | ln -sfn app live
+          2. restart  [on app-[1-2]]
+          2. run rm -f /tmp/app.tar  [errors ignored, on app-3]
+            2.1. run systemctl restart api  [up to 3 attempts, on app-[1-2]]
+            2.2. wait_for tcp: "8080  [on app-[1-2]]
+               wait_for: tcp 8080
+
+        at the end of each host, whatever happened:
+          1. run rm -f /tmp/app.tar  [errors ignored]
+
+        asks before the first host
+        warning: us-west-2b has one host
+        "#);
+        assert!(!text.contains("hunter22"));
+    }
+
+    #[test]
+    fn a_plan_that_looks_takes_no_host_out() {
+        let mut plan = samples::plan();
+        plan.kind = Kind::Read;
+        plan.phases[0].batches.truncate(1);
+        plan.phases[0].resolved.max_failures = None;
+        plan.confirm.clear();
+        let text = plan_text(&plan, Styles::plain());
+        assert!(
+            text.contains("all at once, any number of failures tolerated\n"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("out at once (") && !text.contains("asks"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_gate_asks_in_one_line() {
+        assert_eq!(
+            plan_line(&samples::plan()),
+            "deploy on 3 hosts in 2 zones, 2 at a time"
+        );
     }
 }

@@ -20,7 +20,7 @@ use super::form::{Form, Taken};
 use super::grammar::counted;
 use super::notice::{NoticeLook, Verbosity, notice};
 use super::progress::{RowsLook, rows};
-use super::sanitize::safe;
+use super::sanitize::{safe, safe_lines};
 use super::screen::{OutputForm, ScreenOptions, Shared};
 use super::sheet::{Sheet, write_fully};
 use super::status_block::StatusBlock;
@@ -69,6 +69,8 @@ pub(crate) struct Printer {
     permits: u32,
     status: Option<StatusBlock>,
     question: Option<String>,
+    /// Hosts of the plan.
+    hosts: usize,
     /// Skipped lines that have been told.
     told_skipped: u64,
     /// When the run started, by the clock of this process.
@@ -96,6 +98,7 @@ impl Printer {
             permits: 0,
             status,
             question: None,
+            hosts: 0,
             told_skipped: 0,
             started: None,
         }
@@ -148,11 +151,12 @@ impl Printer {
                 self.permits += permits;
                 self.take_event(&event);
             }
-            Message::Note(text) => self.say(&format!("{}\n", text.trim_end())),
+            Message::Note(text) => self.say(&format!("{}\n", safe_lines(text.trim_end()))),
             Message::Ask(question, shown) => {
                 if let Some(status) = &mut self.status {
                     status.hide();
                 }
+                let question = safe_lines(&question);
                 self.flush();
                 self.say(&question);
                 self.flush();
@@ -175,14 +179,19 @@ impl Printer {
     }
 
     fn take_event(&mut self, event: &RunEvent) {
-        if let EventKind::RunStarted { .. } = &event.kind {
+        if let EventKind::RunStarted { hosts, .. } = &event.kind {
             self.started = Instant::now().checked_sub(event.elapsed);
+            self.hosts = hosts.len();
         }
         match self.form.take(event, &mut self.sheet) {
             Taken::Lines(lines) => self.lines += lines,
             Taken::GroupsReady => self.print_gathered(),
         }
-        if let Some(text) = notice(&event.kind, self.notice_look()) {
+        // How the only host ended is said by the summary, which follows at once.
+        let by_summary = self.hosts == 1
+            && self.options.verbosity > Verbosity::Quiet
+            && matches!(event.kind, EventKind::HostFinished { .. });
+        if !by_summary && let Some(text) = notice(&event.kind, self.notice_look()) {
             self.say(&text);
         }
     }

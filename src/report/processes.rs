@@ -72,3 +72,26 @@ fn escaped(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn commands_are_found_by_their_first_words() {
+        let patterns = process_patterns(&samples::plan());
+        let patterns: Vec<(&str, &str)> = patterns
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(
+            patterns,
+            [
+                ("unpack", "tar xf /tmp/app\\.tar"),
+                ("run systemctl restart api", "systemctl restart api"),
+                ("run rm -f /tmp/app.tar", "rm -f /tmp/app\\.tar")
+            ]
+        );
+    }
+}

@@ -102,6 +102,17 @@ mod tests {
                 Styles::plain(),
             );
         }
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r"
+        1. run uptime
+        2. both
+          2.1. restart  [sudo, on app-1]
+             run: systemctl restart api
+          2.2. wait  [on app-1]
+             run:
+             | sleep 1
+             | echo done
+        3. end
+           log: done
+        ");
     }
 }

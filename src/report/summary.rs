@@ -19,11 +19,19 @@ use super::view::{HostView, RunView};
 /// What the command line knows about a run's end that its events do not.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
-    /// The command that runs the same again, without its hosts, such as `fab-rs heapdump live=false`; `None`
-    /// proposes no such command.
-    pub rerun: Option<String>,
+    /// The command that runs the same again; `None` proposes no such command.
+    pub rerun: Option<Rerun>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
+}
+
+/// A command line without its hosts, which belong between its two parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rerun {
+    /// Such as `fab-rs heapdump live=false`.
+    pub head: String,
+    /// What follows `--`, with it; empty where nothing does.
+    pub tail: String,
 }
 
 /// Everything else that the text needs.
@@ -43,6 +51,12 @@ pub(crate) struct SummaryLook<'a> {
 
 /// Causes that are shown; the others are counted.
 const MAX_CAUSES: usize = 10;
+/// Up to so many causes, each is shown with more of its last lines.
+const FEW_CAUSES: usize = 3;
+/// Last lines of one cause among few.
+const MAX_TAIL: usize = 12;
+/// Last lines of one cause among many.
+const SHORT_TAIL: usize = 4;
 /// Files that are listed; the others are counted.
 const MAX_FILES: usize = 20;
 /// Characters of hosts that a command names; with more of them it would no longer be read.
@@ -110,8 +124,13 @@ pub(crate) fn all_well(view: &RunView) -> bool {
 
 fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let found = clusters(view);
+    let lines = if found.len() <= FEW_CAUSES {
+        MAX_TAIL
+    } else {
+        SHORT_TAIL
+    };
     for cluster in found.iter().take(MAX_CAUSES) {
-        push_cluster(out, cluster, look);
+        push_cluster(out, cluster, lines, look);
     }
     if let Some(rest) = found.get(MAX_CAUSES..).filter(|rest| !rest.is_empty()) {
         let hosts: usize = rest.iter().map(|cluster| cluster.hosts.len()).sum();
@@ -125,7 +144,7 @@ fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     }
 }
 
-fn push_cluster(out: &mut String, cluster: &Cluster<'_>, look: &SummaryLook<'_>) {
+fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &SummaryLook<'_>) {
     let first = cluster.end;
     let labels = cluster.hosts.iter().map(|label| label.as_str());
     let who = match cluster.hosts.len() {
@@ -137,7 +156,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, look: &SummaryLook<'_>)
         who: &who,
         outcome: &first.outcome,
         duration: alone.then_some(first.duration),
-        tail: &first.tail,
+        tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
     };
     out.push_str(&in_full(&ending, look.styles));
@@ -378,7 +397,9 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
-        let _ = writeln!(out, "{lead} {} -H {}", safe(rerun), safe(&joined(hosts)));
+        let (head, hosts, tail) = (safe(&rerun.head), joined(hosts), safe(&rerun.tail));
+        let space = if tail.is_empty() { "" } else { " " };
+        let _ = writeln!(out, "{lead} {head} -H {}{space}{tail}", safe(&hosts));
     }
 }
 
@@ -462,7 +483,10 @@ mod tests {
 
     fn closing() -> Closing {
         Closing {
-            rerun: Some("fab-rs deploy".into()),
+            rerun: Some(Rerun {
+                head: "fab-rs deploy".into(),
+                tail: String::new(),
+            }),
             processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
                 .into_iter()
                 .collect(),
@@ -529,56 +553,31 @@ mod tests {
 
     #[test]
     fn what_may_still_be_running_comes_with_the_command_to_look() {
+        let cancelled = |ended| HostOutcome::Cancelled {
+            reason: CancelReason::Interrupt,
+            step: Some("sleep 600".into()),
+            ended,
+        };
+        let timed_out = HostOutcome::TimedOut {
+            step: "dump".into(),
+            limit_ms: 2000,
+            ended: false,
+        };
+        let lost = HostOutcome::Unknown {
+            step: "dump".into(),
+        };
+        let cancel = EventKind::CancelStarted {
+            reason: CancelReason::Interrupt,
+            running: vec![],
+        };
         let view = view_of(
-            &[
-                ("app-1", "z"),
-                ("app-2", "z"),
-                ("app-3", "z"),
-                ("app-4", "z"),
-            ],
+            &["app-1", "app-2", "app-3", "app-4"].map(|label| (label, "z")),
             vec![
-                EventKind::CancelStarted {
-                    reason: CancelReason::Interrupt,
-                    running: vec![],
-                },
-                finished(
-                    "app-1",
-                    HostOutcome::TimedOut {
-                        step: "dump".into(),
-                        limit_ms: 2000,
-                        ended: false,
-                    },
-                    2000,
-                    &[],
-                ),
-                finished(
-                    "app-2",
-                    HostOutcome::Unknown {
-                        step: "dump".into(),
-                    },
-                    2000,
-                    &["last words"],
-                ),
-                finished(
-                    "app-3",
-                    HostOutcome::Cancelled {
-                        reason: CancelReason::Interrupt,
-                        step: Some("sleep 600".into()),
-                        ended: false,
-                    },
-                    2000,
-                    &[],
-                ),
-                finished(
-                    "app-4",
-                    HostOutcome::Cancelled {
-                        reason: CancelReason::Interrupt,
-                        step: Some("sleep 600".into()),
-                        ended: true,
-                    },
-                    2000,
-                    &[],
-                ),
+                cancel,
+                finished("app-1", timed_out, 2000, &[]),
+                finished("app-2", lost, 2000, &["last words"]),
+                finished("app-3", cancelled(false), 2000, &[]),
+                finished("app-4", cancelled(true), 2000, &[]),
             ],
         );
         insta::assert_snapshot!(text(&view, &closing(), 80, &[]), @r"

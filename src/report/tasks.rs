@@ -367,10 +367,59 @@ mod tests {
     }
 
     #[test]
-    fn restart_reads_well() {
-        let library = Library::built_in();
-        let task = library.find("restart").expect("it is built in");
-        let entry = library.entries().find(|entry| entry.name == "restart");
-        insta::assert_snapshot!(task_text(&task, entry.as_ref(), Styles::plain(), 80), @"");
+    fn a_task_is_shown_with_its_params_and_steps() {
+        let task = super::super::samples::task();
+        insta::assert_snapshot!(task_text(&task, None, Styles::plain(), 60), @r#"
+        deploy (change)  Put a version live
+        from tasks/deploy.yml
+
+        fab-rs deploy [role=app] version=VERSION [port=…]
+               [mode=…] [token=…]
+
+        Long text
+        of two lines.
+
+        param    type             default   is
+        version  version          required  what to install; such as 1.4.2
+        port     int, 1 to 65535  8080
+        mode     enum fast|safe   safe
+        token    string           -         secret; from env:TOKEN
+
+        strategy: 2 at once, max failures 0, asks before the first host
+
+        before, here:
+          1. local git fetch
+
+        steps on each host:
+          1. unpack  [sudo]
+             run:
+             | tar xf /tmp/app.tar
+             | ln -sfn app live
+          2. restart
+            2.1. run systemctl restart api  [up to 3 attempts]
+            2.2. wait_for tcp: "8080
+               wait_for: tcp 8080
+
+        at the end of each host, whatever happened:
+          1. run rm -f /tmp/app.tar  [errors ignored]
+        "#);
+    }
+
+    #[test]
+    fn a_task_that_hides_another_says_so() {
+        let task = std::sync::Arc::new(super::super::samples::task());
+        let entry = |task| TaskEntry {
+            name: "deploy",
+            task,
+            origin: Origin::Project,
+            path: "tasks/deploy.yml".as_ref(),
+            hides: vec![(Origin::BuiltIn, "deploy.yml".as_ref())],
+        };
+        let entries = [entry(Some(&task)), entry(None)];
+        insta::assert_snapshot!(tasks_table(&entries, Styles::plain()), @r"
+        task    kind    does                                            from
+        deploy  change  Put a version live                              tasks/deploy.yml (hides built-in)
+        deploy  -       its file has errors: `fab-rs check` shows them  tasks/deploy.yml (hides built-in)
+        ");
     }
 }

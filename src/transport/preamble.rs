@@ -16,7 +16,7 @@ use super::{Program, RemoteCommand, Sudo};
 const LOADER: &str = "while IFS= read -r fab_l; do case $fab_l in FAB-RS:*) fab_n=${fab_l#FAB-RS:}; \
      if fab_s=$(dd bs=$fab_n count=1 iflag=fullblock 2>/dev/null); then fab_full=1; \
      else fab_full=; fab_s=$(dd bs=1 count=$fab_n 2>/dev/null); fi; \
-     eval \"$fab_s\"; exit 126;; esac; done";
+     eval \"$fab_s\"; exit 126;; esac; done; exit 126";
 
 /// The supervisor, without its comments.
 static SUPERVISOR: LazyLock<String> = LazyLock::new(|| {

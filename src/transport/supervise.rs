@@ -22,6 +22,8 @@ const FIRST_BYTE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(1);
 /// How long after the grace a stopped command's supervisor may take for KILL and its report.
 const STOP_SLACK: Duration = Duration::from_secs(8);
+/// What a shell ends with when it cannot execute a command.
+const CANNOT_EXECUTE: u8 = 126;
 /// How much of what precedes the supervisor (rc files, sudo) is kept to explain a failed start.
 const NOISE_KEPT: usize = 4096;
 
@@ -100,8 +102,14 @@ impl Ending {
                 }
                 report.started &= flag != 'c';
             }
+            (None, Some(ChannelEnd::Code(_))) if !self.started && self.stopped => {
+                // Stopped before it was sent: the loader found nothing to run.
+                report.exit = Exit::Code(CANNOT_EXECUTE);
+                report.group_ended = true;
+            }
             (None, Some(ChannelEnd::Code(code))) if !self.started => {
-                report.exit = Exit::Code(code);
+                // A forced command may end with 0 in place of ours: that is no success.
+                report.exit = Exit::Code(if code == 0 { CANNOT_EXECUTE } else { code });
                 match sudo_user {
                     Some(user) => report.sudo_refused = Some(sudo::refusal(&noise, user, code)),
                     None => report.notes.push(never_started(&noise, code)),
@@ -111,7 +119,10 @@ impl Ending {
                 "the supervisor on the host was killed; its command may still be running"
                     .to_owned(),
             ),
-            (None, Some(ChannelEnd::Died) | None) => {}
+            (None, Some(ChannelEnd::Died)) => {}
+            (None, None) => report
+                .notes
+                .push("the host did not say in time that the command has ended".to_owned()),
         }
         report
     }
@@ -188,7 +199,7 @@ async fn feed(mut stdin: impl AsyncWrite + Unpin, preamble: Vec<u8>, stop: &Canc
     // An error means that nobody reads any more: the reader sees the streams' end.
     let _: Option<std::io::Result<()>> = stop.run_until_cancelled(send).await;
     drop(stdin);
-    pending().await
+    pending::<()>().await;
 }
 
 /// One of the two output streams.
