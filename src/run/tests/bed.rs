@@ -168,7 +168,7 @@ impl Bed {
         }
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let hosts: Vec<Arc<Host>> = self.hosts.iter().map(|name| host(name)).collect();
         let plans: Vec<HostPlan> = hosts.iter().map(|host| self.host_plan(host)).collect();
         let batches = plans.chunks(self.batch).enumerate();

@@ -7,6 +7,7 @@ mod laws;
 mod outcomes;
 mod output;
 mod rollout;
+mod state_laws;
 mod step_forms;
 mod steps;
 mod stops;
