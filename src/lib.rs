@@ -15,8 +15,15 @@
 //!
 //! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
 
+pub mod app;
+pub(crate) mod cli;
+pub mod diagnose;
+pub mod inventory;
 pub mod model;
 pub mod plan;
+pub mod report;
 pub mod run;
+pub(crate) mod signal;
 pub mod task;
 pub mod transport;
+pub mod yaml;

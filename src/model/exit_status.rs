@@ -39,6 +39,31 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Every status, in rising order.
+    pub const ALL: [Self; 16] = [
+        Self::Ok,
+        Self::HostsFailed,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Stopped,
+        Self::RolledBack,
+        Self::RollbackIncomplete,
+        Self::NoHost,
+        Self::Preflight,
+        Self::Locked,
+        Self::Paused,
+        Self::Internal,
+        Self::Deadline,
+        Self::Hangup,
+        Self::Interrupt,
+        Self::Terminate,
+    ];
+
+    /// The status of this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         self as u8

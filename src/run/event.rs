@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{CancelReason, HostId, HostOutcome, Label, RunId, Stream, Zone};
 use crate::task::Kind;
@@ -27,7 +27,7 @@ pub struct RunEvent {
 }
 
 /// A host as events name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostRef {
     /// The label.
     pub host: Label,
@@ -209,7 +209,7 @@ pub struct StepRef {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum StepResult {
     /// It passed.
@@ -319,7 +319,7 @@ impl Lines {
 }
 
 /// The end of a run in one value: `summary.json` and the last event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The run.
     pub run: RunId,
@@ -342,7 +342,7 @@ pub struct RunSummary {
 }
 
 /// One host's line of the summary.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HostSummary {
     /// The id.
     pub id: HostId,

@@ -1,6 +1,42 @@
 //! Running a plan: one future decides, one acts, and every fact is an event.
+//!
+//! [`execute`] is the entry. The deciding half is `state` (pure) with `dispatcher` around it; the acting half
+//! is `executor` (batches), `unit` (one host) and `step` (one file an action). Between them goes one bounded
+//! channel of private messages; what leaves through the [`sink::Sink`] are public [`event`]s.
 
+pub mod cancel;
+mod digest;
+mod dispatcher;
+mod engine;
 pub mod event;
+mod executor;
+mod exit;
+mod host_log;
+mod lines;
+mod mask;
+mod message;
+mod once;
+mod options;
+mod places;
 pub mod prompt;
 pub mod record;
+mod relay;
+mod roster;
+mod shared;
 pub mod sink;
+mod state;
+mod step;
+mod stop;
+mod summary;
+mod tail;
+mod teller;
+mod unit;
+mod values;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::execute;
+pub use lines::LINE_LIMIT;
+pub use options::{Parts, RunOptions};

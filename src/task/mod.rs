@@ -1,14 +1,32 @@
 //! Tasks: the YAML as written, checked, and ready to be planned.
 
+pub mod adhoc;
+mod decode;
 mod definition;
+mod files;
+pub mod library;
+mod param_given;
+mod param_parse;
+mod param_value;
 mod params;
+mod schema;
+mod scope;
+mod shell_text;
 mod step;
+mod sub_scope;
+mod template;
 mod text;
 
+pub use decode::{document_name, read, read_document};
 pub use definition::{GateAt, Kind, OnFailure, Strategy, Task};
+pub use files::{Files, NoFiles};
+pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
+pub use schema::task_schema;
+pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{
-    Action, Condition, Copy, CopyContent, Download, Group, Local, Modifiers, Probe, ProbeKind,
-    Question, Retry, RunProgram, Script, Step, SubTask, WaitFor, WhereTo,
+    Action, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers, Probe,
+    ProbeKind, Question, Retry, RunProgram, Script, Step, SubScope, SubTask, WaitFor, WhereTo,
 };
+pub use template::{Engine, Fab, NamePath, Names, Outside, expression_names, template_names};
 pub use text::{Expression, Quoting, Template, Text};

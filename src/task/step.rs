@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use crate::model::SourceSpan;
 
-use super::{Expression, Text};
+use super::{Expression, ParamValue, Task, Text};
 
 /// A condition that is known, or an expression that is evaluated when its step comes up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,9 @@ pub struct Copy {
     pub sha256: Option<Text>,
     /// A remote command line that must pass on the temporary file (`%s`) before the rename.
     pub verify: Option<Text>,
+    /// What a `template` writes: `src`'s content, read while planning and rendered as far as it can be.
+    /// `None` in a task's file, and for an `upload`.
+    pub text: Option<Text>,
 }
 
 /// `download`.
@@ -139,6 +142,15 @@ pub struct Download {
     pub max_size: Option<u64>,
     /// A missing remote file is fine.
     pub missing_ok: bool,
+    /// What the file must be, looked at once it is here whole.
+    pub verify: Option<FileCheck>,
+}
+
+/// What the bytes of a downloaded file are checked to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileCheck {
+    /// `hprof`: a whole JVM heap dump, plain, gzip or zstd ([`crate::diagnose::hprof`]).
+    Hprof,
 }
 
 /// From where a probe is made.
@@ -227,6 +239,25 @@ pub struct SubTask {
     pub params: IndexMap<String, Text>,
     /// Its steps; filled while planning, with its own params and vars already in place.
     pub steps: Option<Group>,
+    /// What its templates see as `params` and `vars`; filled while planning. [`Engine::enter`] makes the
+    /// scope that its steps run in.
+    ///
+    pub scope: Option<Arc<SubScope>>,
+}
+
+/// The params and vars of a `task:` step.
+#[derive(Debug)]
+pub struct SubScope {
+    /// The other task.
+    pub task: Arc<Task>,
+    /// Its params, as far as they are known while planning.
+    pub params: Arc<IndexMap<String, ParamValue>>,
+    /// Its vars, likewise.
+    pub vars: Arc<IndexMap<String, serde_json::Value>>,
+    /// Params that wait for a register of the calling task.
+    pub late_params: IndexMap<String, Text>,
+    /// Vars that read one of those.
+    pub late_vars: IndexMap<String, Text>,
 }
 
 /// `group`.

@@ -14,6 +14,10 @@ pub enum Quoting {
     Plain,
     /// Each value becomes one word of a POSIX shell; `| raw` opts out.
     Shell,
+    /// Each value matches itself in a regular expression.
+    Pattern,
+    /// As they are, secrets too: the content of a file that goes to a host.
+    File,
 }
 
 /// A template as written, and where.

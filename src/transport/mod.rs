@@ -5,6 +5,7 @@
 
 mod bastion;
 mod command;
+mod controller;
 mod doctor;
 mod error;
 mod guard;
@@ -12,6 +13,7 @@ mod local;
 mod marker;
 mod master;
 mod preamble;
+pub mod scripted;
 mod session;
 mod ssh;
 mod ssh_args;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use controller::Controller;
 pub use doctor::{LoginTrial, OfferedKey};
 pub use error::{ConnectError, TransferError};
 pub use local::Local;

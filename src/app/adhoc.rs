@@ -1,0 +1,162 @@
+//! `TASK`, `plan`, and the ad-hoc commands `run`, `put` and `get`, which are tasks made on the spot.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
+use crate::model::ExitStatus;
+use crate::task::Task;
+use crate::task::adhoc::{self, AdHocManner};
+use crate::{plan, report};
+
+use super::entry::Context;
+use super::failure::Failure;
+use super::library::TaskSource;
+use super::rerun;
+use super::run::{self, Prepared, Work};
+
+/// Runs a task of the library.
+///
+/// # Errors
+/// There is no such task, or it was refused.
+pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
+    let source = TaskSource::load(&context.settings)?;
+    let task = source.library.get(&args.name)?;
+    let words = rerun::task_words(&task, &args.name, &args.words);
+    let rerun = rerun::command(&context.settings, &words, &[]);
+    let work = Work {
+        task,
+        source: &source,
+        words: &args.words,
+        stdin_taken: false,
+        rerun,
+    };
+    let prepared = run::prepare(context, work).await?;
+    finish(context, prepared).await
+}
+
+async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
+    if context.settings.run.dry_run {
+        show(context, &prepared);
+        return Ok(ExitStatus::Ok);
+    }
+    run::execute(context, prepared).await
+}
+
+fn show(context: &Context, prepared: &Prepared) {
+    if context.settings.output.json {
+        context.console.json(&plan::json(&prepared.plan));
+    } else {
+        context.console.data(&report::plan_text(
+            &prepared.plan,
+            context.console.data_styles(),
+        ));
+    }
+}
+
+/// Shows what a task would do.
+///
+/// # Errors
+/// There is no such task, it was refused, or the file cannot be written.
+pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus, Failure> {
+    let source = TaskSource::load(&context.settings)?;
+    let task = source.library.get(&args.name)?;
+    let work = Work {
+        task,
+        source: &source,
+        words: &args.words,
+        stdin_taken: false,
+        rerun: None,
+    };
+    let prepared = run::prepare(context, work).await?;
+    if let Some(path) = &args.out {
+        let json = format!("{:#}\n", plan::json(&prepared.plan));
+        std::fs::write(path, json)
+            .with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
+        context
+            .console
+            .remark(&format!("the plan is in `{}`", path.display()));
+        return Ok(ExitStatus::Ok);
+    }
+    show(context, &prepared);
+    Ok(ExitStatus::Ok)
+}
+
+/// Runs an ad-hoc command.
+///
+/// # Errors
+/// There is no command, or it was refused.
+pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus, Failure> {
+    let is_script = args.command.as_slice() == ["-"];
+    let manner = manner(context);
+    let task = if is_script {
+        adhoc::script(&read_script()?, &manner)?
+    } else {
+        adhoc::command(&args.command, &manner)?
+    };
+    let rerun = if is_script {
+        None
+    } else {
+        rerun::command(&context.settings, &["run"], &args.command)
+    };
+    go(context, task, &args.words, is_script, rerun).await
+}
+
+/// `--sudo`, and whether batches make it a change.
+fn manner(context: &Context) -> AdHocManner {
+    let flags = &context.settings.run;
+    AdHocManner {
+        is_change: flags.batch.is_some() || flags.by.is_some(),
+        sudo: flags.sudo.then(|| "root".to_owned()),
+    }
+}
+
+fn read_script() -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut text)
+        .context("cannot read the script from stdin")?;
+    Ok(text)
+}
+
+async fn go(
+    context: &Context,
+    task: Task,
+    words: &[String],
+    stdin_taken: bool,
+    rerun: Option<String>,
+) -> Result<ExitStatus, Failure> {
+    let source = TaskSource::load(&context.settings)?;
+    let work = Work {
+        task: Arc::new(task),
+        source: &source,
+        words,
+        stdin_taken,
+        rerun,
+    };
+    let prepared = run::prepare(context, work).await?;
+    finish(context, prepared).await
+}
+
+/// Copies files to hosts.
+///
+/// # Errors
+/// There is no destination, a file is not there, or it was refused.
+pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
+    let task = adhoc::put(&args.paths, &manner(context))?;
+    let rerun = rerun::command(&context.settings, &["put"], &args.paths);
+    go(context, task, &args.words, false, rerun).await
+}
+
+/// Copies files from hosts.
+///
+/// # Errors
+/// It was refused.
+pub(super) async fn get(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
+    let task = adhoc::get(&args.paths, None, &manner(context))?;
+    let rerun = rerun::command(&context.settings, &["get"], &args.paths);
+    go(context, task, &args.words, false, rerun).await
+}

@@ -1,0 +1,327 @@
+//! From a task and words to a plan, and from a plan to a run: the line that every task and every ad-hoc command
+//! takes.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+
+use crate::model::selector::{Term, TermError};
+use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
+use crate::plan::{self, Overrides, Plan, PlanRequest};
+use crate::report::{
+    self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
+    ScreenOptions, Verbosity,
+};
+use crate::run::{self, Parts, RunOptions};
+use crate::signal::Signals;
+use crate::task::{CommonParams, Engine, Fab, Kind, Task};
+use crate::transport::{Local, SshTransport, TransportSettings};
+
+use super::entry::Context;
+use super::environment;
+use super::failure::Failure;
+use super::fleet::{self, Typed};
+use super::gates::Questions;
+use super::git;
+use super::library::TaskSource;
+use super::outside::ThisMachine;
+use super::params::{self, Surroundings};
+use super::password;
+use super::prompt::Asker;
+
+/// What is to be done.
+pub(super) struct Work<'a> {
+    /// The task.
+    pub(super) task: Arc<Task>,
+    /// Where its files and the tasks it names come from.
+    pub(super) source: &'a TaskSource,
+    /// Selectors and params.
+    pub(super) words: &'a [String],
+    /// stdin is read for something else, so that nobody can answer there.
+    pub(super) stdin_taken: bool,
+    /// The command that does the same again, without its hosts.
+    pub(super) rerun: Option<String>,
+}
+
+/// A plan with what it takes to run it.
+pub(super) struct Prepared {
+    /// The plan.
+    pub(super) plan: Arc<Plan>,
+    engine: Arc<Engine>,
+    terminal: bool,
+    rerun: Option<String>,
+}
+
+/// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
+///
+/// # Errors
+/// Everything that is wrong with the words, the params, the task or the selection.
+pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepared, Failure> {
+    let (settings, console) = (&context.settings, &context.console);
+    let terminal = settings.has_terminal(work.stdin_taken);
+    let engine = engine(settings);
+    let names: Vec<&str> = work.task.params.keys().map(String::as_str).collect();
+    let typed = Typed::new(settings, work.words)?;
+    let for_change = work.task.kind == Kind::Change;
+    let mut fleet = fleet::load(settings, typed, &names, for_change).await?;
+    fleet
+        .inventory
+        .notes
+        .iter()
+        .for_each(|note| console.remark(note));
+    let given = params::given(settings, std::mem::take(&mut fleet.params))?;
+    let surroundings = Surroundings {
+        console,
+        terminal,
+        cwd: settings.environment.cwd.clone(),
+        answers: std::sync::Mutex::default(),
+    };
+    let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
+    let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
+    selected
+        .warnings
+        .iter()
+        .for_each(|warning| console.warn(warning));
+    let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
+    let plan = plan::build(&PlanRequest {
+        task: &work.task,
+        library: &|name| work.source.task(name),
+        files: work.source,
+        population,
+        targets: &selected.targets,
+        params: &common,
+        overrides: &overrides(context)?,
+        engine: &engine,
+        fanout: settings.fanout(work.task.fanout).get(),
+        now: jiff::Timestamp::now(),
+    })?;
+    Ok(Prepared {
+        plan: Arc::new(plan),
+        engine: Arc::new(engine),
+        terminal,
+        rerun: work.rerun,
+    })
+}
+
+/// Renders templates in this working directory.
+pub(super) fn engine(settings: &super::settings::Settings) -> Engine {
+    let cwd = settings.environment.cwd.clone();
+    let fab = Fab {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_sha: git::head(&cwd),
+        git_dirty: None,
+        cwd: cwd.to_string_lossy().into_owned(),
+    };
+    let outside: Arc<dyn crate::task::Outside> = Arc::new(ThisMachine { cwd });
+    Engine::new(&outside, fab)
+}
+
+fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Term>, Failure> {
+    let words = common.targets(task, engine)?;
+    let terms: Result<Vec<Term>, TermError> = words.iter().map(|word| word.parse()).collect();
+    terms.map_err(|error| {
+        error
+            .diagnostic()
+            .context(format!("`targets` of task `{}`", task.name))
+            .into()
+    })
+}
+
+fn overrides(context: &Context) -> Result<Overrides, Failure> {
+    let run = &context.settings.run;
+    if let Some(by) = &run.by {
+        let error = Diagnostic::new(format!("`--by {by}` is not supported yet"));
+        return Err(error
+            .hint("`--batch N` goes zone by zone, N hosts at a time")
+            .hint("nothing was run")
+            .into());
+    }
+    Ok(Overrides {
+        batch: run.batch,
+        by: None,
+        max_failures: run.max_failures,
+        confirm: None,
+    })
+}
+
+/// Runs the plan to its end and says how it ended.
+///
+/// # Errors
+/// A question that nobody would answer, no sudo password, no record.
+pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
+    let settings = &context.settings;
+    let Prepared {
+        plan,
+        engine,
+        terminal,
+        rerun,
+    } = prepared;
+    let questions = Questions::of(&plan);
+    questions.check(settings, terminal)?;
+    announce(context, &plan, questions);
+    let transport_settings = transport_settings(context)?;
+    let secrets = transport_settings
+        .sudo_password
+        .clone()
+        .into_iter()
+        .collect();
+    let transport = SshTransport::new(transport_settings);
+    let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
+    let screen =
+        Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
+    let handle = screen.handle();
+    let folder = record(context, &plan, &handle)?;
+    let unwritten = "cannot write the run's record";
+    folder.write_plan(&plan::json(&plan)).context(unwritten)?;
+    let record_sink = folder.sink().context(unwritten)?;
+    let stop = handle.clone();
+    let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
+        .context("cannot listen for signals")?;
+    let parts = Parts {
+        transport,
+        local: Local,
+        engine,
+        sink: (record_sink, screen.sink()),
+        record: Arc::clone(&folder),
+        prompt: asker(context, questions, terminal, handle),
+    };
+    let options = options(context, &folder, plan.task.fanout, secrets);
+    let processes = report::process_patterns(&plan);
+    let summary = run::execute(plan, parts, options, received).await;
+    screen.finish(Closing { rerun, processes }).await;
+    drop(signals);
+    Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.
+fn announce(context: &Context, plan: &Plan, questions: Questions) {
+    let output = &context.settings.output;
+    if !questions.start || output.json || output.quiet {
+        return;
+    }
+    if context.settings.says_yes() && output.verbose == 0 {
+        context.console.note(&report::plan_line(plan));
+    } else {
+        context
+            .console
+            .note(&report::plan_text(plan, context.console.note_styles()));
+    }
+}
+
+fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
+    let settings = &context.settings;
+    let sudo_password = if settings.ask_sudo {
+        Some(password::ask(&context.console, "sudo password")?)
+    } else {
+        None
+    };
+    Ok(TransportSettings {
+        connect: settings.limits.connect,
+        login: settings.limits.login,
+        transfer_stall: settings.limits.transfer_stall,
+        known_hosts: settings.state_dir.join("known_hosts"),
+        socket_dir: environment::socket_dir()?,
+        sudo_password,
+    })
+}
+
+fn asker(context: &Context, questions: Questions, terminal: bool, screen: ScreenHandle) -> Asker {
+    let settings = &context.settings;
+    if settings.says_yes_to_all() || !terminal {
+        return Asker::Yes;
+    }
+    let start_answered = AtomicBool::new(questions.start && settings.says_yes());
+    Asker::Terminal {
+        screen,
+        start_answered,
+    }
+}
+
+fn options(
+    context: &Context,
+    folder: &RunFolder,
+    task_fanout: Option<u32>,
+    secrets: Vec<Secret>,
+) -> RunOptions {
+    let settings = &context.settings;
+    RunOptions {
+        run: folder.id().clone(),
+        limits: settings.limits.clone(),
+        attempts: settings.attempts,
+        fanout: settings.fanout(task_fanout),
+        warn_only: settings.run.warn_only,
+        fail_fast: settings.run.fail_fast,
+        user: settings.environment.user.clone(),
+        secrets,
+        cwd: settings.environment.cwd.clone(),
+    }
+}
+
+fn screen_options(context: &Context) -> ScreenOptions {
+    let output = &context.settings.output;
+    ScreenOptions {
+        form: if output.json {
+            OutputForm::Json
+        } else if output.gather {
+            OutputForm::Gathered { diff: output.diff }
+        } else {
+            OutputForm::Lines {
+                prefixed: !output.no_prefix,
+            }
+        },
+        verbosity: match (output.quiet, output.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, _) => Verbosity::Verbose,
+        },
+        colours: context.colours,
+        remote_colours: if output.remote_color {
+            RemoteColours::Kept
+        } else {
+            RemoteColours::Removed
+        },
+    }
+}
+
+/// Makes the run's folder under an id of its own.
+fn record(
+    context: &Context,
+    plan: &Plan,
+    screen: &ScreenHandle,
+) -> Result<Arc<RunFolder>, Failure> {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let state = &context.settings.state_dir;
+    let outdir = context
+        .settings
+        .outdir
+        .as_ref()
+        .map(|dir| context.settings.environment.cwd.join(dir));
+    loop {
+        // The seed of a hash map is random: enough to keep runs of one second apart.
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let id = RunId::new(
+            jiff::Timestamp::now(),
+            &plan.task.name,
+            (random & 0xffff) as u16,
+        );
+        let screen = screen.clone();
+        match RunFolder::create(state, &id, outdir.clone(), move |text| {
+            screen.note(text.to_owned());
+        }) {
+            Ok(folder) => return Ok(folder),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AlreadyExists
+                    && state.join("runs").join(id.as_str()).exists() => {}
+            Err(error) => {
+                let place = state.join("runs").display().to_string();
+                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`"))
+                    .cause(error.to_string());
+                return Err(error
+                    .hint("`FAB_RS_STATE_DIR` names another place")
+                    .hint("nothing was run")
+                    .into());
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Flags that people bring from Fabric and its relatives, and what they are called here.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::{Cli, Command};
+
+/// Flags that do not exist here, and what to type instead.
+const ELSEWHERE: [(&str, &str); 11] = [
+    (
+        "-p",
+        "there is no password on a command line: use keys or an agent, and `--ask-sudo` for sudo",
+    ),
+    ("-g", "a gateway is a bastion here: use `-J HOST`"),
+    (
+        "-a",
+        "to leave the agent out, use `ssh: {options: {IdentityAgent: none}}` in the inventory",
+    ),
+    (
+        "-c",
+        "settings live in `fab-rs.yml` and `~/.config/fab-rs/config.yml`",
+    ),
+    ("-e", "variables are params here: `name=value`"),
+    (
+        "-F",
+        "an ssh configuration is named by `ssh: {config: FILE}` in the inventory",
+    ),
+    (
+        "-r",
+        "unknown host keys are refused by `ssh: {host_keys: strict}` in the inventory",
+    ),
+    ("-s", "a step names its shell: `shell: bash`"),
+    ("-X", "hosts are left out by `-x TERM`"),
+    (
+        "-o",
+        "ssh options live in the inventory: `ssh: {options: {KEY: VALUE}}`",
+    ),
+    (
+        "--port",
+        "a port belongs to the host: `-H user@host:port`, or `ssh: {port: N}` in the inventory",
+    ),
+];
+
+/// A flag that parsed but surely means something else; the sentence to refuse it with.
+pub(super) fn wrong_tool(cli: &Cli) -> Option<String> {
+    if cli.connection.disable_known_hosts {
+        return Some(
+            "`-D` would connect to whatever answers, and is not taken; new hosts are accepted once and remembered by \
+             `ssh: {host_keys: accept-new}` in the inventory, a changed key is removed with `ssh-keygen -R HOST`"
+                .to_owned(),
+        );
+    }
+    if cli.connection.forward_agent && !matches!(cli.command, Command::Ssh(_)) {
+        return Some("`-A` works for `fab-rs ssh` alone: to pass a bastion, use -J HOST, which lends it no agent".to_owned());
+    }
+    let words = match &cli.command {
+        Command::Task(task) => &task.words,
+        Command::Run(run) => &run.words,
+        Command::Plan(plan) => &plan.words,
+        _ => return None,
+    };
+    let number = words.iter().find(|word| word.parse::<u32>().is_ok());
+    if let (true, Some(number)) = (cli.run.dry_run, number) {
+        return Some(format!(
+            "`-n` is a dry run and takes no number: did you mean `--attempts {number}`?"
+        ));
+    }
+    let list = words
+        .iter()
+        .find(|word| !word.contains(['=', '~']) && (word.contains(',') || word.contains('@')));
+    if let (true, Some(list)) = (cli.run.warn_only, list) {
+        return Some(format!(
+            "`-w` is warn-only and takes no hosts: did you mean `-H {list}`?"
+        ));
+    }
+    None
+}
+
+/// Adds what the flag is called here to clap's error about an unknown one.
+pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && let Some((_, hint)) = ELSEWHERE.iter().find(|(known, _)| known == flag)
+    {
+        let hint = clap::builder::StyledStr::from(*hint);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
+    }
+    error
+}

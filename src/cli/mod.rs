@@ -1,0 +1,21 @@
+//! What can be typed: flags, subcommands and words. Says what was typed, never what it means; that is
+//! `app::settings`.
+
+mod argv;
+mod command;
+mod connection_flags;
+mod hints;
+mod output_flags;
+mod run_flags;
+mod selection_flags;
+mod values;
+
+pub(crate) use argv::{Typed, parse};
+pub(crate) use command::{
+    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
+    PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
+};
+pub(crate) use connection_flags::ConnectionFlags;
+pub(crate) use output_flags::{ColorChoice, OutputFlags};
+pub(crate) use run_flags::{RunFlags, Yes};
+pub(crate) use selection_flags::SelectionFlags;

@@ -1,0 +1,55 @@
+//! Parsers of flag values that mean more than a text.
+
+use std::time::Duration;
+
+use crate::model::{Amount, parse_duration};
+
+/// A limit on a flag: a bare number is seconds, else a number with a unit.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// `KEY=VALUE`.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not of the form `name=value`")),
+    }
+}
+
+/// A count or a percentage of hosts.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn amount(text: &str) -> Result<Amount, String> {
+    text.parse()
+        .map_err(|error: crate::model::AmountError| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_number_is_seconds_on_a_flag() {
+        assert_eq!(limit("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(limit("2m"), Ok(Duration::from_mins(2)));
+        assert!(limit("2x").is_err());
+    }
+
+    #[test]
+    fn an_assignment_needs_a_name() {
+        assert_eq!(assignment("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(assignment("=x").is_err());
+        assert!(assignment("x").is_err());
+    }
+}

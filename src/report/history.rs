@@ -1,0 +1,311 @@
+//! Texts about runs that are over, or go on elsewhere: the list, and the report of one. Pure but for what
+//! [`StoredRun`] reads.
+
+use std::fmt::Write as _;
+use std::io;
+
+use serde_json::{Value, json};
+
+use crate::model::format_duration;
+
+use super::fold::fold;
+use super::grammar::{counted, outcome_words};
+use super::host_failure::short;
+use super::json::{millis, outcome_fields};
+use super::sanitize::safe;
+use super::store::{RunState, StoredRun};
+use super::style::{Role, Styles};
+use super::summary::{Closing, SummaryLook, role_of, summary_text};
+use super::table::{Cell, table};
+use super::view::{HostState, HostView, RunView};
+
+/// Hosts that a report lists one by one; of more it tells what the summary tells.
+const MAX_LISTED: usize = 200;
+
+/// `runs`: one line a run.
+pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
+    let rows: Vec<Vec<Cell>> = runs
+        .iter()
+        .map(|run| {
+            let role = match (&run.state, run.exit) {
+                (RunState::Running, _) => Role::Strong,
+                (_, Some(0)) => Role::Good,
+                (_, None) => Role::Warning,
+                _ => Role::Error,
+            };
+            let counts: Vec<String> = run
+                .counts
+                .iter()
+                .map(|(word, count)| format!("{count} {}", outcome_words(word)))
+                .collect();
+            vec![
+                Cell::new(run.id.as_str()),
+                Cell::new(&run.task),
+                Cell::new(&run.started),
+                Cell::of(role, run.state.word()),
+                Cell::or_dash(run.exit.map(|exit| exit.to_string()).as_deref()),
+                Cell::new(&counts.join(", ")),
+            ]
+        })
+        .collect();
+    table(
+        &["run", "task", "started", "state", "exit", "hosts"],
+        &rows,
+        styles,
+    )
+}
+
+/// `runs --json`.
+pub fn runs_json(runs: &[StoredRun]) -> Value {
+    let of = |run: &StoredRun| {
+        json!({"run": run.id, "task": run.task, "started": run.started, "state": run.state.word(),
+            "exit": run.exit, "counts": run.counts, "record": run.path.to_string_lossy()})
+    };
+    runs.iter().map(of).collect()
+}
+
+/// `report RUN`: how it stands, every host, and the summary.
+///
+/// # Errors
+/// The run's events cannot be read.
+pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<String> {
+    let view = run.view()?;
+    let mut out = String::new();
+    let name = styles.paint(Role::Strong, safe(run.id.as_str()));
+    let exit = run
+        .exit
+        .map(|exit| format!(", exit {exit}"))
+        .unwrap_or_default();
+    let _ = writeln!(out, "{name}  {}{exit}", run.state.word());
+    let hosts = counted(view.hosts.len(), "host");
+    let took = format_duration(view.elapsed);
+    let _ = writeln!(
+        out,
+        "task {}, {hosts}, started {}, {took}",
+        safe(&run.task),
+        run.started
+    );
+    out.push('\n');
+    if view.hosts.len() <= MAX_LISTED {
+        out.push_str(&hosts_of_run(&view, styles));
+        out.push('\n');
+    }
+    push_unfinished(&mut out, run, &view, styles);
+    let look = SummaryLook {
+        styles,
+        width,
+        run: run.id.as_str(),
+        skipped: &[],
+        trouble: None,
+    };
+    out.push_str(&summary_text(&view, &Closing::default(), &look));
+    Ok(out)
+}
+
+fn hosts_of_run(view: &RunView, styles: Styles) -> String {
+    let rows: Vec<Vec<Cell>> = view
+        .hosts
+        .iter()
+        .map(|(label, host)| {
+            let (role, word) = standing(host);
+            let took = host.end().map(|end| format_duration(end.duration));
+            let longest = host
+                .longest
+                .as_ref()
+                .map(|(step, took)| format!("{} ({})", short(step), format_duration(*took)));
+            vec![
+                Cell::new(label.as_str()),
+                Cell::new(host.zone.as_str()),
+                Cell::of(role, word),
+                Cell::or_dash(took.as_deref()),
+                Cell::or_dash(longest.as_deref()),
+            ]
+        })
+        .collect();
+    table(
+        &["host", "zone", "outcome", "took", "longest step"],
+        &rows,
+        styles,
+    )
+}
+
+fn standing(host: &HostView) -> (Role, &'static str) {
+    match &host.state {
+        HostState::Waiting => (Role::Dim, "waiting"),
+        HostState::Connecting { .. } => (Role::Warning, "connecting"),
+        HostState::Working { .. } => (Role::Warning, "at work"),
+        HostState::Ended(end) => (role_of(end.outcome.word()), end.outcome.word()),
+    }
+}
+
+/// A run without an end: which hosts were at work is all that is known of them.
+fn push_unfinished(out: &mut String, run: &StoredRun, view: &RunView, styles: Styles) {
+    let lead = match run.state {
+        RunState::Ended(_) => return,
+        RunState::Running => styles.paint(Role::Strong, "running:"),
+        RunState::Interrupted => styles.paint(Role::Warning, "interrupted:"),
+    };
+    let busy = view.busy();
+    let hosts = fold(busy.iter().map(|(label, ..)| label.as_str()));
+    let at_work = match busy.len() {
+        0 => "no host was at work".to_owned(),
+        count => format!("{} at work: {}", counted(count, "host"), safe(&hosts)),
+    };
+    let rest = match run.state {
+        RunState::Interrupted => "; fab-rs ended before it could write its summary",
+        _ => "",
+    };
+    let _ = writeln!(out, "{lead} {at_work}{rest}");
+}
+
+/// `report RUN --json`: `summary.json`, or, where there is none, the same shape as far as it is known, with
+/// `exit` null.
+///
+/// # Errors
+/// The run's events cannot be read.
+pub fn report_json(run: &StoredRun) -> io::Result<Value> {
+    if let Some(summary) = run.summary() {
+        return Ok(serde_json::to_value(summary).expect("a summary is a JSON object"));
+    }
+    let view = run.view()?;
+    let hosts: serde_json::Map<String, Value> = view
+        .hosts
+        .iter()
+        .map(|(label, host)| (label.as_str().to_owned(), host_json(host)))
+        .collect();
+    let ended = view.started.map(|started| started + view.elapsed);
+    Ok(
+        json!({"run": run.id, "task": run.task, "exit": null, "state": run.state.word(), "hosts": hosts,
+        "counts": run.counts, "started": view.started, "ended": ended, "record": run.path.to_string_lossy()}),
+    )
+}
+
+fn host_json(host: &HostView) -> Value {
+    let mut value = json!({"zone": host.zone, "outcome": null, "duration_ms": null});
+    if let Some(end) = host.end() {
+        for (key, field) in outcome_fields(&end.outcome) {
+            value[key] = field;
+        }
+        value["duration_ms"] = millis(end.duration).into();
+    } else if let Some((step, _)) = &host.step {
+        value["step"] = Value::from(&*step.name);
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::run::event::EventKind;
+    use crate::run::sink::Sink as _;
+    use crate::task::Kind;
+
+    use super::super::record::RunFolder;
+    use super::super::samples::{self, event, failed, finished, host, run_started, step};
+    use super::super::store::RunStore;
+    use super::*;
+
+    async fn recorded(state: &Path, kinds: Vec<EventKind>) -> StoredRun {
+        let folder = RunFolder::create(state, &samples::run_id(), None, |_| {}).unwrap();
+        let mut sink = folder.sink().unwrap();
+        for (seq, kind) in (0..).zip(kinds) {
+            sink.accept(&event(seq, seq * 1000, kind)).await;
+        }
+        drop((sink, folder));
+        RunStore::new(state).find("last").unwrap()
+    }
+
+    fn beginning() -> Vec<EventKind> {
+        vec![
+            run_started(
+                Kind::Change,
+                &[("app-1", "us-west-2a"), ("app-2", "us-west-2b")],
+            ),
+            EventKind::HostStarted {
+                host: host("app-1"),
+            },
+            EventKind::HostStarted {
+                host: host("app-2"),
+            },
+            EventKind::StepStarted {
+                host: Some(host("app-2")),
+                step: step("dump"),
+            },
+            finished("app-1", failed(3), 3000, &["no room"]),
+        ]
+    }
+
+    fn shown(text: &str, state: &Path) -> String {
+        text.replace(&state.display().to_string(), "STATE")
+    }
+
+    #[tokio::test]
+    async fn an_ended_run_is_told_by_its_summary() {
+        let state = tempfile::tempdir().unwrap();
+        let mut kinds = beginning();
+        kinds.push(finished("app-2", crate::model::HostOutcome::Ok, 4000, &[]));
+        let summary = samples::summary(
+            1,
+            "done_partial",
+            &[
+                ("app-1", &failed(3)),
+                ("app-2", &crate::model::HostOutcome::Ok),
+            ],
+        );
+        kinds.push(EventKind::RunFinished {
+            summary: std::sync::Arc::new(summary),
+        });
+        let run = recorded(state.path(), kinds).await;
+        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        insta::assert_snapshot!(shown(&text, state.path()), @r"
+        20250102T030405Z-heapdump-00ff  done_partial, exit 1
+        task heapdump, 2 hosts, started 2025-01-02 03:04:05 UTC, 6.0 s
+
+        host   zone        outcome  took
+        app-1  us-west-2a  failed   3.0 s
+        app-2  us-west-2b  ok       4.0 s
+
+        app-1  failed at step `dump`: exit 3 after 3.0 s, last line:
+                  | no room
+        summary: 1 succeeded, 1 failed in 6.0 s
+        record: STATE/runs/20250102T030405Z-heapdump-00ff
+        next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
+        ");
+        insta::assert_snapshot!(runs_table(std::slice::from_ref(&run), Styles::plain()), @r"
+        run                             task      started                  state         exit  hosts
+        20250102T030405Z-heapdump-00ff  heapdump  2025-01-02 03:04:05 UTC  done_partial  1     1 succeeded, 1 failed
+        ");
+        assert_eq!(report_json(&run).unwrap()["exit"], 1);
+        assert_eq!(runs_json(&[run])[0]["counts"]["failed"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_run_without_an_end_says_who_was_at_work() {
+        let state = tempfile::tempdir().unwrap();
+        let run = recorded(state.path(), beginning()).await;
+        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        insta::assert_snapshot!(shown(&text, state.path()), @r"
+        20250102T030405Z-heapdump-00ff  interrupted
+        task heapdump, 2 hosts, started 2025-01-02 03:04:05 UTC, 4.0 s
+
+        host   zone        outcome     took
+        app-1  us-west-2a  failed      3.0 s
+        app-2  us-west-2b  connecting  -
+
+        interrupted: 1 host at work: app-2; fab-rs ended before it could write its summary
+        app-1  failed at step `dump`: exit 3 after 3.0 s, last line:
+                  | no room
+        summary: 1 failed in 4.0 s
+        record: STATE/runs/20250102T030405Z-heapdump-00ff
+        next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
+        ");
+        let value = report_json(&run).unwrap();
+        assert_eq!(
+            (&value["exit"], &value["state"]),
+            (&Value::Null, &json!("interrupted"))
+        );
+        assert_eq!(value["hosts"]["app-1"]["outcome"], "failed");
+        assert_eq!(value["hosts"]["app-2"]["step"], "dump");
+    }
+}

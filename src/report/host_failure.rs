@@ -1,0 +1,420 @@
+//! How a host's bad end reads, in one line and in full. Pure; who prints it when is `printer`'s and
+//! `summary`'s business.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::model::{CancelReason, HostOutcome, UnreachableKind, format_duration};
+
+use super::sanitize::safe;
+use super::style::{Role, Styles};
+
+/// A host, or several that ended alike, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    /// The label, or folded labels.
+    pub(crate) who: &'a str,
+    /// The outcome.
+    pub(crate) outcome: &'a HostOutcome,
+    /// How long it took; `None` where several hosts share the line.
+    pub(crate) duration: Option<Duration>,
+    /// The last lines of the last step.
+    pub(crate) tail: &'a [String],
+    /// Whose lines they are, where several hosts share the line and their last lines differ.
+    pub(crate) tail_of: Option<&'a str>,
+}
+
+/// Characters of a step's name in a sentence.
+const STEP_WIDTH: usize = 60;
+/// Durations below this say nothing about why a connection failed.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
+
+/// The line: `web-a2  failed at step `migrate`: exit 1 after 4.2 s`. No newline.
+pub(crate) fn headline(ending: &Ending<'_>, styles: Styles) -> String {
+    let role = match ending.outcome {
+        HostOutcome::Ok => Role::Good,
+        HostOutcome::NotRun { .. } | HostOutcome::Gone | HostOutcome::Cancelled { .. } => {
+            Role::Warning
+        }
+        _ => Role::Error,
+    };
+    let (first, rest) = sentence(ending.outcome, ending.duration);
+    format!(
+        "{}  {}{}",
+        styles.label(&safe(ending.who)),
+        styles.paint(role, first),
+        safe(&rest)
+    )
+}
+
+/// The headline, the last lines, and hints; each line ended.
+pub(crate) fn in_full(ending: &Ending<'_>, styles: Styles) -> String {
+    let mut out = headline(ending, styles);
+    let tail = match ending.outcome {
+        HostOutcome::Failed { .. } | HostOutcome::TimedOut { .. } | HostOutcome::Unknown { .. } => {
+            ending.tail
+        }
+        _ => &[],
+    };
+    let whose = ending
+        .tail_of
+        .map(|host| format!(" of {}", safe(host)))
+        .unwrap_or_default();
+    let _ = match tail.len() {
+        0 => writeln!(out),
+        1 => writeln!(out, ", last line{whose}:"),
+        count => writeln!(out, ", last {count} lines{whose}:"),
+    };
+    for line in tail {
+        let bar = styles.paint(Role::Dim, "|");
+        let _ = writeln!(out, "          {bar} {}", safe(line));
+    }
+    for cause in further_causes(ending.outcome) {
+        let _ = writeln!(out, "        caused by: {}", safe(cause));
+    }
+    if let Some(hint) = hint(ending.outcome, ending.who) {
+        let lead = styles.paint(Role::Hint, "hint:");
+        let _ = writeln!(out, "        {lead} {hint}");
+    }
+    out
+}
+
+/// What the outcome says, in two parts: the words that are coloured and the rest.
+pub(crate) fn sentence(
+    outcome: &HostOutcome,
+    duration: Option<Duration>,
+) -> (&'static str, String) {
+    let after = |least: Duration| match duration {
+        Some(time) if time >= least => format!(" after {}", format_duration(time)),
+        _ => String::new(),
+    };
+    match outcome {
+        HostOutcome::Ok => ("succeeded", after(Duration::ZERO)),
+        HostOutcome::Failed { .. }
+        | HostOutcome::TimedOut { .. }
+        | HostOutcome::Unknown { .. }
+        | HostOutcome::Cancelled { .. } => step_sentence(outcome, &after(Duration::ZERO)),
+        HostOutcome::Unhealthy { check } => (
+            "unhealthy",
+            format!(": check `{check}` did not pass{}", after(WORTH_SAYING)),
+        ),
+        HostOutcome::Unreachable { causes, .. } => {
+            let cause = causes.first().map_or("no connection", String::as_str);
+            ("unreachable", format!("{}: {cause}", after(WORTH_SAYING)))
+        }
+        HostOutcome::NotRun { reason } => ("not started", format!(": {reason}")),
+        HostOutcome::Gone => ("gone", ": the instance no longer exists".to_owned()),
+    }
+}
+
+/// Outcomes of hosts that were at work.
+fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
+    let still = |ended: bool| {
+        if ended {
+            ""
+        } else {
+            "; it may still be running"
+        }
+    };
+    match outcome {
+        HostOutcome::Failed {
+            step,
+            exit_code,
+            cause,
+        } => {
+            let step = short(step);
+            let cause = failure_words(*exit_code, cause);
+            ("failed", format!(" at step `{step}`: {cause}{after}"))
+        }
+        HostOutcome::TimedOut {
+            step,
+            limit_ms,
+            ended,
+        } => {
+            let step = short(step);
+            let limit = format_duration(Duration::from_millis(*limit_ms));
+            (
+                "timed out",
+                format!(" at step `{step}`: limit {limit}{}", still(*ended)),
+            )
+        }
+        HostOutcome::Unknown { step } => (
+            "connection lost",
+            format!(
+                " during step `{}`; whether it finished is not known",
+                short(step)
+            ),
+        ),
+        HostOutcome::Cancelled {
+            reason,
+            step,
+            ended,
+        } => {
+            let at = step
+                .as_ref()
+                .map(|step| format!(" at step `{}`", short(step)));
+            let why = reason_words(*reason);
+            (
+                "cancelled",
+                format!("{}: {why}{}", at.unwrap_or_default(), still(*ended)),
+            )
+        }
+        other => (other.word(), String::new()),
+    }
+}
+
+/// A step's name in a sentence: its first line, not all of a long one. Commands are named after themselves.
+pub(crate) fn short(step: &str) -> std::borrow::Cow<'_, str> {
+    let first = step.trim_start().lines().next().unwrap_or_default();
+    if first == step && first.chars().count() <= STEP_WIDTH {
+        return step.into();
+    }
+    let start: String = first.chars().take(STEP_WIDTH - 1).collect();
+    format!("{}…", start.trim_end()).into()
+}
+
+/// The cause and the exit code, without saying one thing twice.
+fn failure_words(exit_code: Option<u8>, cause: &str) -> String {
+    let Some(code) = exit_code else {
+        return cause.to_owned();
+    };
+    let exit = format!("exit {code}");
+    let signal = signal_of(code).map(|name| format!(" (SIG{name})"));
+    let same = [
+        exit.clone(),
+        format!("exit code {code}"),
+        format!("exit status {code}"),
+    ];
+    if cause.is_empty() || same.iter().any(|words| words == cause) {
+        exit + &signal.unwrap_or_default()
+    } else {
+        format!("{cause} ({exit})")
+    }
+}
+
+/// The signal that an exit code stands for, where people should be told: 137 may be the kernel, out of
+/// memory.
+fn signal_of(code: u8) -> Option<&'static str> {
+    Some(match code {
+        129 => "HUP",
+        130 => "INT",
+        134 => "ABRT",
+        137 => "KILL",
+        139 => "SEGV",
+        141 => "PIPE",
+        143 => "TERM",
+        _ => return None,
+    })
+}
+
+/// Why a run was cancelled, for people.
+pub(crate) fn reason_words(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::HostFailed => "too many hosts failed",
+        CancelReason::Deadline => "the run's limit passed",
+        CancelReason::ClosedPipe => "the reader of the output has gone",
+        CancelReason::Hangup => "the terminal went away (SIGHUP)",
+        CancelReason::Terminate => "stopped by SIGTERM",
+        CancelReason::Interrupt => "stopped by Ctrl-C",
+    }
+}
+
+/// Causes below the first, which the headline has.
+fn further_causes(outcome: &HostOutcome) -> &[String] {
+    match outcome {
+        HostOutcome::Unreachable { causes, .. } => causes.get(1..).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+/// What can be done about it. `who` is a label where it is one host, else folded labels.
+fn hint(outcome: &HostOutcome, who: &str) -> Option<String> {
+    let HostOutcome::Unreachable { kind, .. } = outcome else {
+        return None;
+    };
+    let (text, doctor) = kind_hint(*kind);
+    let folded = who.contains(['[', ',']);
+    let who = if folded { "HOST".into() } else { safe(who) };
+    Some(if doctor {
+        let join = if text.ends_with('?') { " " } else { "; " };
+        format!("{text}{join}`fab-rs doctor {who}` looks closer")
+    } else {
+        text.to_owned()
+    })
+}
+
+/// What to do about each kind, and whether `doctor` would find out more.
+fn kind_hint(kind: UnreachableKind) -> (&'static str, bool) {
+    match kind {
+        UnreachableKind::Refused => ("is sshd running there, and on this port?", true),
+        UnreachableKind::NoAnswer => (
+            "is the instance up, and does its security group let this machine in?",
+            true,
+        ),
+        UnreachableKind::NoBanner | UnreachableKind::LoginTimeout => (
+            "it accepts connections but does not answer: out of memory, or a full disk?",
+            true,
+        ),
+        UnreachableKind::ClosedEarly => (
+            "sshd closed the connection: too many logins at once, or `hosts.deny`?",
+            true,
+        ),
+        UnreachableKind::NameNotFound => ("is the inventory's address right?", true),
+        UnreachableKind::NoRoute => ("is the VPN up, or is a bastion (`-J`) needed?", true),
+        UnreachableKind::HostKeyChanged => (
+            "compare the new key with the host's console, then remove the old one with `ssh-keygen -R`",
+            false,
+        ),
+        UnreachableKind::HostKeyUnknown => (
+            "connect once with `ssh` and compare the key, or set `host_keys: accept-new`",
+            false,
+        ),
+        UnreachableKind::Denied => ("which user and keys were offered?", true),
+        UnreachableKind::Configuration => ("ssh's configuration needs mending first", false),
+        UnreachableKind::Bastion => ("every host behind this bastion has the same cause", false),
+        UnreachableKind::Lost => ("nothing was sent, so it can be run again", false),
+        UnreachableKind::Local => ("the trouble is on this machine", false),
+        UnreachableKind::Unclassified => ("ssh's own words are all there is", true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(who: &str, outcome: &HostOutcome, ms: u64, tail: &[&str]) -> String {
+        let tail: Vec<String> = tail.iter().map(|line| (*line).to_owned()).collect();
+        let ending = Ending {
+            who,
+            outcome,
+            duration: Some(Duration::from_millis(ms)),
+            tail: &tail,
+            tail_of: None,
+        };
+        in_full(&ending, Styles::plain())
+    }
+
+    fn unreachable(kind: UnreachableKind, causes: &[&str]) -> HostOutcome {
+        HostOutcome::Unreachable {
+            kind,
+            causes: causes.iter().map(|cause| (*cause).to_owned()).collect(),
+        }
+    }
+
+    fn failed(cause: &str, exit_code: Option<u8>) -> HostOutcome {
+        HostOutcome::Failed {
+            step: "migrate".into(),
+            exit_code,
+            cause: cause.to_owned(),
+        }
+    }
+
+    #[test]
+    fn hosts_that_were_at_work_say_at_which_step() {
+        let log = [
+            "connecting to db-1",
+            "relation \"users\" already exists",
+            "migration 0042 aborted",
+        ];
+        let timed_out = HostOutcome::TimedOut {
+            step: "dump".into(),
+            limit_ms: 900_000,
+            ended: false,
+        };
+        let lost = HostOutcome::Unknown {
+            step: "migrate".into(),
+        };
+        let cancelled = HostOutcome::Cancelled {
+            reason: CancelReason::Interrupt,
+            step: Some("dump".into()),
+            ended: true,
+        };
+        let failed = failed("exit 1", Some(1));
+        let texts = [
+            full("web-a2", &failed, 4200, &log),
+            full("web-a3", &failed, 4200, &["\u{1b}[31maborted"]),
+            full("web-a4", &lost, 4200, &[]),
+            full("web-a5", &timed_out, 900_100, &[]),
+            full("web-a6", &cancelled, 10, &["x"]),
+        ];
+        insta::assert_snapshot!(texts.concat(), @r#"
+        web-a2  failed at step `migrate`: exit 1 after 4.2 s, last 3 lines:
+                  | connecting to db-1
+                  | relation "users" already exists
+                  | migration 0042 aborted
+        web-a3  failed at step `migrate`: exit 1 after 4.2 s, last line:
+                  | aborted
+        web-a4  connection lost during step `migrate`; whether it finished is not known
+        web-a5  timed out at step `dump`: limit 15 m; it may still be running
+        web-a6  cancelled at step `dump`: stopped by Ctrl-C
+        "#);
+    }
+
+    #[test]
+    fn hosts_that_were_not_at_work_say_why() {
+        let refused = unreachable(
+            UnreachableKind::Refused,
+            &["connection refused by 10.0.2.13 port 22"],
+        );
+        let changed = unreachable(
+            UnreachableKind::HostKeyChanged,
+            &["host key changed", "the key sent is SHA256:abc"],
+        );
+        let not_run = HostOutcome::NotRun {
+            reason: "the rollout stopped".into(),
+        };
+        let unhealthy = HostOutcome::Unhealthy {
+            check: "http".into(),
+        };
+        let texts = [
+            full("web-b3", &refused, 10_000, &[]),
+            full("web-c1", &changed, 300, &[]),
+            full("web-a7", &not_run, 0, &[]),
+            full("web-a8", &HostOutcome::Gone, 0, &[]),
+            full("web-a9", &unhealthy, 5000, &[]),
+        ];
+        insta::assert_snapshot!(texts.concat(), @r"
+        web-b3  unreachable after 10 s: connection refused by 10.0.2.13 port 22
+                hint: is sshd running there, and on this port? `fab-rs doctor web-b3` looks closer
+        web-c1  unreachable: host key changed
+                caused by: the key sent is SHA256:abc
+                hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
+        web-a7  not started: the rollout stopped
+        web-a8  gone: the instance no longer exists
+        web-a9  unhealthy: check `http` did not pass after 5.0 s
+        ");
+    }
+
+    #[test]
+    fn a_long_step_is_named_by_its_beginning() {
+        assert_eq!(short("dump"), "dump");
+        assert_eq!(short("one\ntwo"), "one…");
+        assert_eq!(short(&"x".repeat(100)).chars().count(), STEP_WIDTH);
+    }
+
+    #[test]
+    fn a_cause_and_its_exit_code_are_said_once() {
+        let said = |outcome: &HostOutcome| sentence(outcome, None).1;
+        assert_eq!(
+            said(&failed("exit 3", Some(3))),
+            " at step `migrate`: exit 3"
+        );
+        assert_eq!(
+            said(&failed("exit status 3", Some(3))),
+            " at step `migrate`: exit 3"
+        );
+        assert_eq!(
+            said(&failed("exit 137", Some(137))),
+            " at step `migrate`: exit 137 (SIGKILL)"
+        );
+        assert_eq!(said(&failed("", Some(3))), " at step `migrate`: exit 3");
+        assert_eq!(
+            said(&failed("no room", Some(3))),
+            " at step `migrate`: no room (exit 3)"
+        );
+        assert_eq!(
+            said(&failed("no room", None)),
+            " at step `migrate`: no room"
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! The runs that left a record: which there are, how each ended, and where its parts are. A run that is
+//! going on is `record`'s; the texts about runs are `history`'s.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use crate::model::{Diagnostic, Label, RunId};
+use crate::run::event::RunSummary;
+
+use super::fold::natural;
+use super::replay::replayed;
+use super::view::RunView;
+
+/// The folder of all runs, `STATE/runs`.
+#[derive(Debug, Clone)]
+pub struct RunStore {
+    folder: PathBuf,
+}
+
+/// A run on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRun {
+    /// Its id.
+    pub id: RunId,
+    /// Its folder.
+    pub path: PathBuf,
+    /// The task, from the id.
+    pub task: String,
+    /// When it began, from the id: `2025-01-02 03:04:05 UTC`.
+    pub started: String,
+    /// How it stands.
+    pub state: RunState,
+    /// The exit status; `None` where it has not ended, or not by itself.
+    pub exit: Option<u8>,
+    /// Hosts of each outcome.
+    pub counts: IndexMap<String, usize>,
+}
+
+/// How a stored run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// Its process lives.
+    Running,
+    /// Its process is gone, and it left no summary.
+    Interrupted,
+    /// It ended; the word is its summary's.
+    Ended(String),
+}
+
+impl RunState {
+    /// The word in tables and JSON.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Ended(word) => word,
+        }
+    }
+}
+
+impl RunStore {
+    /// The runs below this state folder.
+    pub fn new(state: &Path) -> Self {
+        Self {
+            folder: state.join("runs"),
+        }
+    }
+
+    /// The newest runs, at most so many, the newest first. No folder at all is no run.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn newest(&self, most: usize) -> io::Result<Vec<StoredRun>> {
+        let ids = self.ids()?;
+        Ok(ids
+            .iter()
+            .rev()
+            .take(most)
+            .map(|id| self.open(id))
+            .collect())
+    }
+
+    /// The run that a word names: `last`, an id, the beginning of one, or its last four characters.
+    ///
+    /// # Errors
+    /// There is no run, none of that name, or several.
+    pub fn find(&self, word: &str) -> Result<StoredRun, Diagnostic> {
+        let ids = self.ids().map_err(|error| {
+            let message = format!("cannot read {}", self.folder.display());
+            Diagnostic::new(message).cause(error.to_string())
+        })?;
+        let Some(newest) = ids.last() else {
+            let message = format!("there is no run below {}", self.folder.display());
+            return Err(Diagnostic::new(message).hint("each run leaves its record there"));
+        };
+        if word == "last" {
+            return Ok(self.open(newest));
+        }
+        if let Some(exact) = ids.iter().find(|id| *id == word) {
+            return Ok(self.open(exact));
+        }
+        let end = format!("-{word}");
+        let named = |id: &&String| !word.is_empty() && (id.starts_with(word) || id.ends_with(&end));
+        let found: Vec<&String> = ids.iter().filter(named).collect();
+        match &found[..] {
+            [only] => Ok(self.open(only)),
+            [] => Err(Diagnostic::new(format!("no run named `{word}`"))
+                .hint(format!("the newest is {newest}; `fab-rs runs` lists them"))),
+            several => Err(
+                Diagnostic::new(format!("`{word}` names {} runs", several.len())).hint(format!(
+                    "the newest of them is {}",
+                    several[several.len() - 1]
+                )),
+            ),
+        }
+    }
+
+    /// Ids in rising order, which is the order of their starts.
+    fn ids(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            if let Some(id) = name.to_str().filter(|id| parts_of(id).is_some()) {
+                ids.push(id.to_owned());
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn open(&self, id: &str) -> StoredRun {
+        let path = self.folder.join(id);
+        let (started, task) = parts_of(id).unwrap_or_default();
+        let summary = read_summary(&path);
+        let state = match &summary {
+            Some(summary) => RunState::Ended(summary.state.clone()),
+            None if is_alive(&path) => RunState::Running,
+            None => RunState::Interrupted,
+        };
+        let mut run = StoredRun {
+            id: RunId::from_text(id),
+            path,
+            task,
+            started,
+            state,
+            exit: summary.as_ref().map(|summary| summary.exit),
+            counts: summary.map(|summary| summary.counts).unwrap_or_default(),
+        };
+        if run.exit.is_none() {
+            let counts = run.view().map(|view| view.counts()).unwrap_or_default();
+            run.counts = counts
+                .into_iter()
+                .map(|(word, count)| (word.to_owned(), count))
+                .collect();
+        }
+        run
+    }
+}
+
+impl StoredRun {
+    /// `summary.json`, if it was written.
+    pub fn summary(&self) -> Option<RunSummary> {
+        read_summary(&self.path)
+    }
+
+    /// The run as its events tell it.
+    pub(crate) fn view(&self) -> io::Result<RunView> {
+        let bytes = fs::read(self.path.join("events.jsonl"))?;
+        let mut view = replayed(&String::from_utf8_lossy(&bytes));
+        // The folder may have been moved since.
+        self.path.clone_into(&mut view.record);
+        Ok(view)
+    }
+
+    /// The hosts that have a log, in the order of their names, and the logs.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn logs(&self) -> io::Result<Vec<(Label, PathBuf)>> {
+        let mut logs = Vec::new();
+        for entry in fs::read_dir(self.path.join("hosts"))? {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            if let Some(label) = name.strip_suffix(".log").map(label_of) {
+                logs.push((label, path));
+            }
+        }
+        logs.sort_by(|(left, _), (right, _)| natural(left.as_str(), right.as_str()));
+        Ok(logs)
+    }
+}
+
+/// When a run began and its task, from `YYYYMMDDThhmmssZ-TASK-xxxx`; `None` for other names.
+fn parts_of(id: &str) -> Option<(String, String)> {
+    let (time, rest) = id.split_once('-')?;
+    let (task, end) = rest.rsplit_once('-')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (day, clock) = time.strip_suffix('Z')?.split_once('T')?;
+    if day.len() != 8 || clock.len() != 6 || !digits(day) || !digits(clock) || end.len() != 4 {
+        return None;
+    }
+    let day = format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..]);
+    let clock = format!("{}:{}:{}", &clock[..2], &clock[2..4], &clock[4..]);
+    Some((format!("{day} {clock} UTC"), task.to_owned()))
+}
+
+fn read_summary(run: &Path) -> Option<RunSummary> {
+    serde_json::from_slice(&fs::read(run.join("summary.json")).ok()?).ok()
+}
+
+/// Whether the process of a run lives: it holds a lock on the folder for as long as it does.
+fn is_alive(run: &Path) -> bool {
+    let Ok(folder) = File::open(run) else {
+        return false;
+    };
+    matches!(folder.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// The label of a log's file name.
+fn label_of(name: &str) -> Label {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = (first == b'%')
+            .then(|| after.get(..2))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(first));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    Label::new(String::from_utf8_lossy(&bytes).as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::model::Host;
+    use crate::run::record::Record as _;
+    use crate::run::sink::Sink as _;
+
+    use super::super::record::RunFolder;
+    use super::super::samples;
+    use super::*;
+
+    async fn record(state: &Path, id: &str, finish: bool) -> Arc<RunFolder> {
+        let folder = RunFolder::create(state, &RunId::from_text(id), None, |_| {}).unwrap();
+        let mut sink = folder.sink().unwrap();
+        for event in samples::every_kind() {
+            let last = event.kind.clone();
+            if finish || !matches!(last, crate::run::event::EventKind::RunFinished { .. }) {
+                sink.accept(&event).await;
+            }
+        }
+        folder
+    }
+
+    const OLD: &str = "20250101T000000Z-uptime-0001";
+    const MIDDLE: &str = "20250102T000000Z-heap_dump-00aa";
+    const NEW: &str = "20250102T010000Z-run-00bb";
+
+    #[tokio::test]
+    async fn runs_are_found_by_what_people_type() {
+        let state = tempfile::tempdir().unwrap();
+        for id in [MIDDLE, OLD, NEW] {
+            drop(record(state.path(), id, true).await);
+        }
+        fs::create_dir(state.path().join("runs/other")).unwrap();
+        let store = RunStore::new(state.path());
+        let found = |word: &str| store.find(word).map(|run| run.id.as_str().to_owned());
+        assert_eq!(found("last").as_deref(), Ok(NEW));
+        assert_eq!(found("20250101").as_deref(), Ok(OLD));
+        assert_eq!(found(MIDDLE).as_deref(), Ok(MIDDLE));
+        assert_eq!(found("00aa").as_deref(), Ok(MIDDLE));
+        let message = |word: &str| found(word).unwrap_err().message;
+        assert_eq!(message("20250102"), "`20250102` names 2 runs");
+        assert_eq!(message("nope"), "no run named `nope`");
+        assert_eq!(message(""), "no run named ``");
+        let newest = store.newest(2).unwrap();
+        assert_eq!(
+            newest.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(),
+            [NEW, MIDDLE]
+        );
+        assert_eq!(newest[1].task, "heap_dump");
+        assert_eq!(newest[1].started, "2025-01-02 00:00:00 UTC");
+    }
+
+    #[tokio::test]
+    async fn a_run_is_running_while_its_process_lives_and_interrupted_after() {
+        let state = tempfile::tempdir().unwrap();
+        let store = RunStore::new(state.path());
+        let living = record(state.path(), OLD, false).await;
+        assert_eq!(store.find("last").unwrap().state, RunState::Running);
+        drop(living);
+        let run = store.find("last").unwrap();
+        assert_eq!((run.state, run.exit), (RunState::Interrupted, None));
+        assert_eq!(run.counts.get("gone"), Some(&1));
+        drop(record(state.path(), NEW, true).await);
+        let ended = store.find("last").unwrap();
+        assert_eq!((ended.state.word(), ended.exit), ("failed", Some(1)));
+    }
+
+    #[tokio::test]
+    async fn logs_are_listed_by_their_labels() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = record(state.path(), OLD, true).await;
+        for name in ["app-10", "app-2", "../x %"] {
+            folder.host_log(&Host::named(name, "a")).unwrap();
+        }
+        let logs = RunStore::new(state.path())
+            .find("last")
+            .unwrap()
+            .logs()
+            .unwrap();
+        let labels: Vec<&str> = logs.iter().map(|(label, _)| label.as_str()).collect();
+        assert_eq!(labels, ["../x %", "app-2", "app-10"]);
+    }
+
+    #[test]
+    fn without_a_folder_there_is_no_run() {
+        let store = RunStore::new(Path::new("/nonexistent"));
+        assert_eq!(store.newest(9).unwrap(), []);
+        assert!(
+            store
+                .find("last")
+                .unwrap_err()
+                .message
+                .contains("there is no run")
+        );
+    }
+}

@@ -1,0 +1,375 @@
+//! A run as it stands: a fold over its events. Pure. The status block and the summary are texts of it; it
+//! knows neither.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::model::{CancelReason, HostOutcome, Label, RunId, Zone};
+use crate::run::event::{EventKind, HostRef, RunEvent, RunSummary, StepRef};
+use crate::task::Kind;
+
+/// A run so far. Times are since the run's start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunView {
+    /// The run; `None` before its first event.
+    pub(crate) run: Option<RunId>,
+    /// The task's name.
+    pub(crate) task: String,
+    /// Whether it changes hosts.
+    pub(crate) kind: Option<Kind>,
+    /// When it began.
+    pub(crate) started: Option<jiff::Timestamp>,
+    /// The record's folder.
+    pub(crate) record: PathBuf,
+    /// Every planned host.
+    pub(crate) hosts: IndexMap<Label, HostView>,
+    /// The batch at work.
+    pub(crate) batch: Option<BatchView>,
+    /// Files brought back.
+    pub(crate) files: Vec<FetchedFile>,
+    /// The step on the controller, and when it began.
+    pub(crate) controller: Option<(StepRef, Duration)>,
+    /// A question that waits for its answer.
+    pub(crate) gate: Option<String>,
+    /// Why nothing new is started.
+    pub(crate) cancel: Option<CancelReason>,
+    /// Whether the remote groups are being ended.
+    pub(crate) killing: bool,
+    /// The time of the latest event.
+    pub(crate) elapsed: Duration,
+    /// The end, once it has come.
+    pub(crate) summary: Option<Arc<RunSummary>>,
+}
+
+/// One host so far.
+#[derive(Debug, Clone)]
+pub(crate) struct HostView {
+    /// The zone.
+    pub(crate) zone: Zone,
+    /// What it does.
+    pub(crate) state: HostState,
+    /// The step at work, and when it began.
+    pub(crate) step: Option<(StepRef, Duration)>,
+    /// When something was last heard of it.
+    pub(crate) heard: Duration,
+    /// The transfer at work.
+    pub(crate) transfer: Option<Transfer>,
+    /// The step that took longest.
+    pub(crate) longest: Option<(Arc<str>, Duration)>,
+}
+
+/// What a host does.
+#[derive(Debug, Clone)]
+pub(crate) enum HostState {
+    /// Its turn has not come.
+    Waiting,
+    /// It is being connected to.
+    Connecting {
+        /// Since when.
+        since: Duration,
+    },
+    /// It is at work.
+    Working {
+        /// Since when, the connection included.
+        since: Duration,
+    },
+    /// It ended.
+    Ended(HostEnd),
+}
+
+/// How a host ended.
+#[derive(Debug, Clone)]
+pub(crate) struct HostEnd {
+    /// How.
+    pub(crate) outcome: HostOutcome,
+    /// How long it took.
+    pub(crate) duration: Duration,
+    /// The last lines of its last step.
+    pub(crate) tail: Vec<String>,
+}
+
+/// A transfer at work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Transfer {
+    /// Bytes that were there when it began.
+    pub(crate) first: u64,
+    /// Bytes so far.
+    pub(crate) done: u64,
+    /// Bytes in all, where known.
+    pub(crate) total: Option<u64>,
+    /// When its first bytes were reported.
+    pub(crate) since: Duration,
+    /// When its latest bytes were reported.
+    pub(crate) latest: Duration,
+}
+
+/// A batch at work.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchView {
+    /// From 0.
+    pub(crate) index: usize,
+    /// Batches of the phase.
+    pub(crate) count: usize,
+}
+
+/// A file brought back.
+#[derive(Debug, Clone)]
+pub(crate) struct FetchedFile {
+    /// From which host.
+    pub(crate) host: Label,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+impl HostView {
+    /// Since when the host is at work, if it is.
+    pub(crate) fn busy_since(&self) -> Option<Duration> {
+        match self.state {
+            HostState::Connecting { since } | HostState::Working { since } => Some(since),
+            HostState::Waiting | HostState::Ended(_) => None,
+        }
+    }
+
+    /// The end, if it has come.
+    pub(crate) fn end(&self) -> Option<&HostEnd> {
+        match &self.state {
+            HostState::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+impl RunView {
+    /// Takes the next event in.
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
+        let now = event.elapsed;
+        self.elapsed = now;
+        match &event.kind {
+            EventKind::RunStarted {
+                task,
+                task_kind,
+                hosts,
+                record,
+            } => {
+                self.run = Some(event.run.clone());
+                self.started = Some(event.time);
+                task.clone_into(&mut self.task);
+                self.kind = Some(*task_kind);
+                record.clone_into(&mut self.record);
+                self.hosts = hosts.iter().map(planned).collect();
+            }
+            EventKind::BatchStarted { index, count, .. } => {
+                self.batch = Some(BatchView {
+                    index: *index,
+                    count: *count,
+                });
+            }
+            EventKind::GateAsked { question } => self.gate = Some(question.clone()),
+            EventKind::GateAnswered { .. } => self.gate = None,
+            EventKind::CancelStarted { reason, .. } => self.cancel = Some(*reason),
+            EventKind::KillStarted { .. } => self.killing = true,
+            EventKind::RunFinished { summary } => self.summary = Some(Arc::clone(summary)),
+            EventKind::FileFetched {
+                host, path, bytes, ..
+            } => self.files.push(FetchedFile {
+                host: host.host.clone(),
+                path: path.clone(),
+                bytes: *bytes,
+            }),
+            EventKind::StepStarted { host: None, step } => {
+                self.controller = Some((step.clone(), now));
+            }
+            EventKind::StepFinished { host: None, .. } => self.controller = None,
+            kind => self.apply_to_host(kind, now),
+        }
+    }
+
+    fn apply_to_host(&mut self, kind: &EventKind, now: Duration) {
+        let Some(host) = host_of(kind).and_then(|host| self.hosts.get_mut(&host.host)) else {
+            return;
+        };
+        host.heard = now;
+        match kind {
+            EventKind::HostStarted { .. } => host.state = HostState::Connecting { since: now },
+            EventKind::HostConnected { .. } => {
+                let since = host.busy_since().unwrap_or(now);
+                host.state = HostState::Working { since };
+            }
+            EventKind::StepStarted { step, .. } => {
+                host.step = Some((step.clone(), now));
+                host.transfer = None;
+            }
+            EventKind::StepFinished { step, duration, .. } => {
+                if host
+                    .longest
+                    .as_ref()
+                    .is_none_or(|(_, longest)| duration > longest)
+                {
+                    host.longest = Some((Arc::clone(&step.name), *duration));
+                }
+                host.step = None;
+                host.transfer = None;
+            }
+            EventKind::TransferProgressed { done, total, .. } => {
+                let transfer = host.transfer.get_or_insert(Transfer {
+                    first: *done,
+                    done: *done,
+                    total: *total,
+                    since: now,
+                    latest: now,
+                });
+                (transfer.done, transfer.total, transfer.latest) = (*done, *total, now);
+            }
+            EventKind::HostFinished {
+                outcome,
+                duration,
+                tail,
+                ..
+            } => {
+                host.state = HostState::Ended(HostEnd {
+                    outcome: outcome.clone(),
+                    duration: *duration,
+                    tail: tail.clone(),
+                });
+                (host.step, host.transfer) = (None, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// How many hosts have ended with each outcome, in the order of summaries; outcomes of no host are absent.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, usize)> {
+        let mut counts: Vec<(&'static str, usize)> =
+            HostOutcome::WORDS.iter().map(|word| (*word, 0)).collect();
+        for end in self.hosts.values().filter_map(HostView::end) {
+            let word = end.outcome.word();
+            if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == word) {
+                *count += 1;
+            }
+        }
+        counts.retain(|(_, count)| *count > 0);
+        counts
+    }
+
+    /// Hosts at work, those that began first before the others.
+    pub(crate) fn busy(&self) -> Vec<(&Label, &HostView, Duration)> {
+        let mut busy: Vec<_> = self
+            .hosts
+            .iter()
+            .filter_map(|(label, host)| Some((label, host, host.busy_since()?)))
+            .collect();
+        busy.sort_by_key(|(_, _, since)| *since);
+        busy
+    }
+}
+
+fn planned((host, zone): &(HostRef, Zone)) -> (Label, HostView) {
+    let view = HostView {
+        zone: zone.clone(),
+        state: HostState::Waiting,
+        step: None,
+        heard: Duration::ZERO,
+        transfer: None,
+        longest: None,
+    };
+    (host.host.clone(), view)
+}
+
+/// The host that an event is about.
+pub(crate) fn host_of(kind: &EventKind) -> Option<&HostRef> {
+    match kind {
+        EventKind::HostStarted { host }
+        | EventKind::ConnectRetried { host, .. }
+        | EventKind::HostConnected { host }
+        | EventKind::TransferProgressed { host, .. }
+        | EventKind::FileFetched { host, .. }
+        | EventKind::HostFinished { host, .. } => Some(host),
+        EventKind::StepStarted { host, .. }
+        | EventKind::Output { host, .. }
+        | EventKind::StepRetried { host, .. }
+        | EventKind::StepFinished { host, .. }
+        | EventKind::Noted { host, .. } => host.as_ref(),
+        EventKind::RunStarted { .. }
+        | EventKind::BatchStarted { .. }
+        | EventKind::BatchFinished { .. }
+        | EventKind::GateAsked { .. }
+        | EventKind::GateAnswered { .. }
+        | EventKind::CancelStarted { .. }
+        | EventKind::KillStarted { .. }
+        | EventKind::RunFinished { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{self, event, failed, finished, host, step};
+    use super::*;
+
+    fn view_of(kinds: Vec<EventKind>) -> RunView {
+        let mut view = RunView::default();
+        for (seq, kind) in (0..).zip(kinds) {
+            view.apply(&event(seq, seq * 1000, kind));
+        }
+        view
+    }
+
+    #[test]
+    fn hosts_go_from_waiting_to_their_end() {
+        let started = samples::run_started(Kind::Read, &[("a", "z1"), ("b", "z1"), ("c", "z2")]);
+        let mut view = view_of(vec![
+            started,
+            EventKind::HostStarted { host: host("a") },
+            EventKind::HostStarted { host: host("b") },
+            EventKind::HostConnected { host: host("a") },
+            EventKind::StepStarted {
+                host: Some(host("a")),
+                step: step("dump"),
+            },
+        ]);
+        let busy: Vec<&str> = view
+            .busy()
+            .iter()
+            .map(|(label, ..)| label.as_str())
+            .collect();
+        assert_eq!(busy, ["a", "b"]);
+        assert!(
+            matches!(view.hosts[&Label::new("a")].state, HostState::Working { since } if since.as_secs() == 1)
+        );
+        assert!(view.hosts[&Label::new("a")].step.is_some());
+        view.apply(&event(9, 9000, finished("a", failed(1), 8000, &["x"])));
+        view.apply(&event(10, 9000, finished("b", HostOutcome::Ok, 8000, &[])));
+        assert_eq!(view.counts(), [("ok", 1), ("failed", 1)]);
+        assert!(view.busy().is_empty());
+        assert_eq!(
+            view.hosts[&Label::new("a")].end().map(|end| end.tail.len()),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn a_transfer_counts_from_what_was_there() {
+        let progress = |done| EventKind::TransferProgressed {
+            host: host("a"),
+            step: step("fetch"),
+            done,
+            total: Some(100),
+        };
+        let view = view_of(vec![
+            samples::run_started(Kind::Read, &[("a", "z")]),
+            EventKind::HostStarted { host: host("a") },
+            progress(40),
+            progress(60),
+        ]);
+        let transfer = view.hosts[&Label::new("a")].transfer.unwrap();
+        assert_eq!((transfer.first, transfer.done), (40, 60));
+        assert_eq!(
+            (transfer.since.as_secs(), transfer.latest.as_secs()),
+            (2, 3)
+        );
+    }
+}

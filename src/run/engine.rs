@@ -1,0 +1,95 @@
+//! The entry: joins the deciding half and the working half of a run, and returns its summary.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use tokio::sync::mpsc;
+
+use crate::plan::Plan;
+use crate::transport::{Controller, Transport};
+
+use super::cancel::Signal;
+use super::digest::Digests;
+use super::dispatcher::{Dispatcher, Outside};
+use super::event::RunSummary;
+use super::executor;
+use super::message::Wire;
+use super::once::OnceBoard;
+use super::options::{Parts, RunOptions};
+use super::places::Places;
+use super::prompt::Prompt;
+use super::record::Record;
+use super::roster::Roster;
+use super::shared::{Shared, WorldOf};
+use super::sink::Sink;
+use super::state::{RunState, StateSettings};
+use super::stop::StopTokens;
+use super::values::Rendering;
+
+/// Runs a plan to its end and returns the summary, which the sink has got as the last event too.
+///
+/// The first event is `RunStarted`, the last `RunFinished`; every planned host has exactly one
+/// `HostFinished`, whatever breaks. Nothing is left behind: every unit has ended and the transport is shut
+/// down when this returns. Dropping the future instead abandons the run without summary; sessions then end
+/// as their own drop has it.
+///
+/// A host stands in one batch of the plan.
+pub async fn execute<T, L, S, R, P>(
+    plan: Arc<Plan>,
+    parts: Parts<T, L, S, R, P>,
+    options: RunOptions,
+    signals: mpsc::Receiver<Signal>,
+) -> Arc<RunSummary>
+where
+    T: Transport,
+    L: Controller,
+    S: Sink,
+    R: Record,
+    P: Prompt + 'static,
+{
+    let roster = Arc::new(Roster::of(&plan));
+    let stop = Arc::new(StopTokens::default());
+    let (wire, messages) = Wire::new();
+    let started_at = jiff::Timestamp::now();
+    let settings = StateSettings {
+        run: options.run.clone(),
+        fail_fast: options.fail_fast,
+        record: parts.record.folder().to_path_buf(),
+        started: started_at,
+    };
+    let state = RunState::new(Arc::clone(&plan), Arc::clone(&roster), settings);
+    let outside = Outside::new(signals, options.limits.run, plan.task.deadline);
+    let dispatcher = Dispatcher::new(
+        options.run.clone(),
+        state,
+        outside,
+        Arc::clone(&stop),
+        parts.sink,
+    );
+    let rendering = Rendering {
+        engine: parts.engine,
+        run: options.run.clone(),
+        user: options.user.clone(),
+        started_at,
+        dir: parts.record.folder().to_string_lossy().into_owned(),
+        ok: AtomicUsize::new(0),
+        failed: AtomicUsize::new(0),
+    };
+    let shared = Arc::new(Shared::<WorldOf<T, L, R, P>> {
+        rendering,
+        places: Places::of(&plan),
+        plan,
+        roster,
+        options,
+        transport: parts.transport,
+        local: parts.local,
+        record: parts.record,
+        prompt: tokio::sync::Mutex::new(parts.prompt),
+        wire,
+        stop,
+        once: OnceBoard::default(),
+        digests: Digests::default(),
+    });
+    let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));
+    summary
+}

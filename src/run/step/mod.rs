@@ -1,0 +1,22 @@
+//! Walking a host's steps: `walk` and `once` the order, `attempt` one step with its modifiers, and one file an action.
+
+mod attempt;
+mod bounded;
+mod command;
+mod copy;
+mod download;
+mod end;
+mod http;
+mod knock;
+mod once;
+mod output;
+mod own_command;
+mod part_file;
+mod probe;
+mod remote_file;
+mod said;
+mod transfer;
+mod wait_for;
+mod walk;
+
+pub(crate) use end::Fault;

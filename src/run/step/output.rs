@@ -1,0 +1,162 @@
+//! Where a command's bytes go: masked, cut into lines, told; and kept, up to a bound, where somebody reads
+//! them afterwards.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::Stream;
+use crate::run::event::StepRef;
+use crate::run::lines::LineSplitter;
+use crate::run::mask::MaskedStream;
+use crate::run::teller::Teller;
+use crate::transport::Output;
+
+/// How much of a stream a register keeps.
+pub(crate) const KEPT: usize = 64 * 1024;
+
+/// When a command printed last.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    since: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Activity {
+    /// Nothing printed yet; silence counts from now.
+    pub(crate) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            last_ms: AtomicU64::new(0),
+        }
+    }
+
+    fn touch(&self) {
+        let elapsed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// The last sign of life.
+    pub(crate) fn last(&self) -> Instant {
+        self.since + Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// One stream on its way.
+#[derive(Debug)]
+struct OneStream {
+    masked: MaskedStream,
+    lines: LineSplitter,
+    kept: Vec<u8>,
+}
+
+impl OneStream {
+    fn new(stream: Stream) -> Self {
+        Self {
+            masked: MaskedStream::default(),
+            lines: LineSplitter::new(stream),
+            kept: Vec::new(),
+        }
+    }
+}
+
+/// The output of one command of a step, as it is told.
+#[derive(Debug)]
+pub(crate) struct StepOutput<'a> {
+    teller: &'a mut Teller,
+    step: &'a StepRef,
+    quiet: bool,
+    keep: bool,
+    activity: &'a Activity,
+    /// Ends the command: nothing may go on that cannot be logged.
+    own: CancellationToken,
+    stdout: OneStream,
+    stderr: OneStream,
+}
+
+impl<'a> StepOutput<'a> {
+    /// The output of a command of `step`; `keep` where it is captured too.
+    pub(crate) fn new(
+        teller: &'a mut Teller,
+        step: &'a StepRef,
+        (quiet, keep): (bool, bool),
+        activity: &'a Activity,
+        own: CancellationToken,
+    ) -> Self {
+        Self {
+            teller,
+            step,
+            quiet,
+            keep,
+            activity,
+            own,
+            stdout: OneStream::new(Stream::Stdout),
+            stderr: OneStream::new(Stream::Stderr),
+        }
+    }
+
+    /// Tells what was held back, once the command has ended; returns what was kept of stdout and stderr.
+    pub(crate) async fn finish(mut self) -> (Vec<u8>, Vec<u8>) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let one = match stream {
+                Stream::Stdout => &mut self.stdout,
+                Stream::Stderr => &mut self.stderr,
+            };
+            let held = one.masked.finish();
+            keep(&mut one.kept, held, self.keep);
+            for lines in [one.lines.push(held), one.lines.finish()]
+                .into_iter()
+                .flatten()
+            {
+                self.teller.lines(self.step, lines, self.quiet).await;
+            }
+        }
+        (self.stdout.kept, self.stderr.kept)
+    }
+}
+
+impl Output for StepOutput<'_> {
+    async fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
+        self.activity.touch();
+        let one = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let shown = one.masked.push(&self.teller.mask, bytes);
+        keep(&mut one.kept, shown, self.keep);
+        if let Some(lines) = one.lines.push(shown) {
+            self.teller.lines(self.step, lines, self.quiet).await;
+        }
+        if self.teller.fault().is_some() {
+            self.own.cancel();
+        }
+        // A reader that made us wait was no silence of the command.
+        self.activity.touch();
+    }
+}
+
+/// The output of a command that fab-rs runs for itself: kept up to the bound, told to nobody.
+#[derive(Debug, Default)]
+pub(crate) struct KeptOutput {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
+impl Output for KeptOutput {
+    async fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
+        let kept = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        keep(kept, bytes, true);
+    }
+}
+
+fn keep(kept: &mut Vec<u8>, bytes: &[u8], wanted: bool) {
+    if wanted {
+        let room = KEPT.saturating_sub(kept.len());
+        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}

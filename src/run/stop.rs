@@ -1,0 +1,39 @@
+//! The two tokens that carry a stop from the deciding half to the working half, and its reason.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::model::CancelReason;
+
+/// How far the run was asked to stop, for those at work.
+#[derive(Debug, Default)]
+pub(crate) struct StopTokens {
+    /// Cancelled: start nothing new. Hosts that are only connecting count as not started.
+    pub(crate) drain: CancellationToken,
+    /// Cancelled: end what runs. `drain` is cancelled then too.
+    pub(crate) kill: CancellationToken,
+    reason: Mutex<Option<CancelReason>>,
+}
+
+impl StopTokens {
+    /// Starts nothing new from here on; the reason only rises.
+    pub(crate) fn stop_starting(&self, reason: CancelReason) {
+        let mut held = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = (*held).max(Some(reason));
+        drop(held);
+        self.drain.cancel();
+    }
+
+    /// Ends what runs.
+    pub(crate) fn end_groups(&self) {
+        self.drain.cancel();
+        self.kill.cancel();
+    }
+
+    /// Why the run stops; asked only by those whom a token has reached, so there is one.
+    pub(crate) fn reason(&self) -> CancelReason {
+        let held = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        held.unwrap_or(CancelReason::HostFailed)
+    }
+}

@@ -1,0 +1,115 @@
+//! Host ends as lines of a run's summary. Pure.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::model::{CancelReason, HostOutcome, format_duration};
+
+use super::event::HostSummary;
+use super::message::HostEnd;
+use super::roster::Entry;
+
+impl HostEnd {
+    /// An end without work: nothing ran, nothing was printed.
+    pub(crate) fn of(outcome: HostOutcome) -> Self {
+        Self {
+            outcome,
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+            internal: false,
+        }
+    }
+
+    /// The end of a host under which fab-rs itself broke.
+    pub(crate) fn internal(what: &str) -> Self {
+        Self {
+            internal: true,
+            ..Self::of(HostOutcome::Failed {
+                step: "internal".to_owned(),
+                exit_code: None,
+                cause: format!("internal error: {what}"),
+            })
+        }
+    }
+}
+
+/// The summary's line for one host.
+pub(crate) fn of_host(entry: &Entry, end: &HostEnd) -> HostSummary {
+    let (failed_step, exit_code) = match &end.outcome {
+        HostOutcome::Failed {
+            step, exit_code, ..
+        } => (Some(step.clone()), *exit_code),
+        HostOutcome::TimedOut { step, .. } | HostOutcome::Unknown { step } => {
+            (Some(step.clone()), None)
+        }
+        HostOutcome::Cancelled { step, .. } => (step.clone(), None),
+        _ => (None, None),
+    };
+    HostSummary {
+        id: entry.host.id.clone(),
+        outcome: end.outcome.word().to_owned(),
+        rollback: None,
+        zone: entry.zone.clone(),
+        batch: Some(entry.batch),
+        failed_step,
+        exit_code,
+        cause: cause(&end.outcome),
+        duration_ms: u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX),
+        may_still_run: may_still_run(&end.outcome),
+    }
+}
+
+/// How many hosts have each outcome, in the order of [`HostOutcome::WORDS`].
+pub(crate) fn counts<'a>(
+    outcomes: impl Iterator<Item = &'a HostOutcome>,
+) -> IndexMap<String, usize> {
+    let words: Vec<&str> = outcomes.map(HostOutcome::word).collect();
+    let count = |word: &str| words.iter().filter(|found| **found == word).count();
+    HostOutcome::WORDS
+        .iter()
+        .map(|word| ((*word).to_owned(), count(word)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// A reason to stop, as a cause.
+pub(crate) fn cancelled(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::HostFailed => "stopped because other hosts failed",
+        CancelReason::Deadline => "stopped because the run's time limit passed",
+        CancelReason::ClosedPipe => "stopped because nobody reads the output any more",
+        CancelReason::Hangup => "stopped because the terminal went away (SIGHUP)",
+        CancelReason::Terminate => "stopped by SIGTERM",
+        CancelReason::Interrupt => "stopped by Ctrl-C",
+    }
+}
+
+/// One line saying why a host is not ok.
+fn cause(outcome: &HostOutcome) -> Option<String> {
+    match outcome {
+        HostOutcome::Ok | HostOutcome::Gone => None,
+        HostOutcome::Failed { cause, .. } => Some(cause.clone()),
+        HostOutcome::TimedOut { limit_ms, .. } => {
+            let limit = format_duration(Duration::from_millis(*limit_ms));
+            Some(format!("timed out after {limit}"))
+        }
+        HostOutcome::Unhealthy { check } => Some(format!("health check `{check}` did not pass")),
+        HostOutcome::Unreachable { causes, .. } => {
+            Some(causes.first().cloned().unwrap_or_default())
+        }
+        HostOutcome::Unknown { .. } => {
+            Some("connection lost; whether it finished is not known".to_owned())
+        }
+        HostOutcome::Cancelled { reason, .. } => Some(cancelled(*reason).to_owned()),
+        HostOutcome::NotRun { reason } => Some(reason.clone()),
+    }
+}
+
+fn may_still_run(outcome: &HostOutcome) -> bool {
+    match outcome {
+        HostOutcome::TimedOut { ended, .. } | HostOutcome::Cancelled { ended, .. } => !ended,
+        HostOutcome::Unknown { .. } => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,222 @@
+//! Modifiers: how a step is done. Which of them mean something for which action is decided here.
+
+use crate::model::Diagnostic;
+use crate::task::Modifiers;
+use crate::yaml::{Fields, Node, NodeKind};
+
+use super::reader::Reader;
+use super::scope::Scope;
+use super::step_decl::{StepNode, is_map};
+use super::text_value::For;
+
+/// Every modifier key.
+pub(super) const MODIFIERS: [&str; 27] = [
+    "name",
+    "id",
+    "when",
+    "shell",
+    "before",
+    "loop",
+    "as",
+    "register",
+    "retry",
+    "timeout",
+    "sudo",
+    "env",
+    "cwd",
+    "stdin",
+    "once",
+    "where",
+    "barrier",
+    "ok_rc",
+    "fail_when",
+    "ignore_errors",
+    "recovered",
+    "resume",
+    "check",
+    "detach",
+    "sticky",
+    "read_only",
+    "quiet",
+];
+
+/// Modifiers that belong to one step and make no sense as a default of all.
+const NO_DEFAULT: [&str; 8] = [
+    "name",
+    "id",
+    "register",
+    "loop",
+    "as",
+    "check",
+    "recovered",
+    "sticky",
+];
+
+/// Keys of `wait_for` that are modifiers elsewhere.
+pub(super) const OF_WAIT_FOR: [&str; 3] = ["shell", "sudo", "env"];
+
+const COMMANDS: [&str; 3] = ["run", "script", "local"];
+const FILES: [&str; 5] = ["upload", "template", "download", "line", "replace"];
+const NESTED: [&str; 2] = ["group", "task"];
+
+/// Whether a modifier means something for an action.
+fn applies(modifier: &str, action: &str) -> bool {
+    let command = COMMANDS.contains(&action);
+    let file = FILES.contains(&action);
+    match modifier {
+        "shell" | "before" => matches!(action, "run" | "local" | "wait_for"),
+        "stdin" | "ok_rc" | "cwd" => command,
+        "sudo" => file || matches!(action, "run" | "script" | "wait_for" | "reboot"),
+        "detach" => matches!(action, "run" | "script"),
+        "retry" => command || file || matches!(action, "assert" | "aws"),
+        "env" | "fail_when" => command || action == "wait_for",
+        "timeout" => command || file || matches!(action, "wait_for" | "reboot" | "aws"),
+        "register" => !NESTED.contains(&action) && action != "fail",
+        "recovered" => action == "group",
+        "resume" | "check" | "sticky" | "read_only" | "quiet" => !NESTED.contains(&action),
+        _ => true,
+    }
+}
+
+/// The scope of a step's own texts: with its loop variable.
+pub(super) fn loop_scope(keys: &Fields<'_>, scope: &Scope) -> Scope {
+    if keys.has("loop") {
+        let name = keys.get("as").and_then(Node::as_text).unwrap_or("item");
+        scope.with_loop(name)
+    } else {
+        scope.clone()
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The file's `defaults`, checked once.
+    pub(super) fn read_defaults(&mut self, node: &'a Node) {
+        let known: Vec<&str> = MODIFIERS
+            .into_iter()
+            .filter(|key| !NO_DEFAULT.contains(key))
+            .collect();
+        self.defaults = node.expect_mapping("`defaults`", &known, &mut self.errors);
+    }
+
+    /// A step's keys with the defaults that mean something for its action. What means nothing there is an
+    /// error where the step itself says it.
+    pub(super) fn with_defaults(&mut self, step: &StepNode<'a>) -> Fields<'a> {
+        let action = step.action.name;
+        for entry in step.fields.entries() {
+            if MODIFIERS.contains(&entry.name) && !applies(entry.name, action) {
+                let message = format!("`{}` has no effect on `{action}`", entry.name);
+                let error = Diagnostic::new(message).at(&entry.key.head());
+                self.error(if NESTED.contains(&action) {
+                    error.hint("put it on the steps inside, or into `defaults:`")
+                } else {
+                    error
+                });
+            }
+        }
+        let mut keys = step.fields.clone();
+        if action == "wait_for" && is_map(step.action.value) {
+            let mut ignored = Vec::new();
+            for entry in step
+                .action
+                .value
+                .expect_entries("`wait_for`", &mut ignored)
+                .unwrap_or_default()
+            {
+                if OF_WAIT_FOR.contains(&entry.name) && !keys.add(entry) {
+                    let message = format!("`{}` stands in `wait_for` and beside it", entry.name);
+                    self.error(Diagnostic::new(message).at(&entry.key.head()));
+                }
+            }
+        }
+        let defaults = self.defaults.as_ref().map(Fields::entries);
+        for entry in defaults.unwrap_or_default() {
+            if applies(entry.name, action) {
+                keys.add(*entry);
+            }
+        }
+        keys
+    }
+
+    /// Decodes every modifier of a step. `scope` is that of its texts; `register` its own result.
+    pub(super) fn modifiers(
+        &mut self,
+        keys: &Fields<'a>,
+        step: &StepNode<'a>,
+        register: Option<&str>,
+        scope: &Scope,
+    ) -> Modifiers {
+        let after = scope.with_result(register);
+        let texts = if keys.has("retry") { &after } else { scope };
+        self.check_pairs(keys, step);
+        self.later_modifiers(keys);
+        Modifiers {
+            when: self.condition_at(keys, "when", scope),
+            shell: self.shell(keys),
+            before: self.text_at(keys, "before", scope, For::Shell),
+            loop_over: self.loop_over(keys, scope),
+            as_name: self.as_name(keys),
+            register: register.map(str::to_owned),
+            retry: self.retry(keys, &after),
+            timeout: self.span_of_time(keys, "timeout", scope),
+            sudo: self.sudo(keys, scope),
+            env: self.env(keys, texts),
+            cwd: self.text_at(keys, "cwd", texts, For::Plain),
+            stdin: self.text_at(keys, "stdin", texts, For::Private),
+            once: self.once(keys),
+            ok_rc: self.ok_rc(keys),
+            fail_when: self.condition_at(keys, "fail_when", &after),
+            ignore_errors: keys
+                .bool("ignore_errors", &mut self.errors)
+                .unwrap_or(false),
+            read_only: keys.bool("read_only", &mut self.errors).unwrap_or(false),
+            quiet: keys.bool("quiet", &mut self.errors).unwrap_or(false),
+        }
+    }
+
+    /// Modifiers that want others beside them.
+    fn check_pairs(&mut self, keys: &Fields<'a>, step: &StepNode<'a>) {
+        let mut want = |key: &str, other: &str, has: bool| {
+            if let Some(entry) = step.fields.entry(key)
+                && !has
+            {
+                let error = Diagnostic::new(format!("`{key}` without `{other}`"));
+                self.error(error.at(&entry.key.head()));
+            }
+        };
+        let resume = keys.get("resume").and_then(Node::as_text);
+        want("as", "loop", keys.has("loop"));
+        want("sticky", "register", keys.has("register"));
+        want("recovered", "rescue", keys.has("rescue"));
+        want("check", "resume: check", resume == Some("check"));
+        if resume == Some("check") {
+            want("resume", "check", keys.has("check"));
+        }
+        if let ("run" | "local", NodeKind::Sequence(_)) =
+            (step.action.name, &step.action.value.kind)
+        {
+            for key in ["shell", "before"] {
+                if let Some(entry) = step.fields.entry(key) {
+                    let message = format!("`{key}` beside the list form, which reaches no shell");
+                    let error = Diagnostic::new(message).at(&entry.key.head());
+                    self.error(error.hint("write the command as a text"));
+                }
+            }
+        }
+    }
+
+    /// Modifiers whose shape is checked and which the engine does not know yet, or only a resume does.
+    fn later_modifiers(&mut self, keys: &Fields<'a>) {
+        let words = [("rerun", ()), ("check", ()), ("ask", ())];
+        keys.word("resume", &words, &mut self.errors);
+        keys.read("check", &mut self.errors, Node::expect_string);
+        for key in ["barrier", "detach", "sticky"] {
+            if keys.bool(key, &mut self.errors) == Some(true) {
+                self.unsupported_entry(keys.entry(key));
+            }
+        }
+        let place = keys.read("where", &mut self.errors, Node::expect_string);
+        if place.is_some_and(|place| place != "host") {
+            self.unsupported_entry(keys.entry("where"));
+        }
+    }
+}
