@@ -90,9 +90,10 @@ impl Param {
 
 /// A pattern as its task has it: the anchors were added when it was read.
 fn without_anchors(pattern: &str) -> &str {
-    let inner = pattern
-        .strip_prefix("^(?:")
-        .and_then(|rest| rest.strip_suffix(")$"));
+    let anchors = [(r"\A(?:", r")\z"), ("^(?:", ")$")];
+    let inner = anchors
+        .into_iter()
+        .find_map(|(start, end)| pattern.strip_prefix(start)?.strip_suffix(end));
     inner.unwrap_or(pattern)
 }
 

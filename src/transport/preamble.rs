@@ -19,16 +19,16 @@ const LOADER: &str = "while IFS= read -r fab_l; do case $fab_l in FAB-RS:*) fab_
      eval \"$fab_s\"; exit 126;; esac; done; exit 126";
 
 /// The supervisor, without its comments.
-static SUPERVISOR: LazyLock<String> = LazyLock::new(|| {
-    let mut text = String::new();
-    for line in include_str!("boot.sh").lines().map(str::trim_start) {
-        if !line.is_empty() && !line.starts_with('#') {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
-});
+static SUPERVISOR: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("boot.sh")));
+
+/// A shell text of ours without the lines that are only for people. None of ours holds a here-document.
+pub(super) fn without_comments(text: &str) -> String {
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
 
 /// Seconds without a lifeline byte after which the supervisor ends the program: a lost network needs no help
 /// of sshd. Four of [`super::supervise`]'s bytes fit in.
