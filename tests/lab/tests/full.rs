@@ -372,7 +372,7 @@ fn machines_end_with_their_process() {
             format!("{} {init}", fleet.dir().display()),
         )
         .unwrap();
-        std::thread::sleep(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_mins(10));
         return;
     }
     if !lab::full::available() {

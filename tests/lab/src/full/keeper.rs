@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -149,9 +150,12 @@ fn hierarchies() -> Vec<&'static Path> {
 
 /// Whether this machine has the cgroups that systemd needs, and we may make some.
 pub(crate) fn has_cgroups() -> bool {
+    static PROBES: AtomicUsize = AtomicUsize::new(0);
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{CGROUP}.probe.{}.{number}", std::process::id());
     !hierarchies().is_empty()
         && hierarchies().iter().all(|dir| {
-            let probe = dir.join(format!("{CGROUP}.probe.{}", std::process::id()));
+            let probe = dir.join(&name);
             fs::create_dir(&probe).is_ok() && fs::remove_dir(&probe).is_ok()
         })
 }

@@ -41,7 +41,7 @@ pub(crate) use machines::is_alive;
 pub use machines::{Machines, names};
 pub use quorum::ZOOKEEPER_PORT;
 pub use requirements::{PACKAGES, available, check};
-pub use tree::prepare as prepare_tree;
+pub use tree::{is_there as has_tree, prepare as prepare_tree};
 pub use unit::UnitState;
 pub use writer::{Writer, Written};
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::keeper;
+use super::{keeper, tree};
 use crate::place;
 use crate::requirements::{Package, Required, required};
 
@@ -78,13 +78,13 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// Whether a test may go on. Otherwise prints why it is skipped, or panics where `LAB_REQUIRE` is `full` or `all`.
+/// Whether a test may go on; builds the root tree if need be. Otherwise prints why it is skipped, or panics where `LAB_REQUIRE` is `full` or `all`.
 ///
 /// # Panics
 /// When the full tier cannot be had and `LAB_REQUIRE` demands it.
 pub fn available() -> bool {
-    match check() {
-        Ok(()) => true,
+    match check().and_then(|()| tree::prepare()) {
+        Ok(_) => true,
         Err(reason) => {
             let must = required() == Required::All;
             assert!(!must, "LAB_REQUIRE forbids skipping, but {reason:#}");

@@ -43,25 +43,35 @@ impl Distribution {
     }
 }
 
+/// Where the tree is, or will be.
+fn place_of(Distribution { suite, components }: &Distribution) -> PathBuf {
+    let mirror = std::env::var("LAB_MIRROR").unwrap_or_default();
+    let hash = place::hash(format!("{SCRIPT}\n{suite} {components} {mirror}").as_bytes());
+    cache().join(format!("{suite}-{hash:016x}"))
+}
+
+/// Whether the tree was built already.
+pub fn is_there() -> bool {
+    Distribution::own().is_ok_and(|distribution| place_of(&distribution).exists())
+}
+
 /// The tree's folder, built if it is not there: that takes one to three minutes and the network. Only one process at a
 /// time builds, and a tree is there only once it is whole.
 pub fn prepare() -> Result<PathBuf> {
-    let Distribution { suite, components } = Distribution::own()?;
-    let mirror = std::env::var("LAB_MIRROR").unwrap_or_default();
-    let hash = place::hash(format!("{SCRIPT}\n{suite} {components} {mirror}").as_bytes());
-    let cache = cache();
-    let tree = cache.join(format!("{suite}-{hash:016x}"));
+    let distribution = Distribution::own()?;
+    let tree = place_of(&distribution);
     if tree.exists() {
         return Ok(tree);
     }
+    let cache = cache();
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = fs::File::create(cache.join(".lock")).context("cannot make the lock of the tree")?;
     lock.lock().context("cannot lock the tree")?;
     if tree.exists() {
         return Ok(tree);
     }
-    let new = cache.join(format!("{suite}-{hash:016x}.new"));
-    build(&new, &suite, components)?;
+    let new = tree.with_extension("new");
+    build(&new, &distribution.suite, distribution.components)?;
     fs::rename(&new, &tree).with_context(|| format!("cannot make {}", tree.display()))?;
     Ok(tree)
 }

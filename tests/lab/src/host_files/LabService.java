@@ -2,6 +2,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -13,6 +14,7 @@ import java.util.Map;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.jar.Manifest;
 
 /**
  * The lab's service: some live objects, named threads, and over HTTP /health, /version, /work?ms=N (which takes that
@@ -93,11 +95,11 @@ public final class LabService {
 
     /** What its jar says, else what a deployment left in /opt/NAME/current/VERSION, else 1.0.0. */
     private static String version(String name) {
-        String own = LabService.class.getPackage().getImplementationVersion();
-        if (own != null) {
-            return own;
-        }
-        try {
+        try (InputStream manifest = LabService.class.getResourceAsStream("/META-INF/MANIFEST.MF")) {
+            String own = manifest == null ? null : new Manifest(manifest).getMainAttributes().getValue("Implementation-Version");
+            if (own != null) {
+                return own;
+            }
             return Files.readString(Path.of("/opt", name, "current", "VERSION")).trim();
         } catch (IOException e) {
             return "1.0.0";

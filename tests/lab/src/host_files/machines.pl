@@ -41,7 +41,7 @@ sub write_to { my ($file, $text) = @_; open(my $out, '>', $file) or return 0; pr
 sub hierarchies { return grep { -e "$_/cgroup.procs" } -e "$CGROUPS/cgroup.controllers" ? $CGROUPS : ("$CGROUPS/systemd", "$CGROUPS/unified") }
 
 sub remove_cgroups {
-    system('find', "$_/$cgroup", '-depth', '-type', 'd', '-exec', 'rmdir', '{}', '+') for grep { -d } map { "$_/$cgroup" } hierarchies();
+    system('find', $_, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', '+') for grep { -d } map { "$_/$cgroup" } hierarchies();
 }
 
 sub network {
