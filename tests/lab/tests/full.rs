@@ -433,9 +433,11 @@ fn a_quorum_loses_no_write() {
             .is_some_and(|now| now.name() != leader.name())
             && roles().len() == 3
     });
-    let written = writer.finish();
+    let mut written = writer.finish();
     assert!(written.acknowledged.len() > 50, "{written:?}");
     assert_eq!(written.lost().unwrap(), Vec::<u64>::new());
+    written.acknowledged.push(u64::MAX);
+    assert_eq!(written.lost().unwrap(), [u64::MAX], "a loss would be seen");
 }
 
 #[test]

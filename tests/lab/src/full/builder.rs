@@ -89,6 +89,11 @@ impl Builder {
         );
         let tree = tree::prepare()?;
         let dir = folder::make(&self.name, self.detached)?;
+        ensure!(
+            !dir.to_string_lossy().contains([':', ',', '\\', '\'', ' ']),
+            "`{}` cannot be a machine's folder: overlays take no such path; LAB_DIR moves it",
+            dir.display()
+        );
         let tools = place::install_tools()?;
         java::compile(&tools)?;
         let keys = Keys::prepare(self.hosts.len())?;
