@@ -15,6 +15,7 @@
 //!
 //! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
 
+pub mod app;
 pub(crate) mod cli;
 pub mod diagnose;
 pub mod inventory;
@@ -22,6 +23,7 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub(crate) mod signal;
 pub mod task;
 pub mod transport;
 pub mod yaml;

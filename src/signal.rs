@@ -54,7 +54,12 @@ impl Signals {
             let _ = pipe.try_send(Signal::ClosedPipe);
         });
         listener.spawn(streams.forward(sender, armed, told));
-        Ok((Self { _listener: listener }, receiver))
+        Ok((
+            Self {
+                _listener: listener,
+            },
+            receiver,
+        ))
     }
 }
 
@@ -65,7 +70,12 @@ struct Streams {
 }
 
 impl Streams {
-    async fn forward(mut self, sender: mpsc::Sender<Signal>, armed: Arc<AtomicBool>, told: impl Fn()) {
+    async fn forward(
+        mut self,
+        sender: mpsc::Sender<Signal>,
+        armed: Arc<AtomicBool>,
+        told: impl Fn(),
+    ) {
         let mut seen = 0_u8;
         loop {
             let signal = tokio::select! {

@@ -1,10 +1,6 @@
 //! The EC2 client: real API calls of the real binary against moto, an AWS that others wrote, and against a
 //! server that refuses, which moto never does.
 #![cfg(feature = "aws")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the test's server has a thread of its own"
-)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

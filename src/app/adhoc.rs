@@ -6,14 +6,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
-use crate::model::{Diagnostic, ExitStatus};
-use crate::plan;
+use crate::model::ExitStatus;
 use crate::task::Task;
-use crate::task::adhoc::{self, AdhocCommand};
+use crate::task::adhoc::{self, AdHocManner};
+use crate::{plan, report};
 
 use super::entry::Context;
 use super::failure::Failure;
 use super::library::TaskSource;
+use super::rerun;
 use super::run::{self, Prepared, Work};
 
 /// Runs a task of the library.
@@ -23,12 +24,15 @@ use super::run::{self, Prepared, Work};
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let params = args.words.iter().filter(|word| {
-        word.split_once('=').is_some_and(|(key, _)| task.params.contains_key(key))
-    });
-    let words: Vec<&str> = std::iter::once(args.name.as_str()).chain(params.map(String::as_str)).collect();
-    let rerun = shlex::try_join(words).ok().map(|words| format!("fab-rs {words}"));
-    let work = Work { task, source: &source, words: &args.words, stdin_taken: false, rerun };
+    let words = rerun::task_words(&task, &args.name, &args.words);
+    let rerun = rerun::command(&context.settings, &words, &[]);
+    let work = Work {
+        task,
+        source: &source,
+        words: &args.words,
+        stdin_taken: false,
+        rerun,
+    };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await
 }
@@ -43,9 +47,12 @@ async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Fai
 
 fn show(context: &Context, prepared: &Prepared) {
     if context.settings.output.json {
-        context.console.json(&plan::to_json(&prepared.plan));
+        context.console.json(&plan::json(&prepared.plan));
     } else {
-        context.console.data(&crate::report::plan_text(&prepared.plan, context.console.data_styles()));
+        context.console.data(&report::plan_text(
+            &prepared.plan,
+            context.console.data_styles(),
+        ));
     }
 }
 
@@ -56,12 +63,21 @@ fn show(context: &Context, prepared: &Prepared) {
 pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let work = Work { task, source: &source, words: &args.words, stdin_taken: false, rerun: None };
+    let work = Work {
+        task,
+        source: &source,
+        words: &args.words,
+        stdin_taken: false,
+        rerun: None,
+    };
     let prepared = run::prepare(context, work).await?;
     if let Some(path) = &args.out {
-        let json = format!("{:#}\n", plan::to_json(&prepared.plan));
-        std::fs::write(path, json).with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
-        context.console.remark(&format!("the plan is in `{}`", path.display()));
+        let json = format!("{:#}\n", plan::json(&prepared.plan));
+        std::fs::write(path, json)
+            .with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
+        context
+            .console
+            .remark(&format!("the plan is in `{}`", path.display()));
         return Ok(ExitStatus::Ok);
     }
     show(context, &prepared);
@@ -73,29 +89,36 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
 /// # Errors
 /// There is no command, or it was refused.
 pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus, Failure> {
-    let flags = &context.settings.run;
     let is_script = args.command.as_slice() == ["-"];
-    let command = match args.command.as_slice() {
-        [] => {
-            let error = Diagnostic::new("`run` has no command");
-            return Err(error.hint("write it after `--`, as in `fab-rs run role=app -- uptime`").into());
-        }
-        ["-"] => AdhocCommand::Script(read_script()?),
-        [line] => AdhocCommand::Line(line.clone()),
-        words => AdhocCommand::Argv(words.to_vec()),
+    let manner = manner(context);
+    let task = if is_script {
+        adhoc::script(&read_script()?, &manner)?
+    } else {
+        adhoc::command(&args.command, &manner)?
     };
-    let is_change = flags.batch.is_some() || flags.by.is_some();
-    let task = adhoc::run(command, flags.sudo, is_change);
-    let rerun = (!is_script)
-        .then(|| shlex::try_join(args.command.iter().map(String::as_str)).ok())
-        .flatten()
-        .map(|words| format!("fab-rs run -- {words}"));
+    let rerun = if is_script {
+        None
+    } else {
+        rerun::command(&context.settings, &["run"], &args.command)
+    };
     go(context, task, &args.words, is_script, rerun).await
 }
 
-fn read_script() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text).context("cannot read the script from stdin")?;
+/// `--sudo`, and whether batches make it a change.
+fn manner(context: &Context) -> AdHocManner {
+    let flags = &context.settings.run;
+    AdHocManner {
+        is_change: flags.batch.is_some() || flags.by.is_some(),
+        sudo: flags.sudo.then(|| "root".to_owned()),
+    }
+}
+
+fn read_script() -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut text)
+        .context("cannot read the script from stdin")?;
     Ok(text)
 }
 
@@ -107,7 +130,13 @@ async fn go(
     rerun: Option<String>,
 ) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
-    let work = Work { task: Arc::new(task), source: &source, words, stdin_taken, rerun };
+    let work = Work {
+        task: Arc::new(task),
+        source: &source,
+        words,
+        stdin_taken,
+        rerun,
+    };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await
 }
@@ -117,8 +146,9 @@ async fn go(
 /// # Errors
 /// There is no destination, a file is not there, or it was refused.
 pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
-    let task = adhoc::put(&args.paths, context.settings.run.sudo)?;
-    go(context, task, &args.words, false, None).await
+    let task = adhoc::put(&args.paths, &manner(context))?;
+    let rerun = rerun::command(&context.settings, &["put"], &args.paths);
+    go(context, task, &args.words, false, rerun).await
 }
 
 /// Copies files from hosts.
@@ -126,6 +156,7 @@ pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitSta
 /// # Errors
 /// It was refused.
 pub(super) async fn get(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
-    let task = adhoc::get(&args.paths, context.settings.run.sudo, context.settings.outdir.as_deref())?;
-    go(context, task, &args.words, false, None).await
+    let task = adhoc::get(&args.paths, None, &manner(context))?;
+    let rerun = rerun::command(&context.settings, &["get"], &args.paths);
+    go(context, task, &args.words, false, rerun).await
 }

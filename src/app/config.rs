@@ -95,14 +95,24 @@ impl Config {
             config.add_file(&path, &mut errors);
         }
         config.add_variables(&environment.overrides, &mut errors);
-        if errors.is_empty() { Ok(config) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(errors)
+        }
     }
 
     fn built_in() -> Self {
         let values = KEYS
             .iter()
             .filter_map(|(key, text)| {
-                Some(((*key).to_owned(), Value { text: (*text)?.to_owned(), origin: Origin::BuiltIn }))
+                Some((
+                    (*key).to_owned(),
+                    Value {
+                        text: (*text)?.to_owned(),
+                        origin: Origin::BuiltIn,
+                    },
+                ))
             })
             .collect();
         Self { values }
@@ -115,9 +125,9 @@ impl Config {
 
     /// The `ssh.options` as `(KEY, VALUE)`.
     pub(crate) fn ssh_options(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values
-            .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix("ssh.options.")?, value.text.as_str())))
+        self.values.iter().filter_map(|(key, value)| {
+            Some((key.strip_prefix("ssh.options.")?, value.text.as_str()))
+        })
     }
 
     fn add_file(&mut self, path: &Path, errors: &mut Vec<Diagnostic>) {
@@ -125,12 +135,18 @@ impl Config {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
             Err(error) => {
-                errors.push(Diagnostic::new(format!("cannot read `{}`", path.display())).cause(error.to_string()));
+                errors.push(
+                    Diagnostic::new(format!("cannot read `{}`", path.display()))
+                        .cause(error.to_string()),
+                );
                 return;
             }
         };
-        let source = Arc::new(Source { path: path.to_owned(), text });
-        match yaml::parse(source) {
+        let source = Arc::new(Source {
+            path: path.to_owned(),
+            text,
+        });
+        match yaml::parse(&source) {
             Ok(node) if node.is_null() => {}
             Ok(node) => self.add_node(&node, "", path, errors),
             Err(more) => errors.extend(more),
@@ -139,7 +155,14 @@ impl Config {
 
     fn add_node(&mut self, node: &Node, prefix: &str, path: &Path, errors: &mut Vec<Diagnostic>) {
         let NodeKind::Mapping(entries) = &node.kind else {
-            errors.push(node.mismatch(if prefix.is_empty() { "the configuration" } else { prefix }, "a map"));
+            errors.push(node.mismatch(
+                if prefix.is_empty() {
+                    "the configuration"
+                } else {
+                    prefix
+                },
+                "a map",
+            ));
             return;
         };
         for (key_node, value) in entries {
@@ -147,16 +170,34 @@ impl Config {
                 errors.push(key_node.mismatch("a key", "a text"));
                 continue;
             };
-            let key = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
-            let is_group = KEYS.iter().any(|(known, _)| known.strip_prefix(&key).is_some_and(|rest| rest.starts_with('.')));
+            let key = if prefix.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{prefix}.{name}")
+            };
+            let is_group = KEYS.iter().any(|(known, _)| {
+                known
+                    .strip_prefix(&key)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            });
             if is_group || key == "ssh.options" {
                 self.add_node(value, &key, path, errors);
             } else if !is_known(&key) {
                 errors.push(unknown(&key, name, &key_node.span));
             } else if let Some(text) = value.as_text() {
                 let text = text.to_owned();
-                let text = if PATHS.contains(&key.as_str()) { from_folder(path, &text) } else { text };
-                self.values.insert(key, Value { text, origin: Origin::File(value.span.clone()) });
+                let text = if PATHS.contains(&key.as_str()) {
+                    from_folder(path, &text)
+                } else {
+                    text
+                };
+                self.values.insert(
+                    key,
+                    Value {
+                        text,
+                        origin: Origin::File(value.span.clone()),
+                    },
+                );
             } else {
                 errors.push(value.mismatch(&format!("`{key}`"), "one value"));
             }
@@ -166,19 +207,18 @@ impl Config {
     fn add_variables(&mut self, variables: &[(String, String)], errors: &mut Vec<Diagnostic>) {
         for (name, text) in variables {
             let variable = format!("FAB_RS_{}", name.to_uppercase());
-            match KEYS.iter().find(|(key, _)| key.replace('.', "_") == *name && *key != "ssh.options") {
-                Some((key, _)) => {
-                    let value = Value { text: text.clone(), origin: Origin::Variable(variable) };
-                    self.values.insert((*key).to_owned(), value);
-                }
-                None => {
-                    let known: Vec<String> = KEYS.iter().map(|(key, _)| key.replace('.', "_")).collect();
-                    let error = Diagnostic::new(format!("unknown environment variable `{variable}`"));
-                    errors.push(match nearest(name, known.iter().map(String::as_str)) {
-                        Some(near) => error.hint(format!("did you mean `FAB_RS_{}`?", near.to_uppercase())),
-                        None => error.hint("`fab-rs config --explain` lists the keys; a variable is `FAB_RS_` and the key in capitals"),
-                    });
-                }
+            let known = |(key, _): &&(&str, Option<&str>)| {
+                key.replace('.', "_") == *name && *key != "ssh.options"
+            };
+            if let Some((key, _)) = KEYS.iter().find(known) {
+                let origin = Origin::Variable(variable);
+                let value = Value {
+                    text: text.clone(),
+                    origin,
+                };
+                self.values.insert((*key).to_owned(), value);
+            } else {
+                errors.push(unknown_variable(name, &variable));
             }
         }
     }
@@ -186,8 +226,13 @@ impl Config {
     /// Every key with its value, where it has one, and where that came from: `config --explain`.
     pub(crate) fn explain(&self) -> impl Iterator<Item = (&str, Option<&Value>)> {
         let fixed = KEYS.iter().map(|(key, _)| (*key, self.values.get(*key)));
-        let options = self.values.iter().filter(|(key, _)| key.starts_with("ssh.options."));
-        fixed.filter(|(key, _)| *key != "ssh.options").chain(options.map(|(key, value)| (key.as_str(), Some(value))))
+        let options = self
+            .values
+            .iter()
+            .filter(|(key, _)| key.starts_with("ssh.options."));
+        fixed
+            .filter(|(key, _)| *key != "ssh.options")
+            .chain(options.map(|(key, value)| (key.as_str(), Some(value))))
     }
 }
 
@@ -209,6 +254,15 @@ fn unknown(key: &str, name: &str, span: &SourceSpan) -> Diagnostic {
     }
 }
 
+fn unknown_variable(name: &str, variable: &str) -> Diagnostic {
+    let known: Vec<String> = KEYS.iter().map(|(key, _)| key.replace('.', "_")).collect();
+    let error = Diagnostic::new(format!("unknown environment variable `{variable}`"));
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `FAB_RS_{}`?", near.to_uppercase())),
+        None => error.hint("`fab-rs config --explain` lists the keys; a variable is `FAB_RS_` and the key in capitals"),
+    }
+}
+
 fn from_folder(file: &Path, text: &str) -> String {
     if text.starts_with('~') {
         return text.to_owned();
@@ -219,7 +273,9 @@ fn from_folder(file: &Path, text: &str) -> String {
 
 /// The project's file: `fab-rs.yml` in the working directory or the nearest folder above it.
 pub(crate) fn project_file(cwd: &Path) -> Option<PathBuf> {
-    cwd.ancestors().map(|folder| folder.join("fab-rs.yml")).find(|path| path.is_file())
+    cwd.ancestors()
+        .map(|folder| folder.join("fab-rs.yml"))
+        .find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -237,13 +293,17 @@ mod tests {
 
     #[test]
     fn a_file_overrides_what_is_built_in_and_is_named_as_the_origin() {
-        let (config, errors) = config("fanout: 8\nlimits:\n  connect: 3s\nssh:\n  options: {Compression: yes}\n");
+        let (config, errors) =
+            config("fanout: 8\nlimits:\n  connect: 3s\nssh:\n  options: {Compression: yes}\n");
         assert_eq!(errors, []);
         let fanout = config.get("fanout").unwrap();
         assert_eq!(fanout.text, "8");
         assert!(fanout.origin.to_string().ends_with("fab-rs.yml:1:9"));
         assert_eq!(config.get("limits.login").unwrap().origin, Origin::BuiltIn);
-        assert_eq!(config.ssh_options().collect::<Vec<_>>(), [("Compression", "yes")]);
+        assert_eq!(
+            config.ssh_options().collect::<Vec<_>>(),
+            [("Compression", "yes")]
+        );
     }
 
     #[test]
@@ -257,7 +317,10 @@ mod tests {
     fn variables_override_files_and_misspelt_ones_are_refused() {
         let (mut config, mut errors) = config("fanout: 8\n");
         config.add_variables(
-            &[("fanout".to_owned(), "9".to_owned()), ("limits_conect".to_owned(), "1s".to_owned())],
+            &[
+                ("fanout".to_owned(), "9".to_owned()),
+                ("limits_conect".to_owned(), "1s".to_owned()),
+            ],
             &mut errors,
         );
         assert_eq!(config.get("fanout").unwrap().text, "9");

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DoctorArgs;
 use crate::model::{ExitStatus, Host, Kex, Stream, format_duration};
 use crate::transport::{
-    ConnectError, Exit, Output, Program, RemoteCommand, Resolved, Session as _, SshTransport, Transport as _,
+    ConnectError, Exit, Output, Program, RemoteCommand, Resolved, Session as _, SshTransport,
+    Transport as _,
 };
 
 use super::entry::Context;
@@ -34,20 +35,33 @@ const SLOW_LOGIN: Duration = Duration::from_millis(1500);
 /// # Errors
 /// The host is not found.
 pub(super) async fn doctor(context: &Context, args: DoctorArgs) -> Result<ExitStatus, Failure> {
-    let mut findings = Findings { context, worst: ExitStatus::Ok };
+    let mut findings = Findings {
+        context,
+        worst: ExitStatus::Ok,
+    };
     this_machine(&mut findings).await;
     let Some(name) = args.host else {
         return Ok(findings.worst);
     };
     let host = one_host::find(context, &name).await?;
-    findings.good("host", &format!("{} is {} at `{}`, from {}", host.label, host.id, host.address, host.source));
+    findings.good(
+        "host",
+        &format!(
+            "{} is {} at `{}`, from {}",
+            host.label, host.id, host.address, host.source
+        ),
+    );
     let transport = one_host::transport(context)?;
     match transport.resolve(&host).await {
         Ok(resolved) => {
-            configuration(&mut findings, &resolved).await;
+            configuration(&findings, &resolved);
             port(&mut findings, &resolved, context.settings.limits.connect).await;
         }
-        Err(words) => findings.bad("ssh config", &words, "`ssh -G` refuses it; mend the file that it names"),
+        Err(words) => findings.bad(
+            "ssh config",
+            &words,
+            "`ssh -G` refuses it; mend the file that it names",
+        ),
     }
     login(&mut findings, &transport, &host).await;
     transport.shutdown().await;
@@ -63,7 +77,9 @@ struct Findings<'a> {
 impl Findings<'_> {
     fn line(&self, mark: &str, what: &str, text: &str) {
         let text = crate::report::safe(text);
-        self.context.console.data(&format!("{mark:<5} {what:<12} {text}\n"));
+        self.context
+            .console
+            .data(&format!("{mark:<5} {what:<12} {text}\n"));
     }
 
     fn good(&self, what: &str, text: &str) {
@@ -94,16 +110,31 @@ async fn output_of(command: &mut Command) -> Option<(bool, String)> {
 async fn this_machine(findings: &mut Findings<'_>) {
     match output_of(Command::new("ssh").arg("-V")).await {
         Some((true, version)) => findings.good("ssh", &version),
-        _ => findings.bad("ssh", "there is no `ssh` on this machine", "install OpenSSH's client"),
+        _ => findings.bad(
+            "ssh",
+            "there is no `ssh` on this machine",
+            "install OpenSSH's client",
+        ),
     }
     match output_of(Command::new("ssh-add").arg("-l")).await {
         Some((true, keys)) => {
             let count = keys.lines().count();
-            findings.good("agent", &format!("{count} key{} loaded", if count == 1 { "" } else { "s" }));
+            findings.good(
+                "agent",
+                &format!("{count} key{} loaded", if count == 1 { "" } else { "s" }),
+            );
             keys.lines().for_each(|key| findings.line("", "", key));
         }
-        Some((false, words)) => findings.note("agent", &words, "a key with a passphrase needs one: `ssh-add KEYFILE`"),
-        None => findings.note("agent", "there is no `ssh-add`", "keys with a passphrase cannot be used"),
+        Some((false, words)) => findings.note(
+            "agent",
+            &words,
+            "a key with a passphrase needs one: `ssh-add KEYFILE`",
+        ),
+        None => findings.note(
+            "agent",
+            "there is no `ssh-add`",
+            "keys with a passphrase cannot be used",
+        ),
     }
     let state = &findings.context.settings.state_dir;
     match std::fs::create_dir_all(state).and_then(|()| tempfile::tempfile_in(state)) {
@@ -116,23 +147,36 @@ async fn this_machine(findings: &mut Findings<'_>) {
     }
 }
 
-async fn configuration(findings: &mut Findings<'_>, resolved: &Resolved) {
+fn configuration(findings: &Findings<'_>, resolved: &Resolved) {
     findings.good(
         "ssh config",
-        &format!("{}@{} port {}, host keys: {}", resolved.user, resolved.hostname, resolved.port, resolved.strict_host_key_checking),
+        &format!(
+            "{}@{} port {}, host keys: {}",
+            resolved.user, resolved.hostname, resolved.port, resolved.strict_host_key_checking
+        ),
     );
     if let Some(jump) = &resolved.proxy_jump {
         findings.good("bastion", jump);
     } else if let Some(command) = &resolved.proxy_command {
         findings.good("proxy", command);
     }
-    let (there, absent): (Vec<_>, Vec<_>) = resolved.identity_files.iter().partition(|path| path.exists());
+    let (there, absent): (Vec<_>, Vec<_>) = resolved
+        .identity_files
+        .iter()
+        .partition(|path| path.exists());
     for path in &there {
         findings.good("key file", &path.display().to_string());
     }
     if there.is_empty() {
-        let names: Vec<String> = absent.iter().map(|path| path.display().to_string()).collect();
-        findings.note("key file", &format!("none of these exists: {}", names.join(", ")), "only the agent's keys are offered");
+        let names: Vec<String> = absent
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        findings.note(
+            "key file",
+            &format!("none of these exists: {}", names.join(", ")),
+            "only the agent's keys are offered",
+        );
     }
 }
 
@@ -143,15 +187,27 @@ async fn port(findings: &mut Findings<'_>, resolved: &Resolved, limit: Duration)
     }
     let target = format!("{} port {}", resolved.hostname, resolved.port);
     let started = Instant::now();
-    let connected = tokio::time::timeout(limit, TcpStream::connect((resolved.hostname.as_str(), resolved.port))).await;
+    let connected = tokio::time::timeout(
+        limit,
+        TcpStream::connect((resolved.hostname.as_str(), resolved.port)),
+    )
+    .await;
     let mut stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            return findings.bad("port", &format!("{target}: {error}"), "is the address right, sshd up, the security group open for you?");
+            return findings.bad(
+                "port",
+                &format!("{target}: {error}"),
+                "is the address right, sshd up, the security group open for you?",
+            );
         }
         Err(_) => {
             let text = format!("{target} does not answer within {}", format_duration(limit));
-            return findings.bad("port", &text, "is the instance running, and does its security group let you in?");
+            return findings.bad(
+                "port",
+                &text,
+                "is the instance running, and does its security group let you in?",
+            );
         }
     };
     let taken = format_duration(started.elapsed());
@@ -159,12 +215,27 @@ async fn port(findings: &mut Findings<'_>, resolved: &Resolved, limit: Duration)
     match tokio::time::timeout(limit, stream.read(&mut banner)).await {
         Ok(Ok(read)) if banner[..read].starts_with(b"SSH-") => {
             let text = String::from_utf8_lossy(&banner[..read]);
-            findings.good("port", &format!("{target} answers after {taken}: {}", text.trim()));
+            findings.good(
+                "port",
+                &format!("{target} answers after {taken}: {}", text.trim()),
+            );
         }
-        Ok(Ok(0)) => findings.bad("port", &format!("{target} closes at once"), "sshd refuses or is overloaded: see `MaxStartups` in its log"),
-        Ok(Ok(_)) => findings.bad("port", &format!("{target} does not speak SSH"), "is it the right port?"),
+        Ok(Ok(0)) => findings.bad(
+            "port",
+            &format!("{target} closes at once"),
+            "sshd refuses or is overloaded: see `MaxStartups` in its log",
+        ),
+        Ok(Ok(_)) => findings.bad(
+            "port",
+            &format!("{target} does not speak SSH"),
+            "is it the right port?",
+        ),
         Ok(Err(error)) => findings.bad("port", &format!("{target}: {error}"), ""),
-        Err(_) => findings.bad("port", &format!("{target} accepts and says nothing"), "sshd hangs: is the host out of memory, or its disk stuck?"),
+        Err(_) => findings.bad(
+            "port",
+            &format!("{target} accepts and says nothing"),
+            "sshd hangs: is the host out of memory, or its disk stuck?",
+        ),
     }
 }
 
@@ -174,11 +245,22 @@ async fn login(findings: &mut Findings<'_>, transport: &SshTransport, host: &Hos
         Ok(session) => session,
         Err(ConnectError::Unreachable { causes, hints, .. }) => {
             let hint = hints.first().map_or("", String::as_str);
-            findings.bad("login", causes.first().map_or("refused", String::as_str), hint);
-            causes.iter().chain(&hints).skip(1).filter(|line| *line != hint).for_each(|line| findings.line("", "", line));
+            findings.bad(
+                "login",
+                causes.first().map_or("refused", String::as_str),
+                hint,
+            );
+            causes
+                .iter()
+                .chain(&hints)
+                .skip(1)
+                .filter(|line| *line != hint)
+                .for_each(|line| findings.line("", "", line));
             return;
         }
-        Err(error @ ConnectError::Cancelled) => return findings.bad("login", &error.to_string(), ""),
+        Err(error @ ConnectError::Cancelled) => {
+            return findings.bad("login", &error.to_string(), "");
+        }
     };
     let taken = started.elapsed();
     findings.good("login", &format!("after {}", format_duration(taken)));
@@ -186,13 +268,26 @@ async fn login(findings: &mut Findings<'_>, transport: &SshTransport, host: &Hos
         let hint = "OpenSSH's default key exchange costs about 80 ms of CPU a host; `ssh: {kex: fast}` prefers cheaper ones";
         findings.note("kex", "ssh's own choice", hint);
     }
-    let text = Program::Shell { shell: vec!["sh".into(), "-c".into()], text: PROBE.to_owned() };
+    let text = Program::Shell {
+        shell: vec!["sh".into(), "-c".into()],
+        text: PROBE.to_owned(),
+    };
     let mut answers = Answers::default();
-    let report = session.exec(&RemoteCommand::new(text), &mut answers, &CancellationToken::new()).await;
+    let report = session
+        .exec(
+            &RemoteCommand::new(text),
+            &mut answers,
+            &CancellationToken::new(),
+        )
+        .await;
     if report.exit == Exit::Code(0) {
         answers.tell(findings);
     } else {
-        findings.bad("shell", "the host ran no `sh`", "a forced command, or a login shell that prints or fails?");
+        findings.bad(
+            "shell",
+            "the host ran no `sh`",
+            "a forced command, or a login shell that prints or fails?",
+        );
     }
     session.close().await;
 }
@@ -219,14 +314,22 @@ impl Answers {
                 ("clock", seconds) => clock(findings, seconds),
                 ("sudo", "yes") => findings.good("sudo", "`sudo -n` works"),
                 ("sudo", words) => {
-                    findings.note("sudo", words, "steps with `sudo` will fail there; `--ask-sudo` asks for a password once");
+                    findings.note(
+                        "sudo",
+                        words,
+                        "steps with `sudo` will fail there; `--ask-sudo` asks for a password once",
+                    );
                 }
                 ("missing", "setsid") => findings.note(
                     "setsid",
                     "is missing there",
                     "a cancelled command's children cannot all be ended; install util-linux",
                 ),
-                ("missing", tool) => findings.note("tool", &format!("`{tool}` is missing there"), "some tasks need it"),
+                ("missing", tool) => findings.note(
+                    "tool",
+                    &format!("`{tool}` is missing there"),
+                    "some tasks need it",
+                ),
                 ("disk", line) => disk(findings, line),
                 (key, value) => findings.good(key, value),
             }
@@ -244,14 +347,19 @@ fn clock(findings: &Findings<'_>, seconds: &str) {
     } else {
         let way = if skew > 0 { "ahead of" } else { "behind" };
         let text = format!("{} s {way} this machine's", skew.abs());
-        findings.note("clock", &text, "times in logs will not line up; is chronyd or ntpd running?");
+        findings.note(
+            "clock",
+            &text,
+            "times in logs will not line up; is chronyd or ntpd running?",
+        );
     }
 }
 
 /// A line `PERCENT FREE_KIB MOUNT`.
 fn disk(findings: &Findings<'_>, line: &str) {
     let mut words = line.splitn(3, ' ');
-    let (Some(percent), Some(free), Some(mount)) = (words.next(), words.next(), words.next()) else {
+    let (Some(percent), Some(free), Some(mount)) = (words.next(), words.next(), words.next())
+    else {
         return;
     };
     let free = crate::model::Size(free.parse::<u64>().unwrap_or(0) * 1024);

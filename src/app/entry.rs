@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{self, ColorChoice, Command, Typed};
+use crate::cli::{self, ColorChoice, Command, ConfigArgs, Typed};
 use crate::model::ExitStatus;
-use crate::report::{ColourChoice, Console};
+use crate::report::{self, ColourChoice, Console};
 
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
+use super::{adhoc, doctor, history, hosts, one_host, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -18,6 +19,8 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     /// Where texts go.
     pub(super) console: Arc<Console>,
+    /// Our own colours.
+    pub(super) colours: ColourChoice,
 }
 
 /// Runs fab-rs with these arguments, the program's name first.
@@ -33,18 +36,25 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     let ok = !error.use_stderr() && printed.is_ok();
-    ExitCode::from(if ok { ExitStatus::Ok } else { ExitStatus::Refused }.code())
+    ExitCode::from(
+        if ok {
+            ExitStatus::Ok
+        } else {
+            ExitStatus::Refused
+        }
+        .code(),
+    )
 }
 
 fn enter(typed: Typed) -> ExitStatus {
     let environment = match Environment::read() {
         Ok(environment) => environment,
-        Err(error) => return end(&Console::new(ColourChoice::Never), Failure::from(error)),
+        Err(error) => return end(&Console::new(ColourChoice::Never), &Failure::from(error)),
     };
     let no_color = environment.no_color;
     let settings = match Settings::new(environment, &typed.cli) {
         Ok(settings) => settings,
-        Err(errors) => return end(&Console::new(ColourChoice::Auto), Failure::refused(errors)),
+        Err(errors) => return end(&Console::new(ColourChoice::Auto), &Failure::refused(errors)),
     };
     let colours = match settings.color {
         ColorChoice::Always => ColourChoice::Always,
@@ -53,21 +63,34 @@ fn enter(typed: Typed) -> ExitStatus {
     };
     let console = Arc::new(Console::new(colours));
     typed.notes.iter().for_each(|note| console.remark(note));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return end(&console, Failure::from(anyhow::Error::new(error).context("cannot start"))),
+        Err(error) => {
+            return end(
+                &console,
+                &Failure::from(anyhow::Error::new(error).context("cannot start")),
+            );
+        }
     };
-    let context = Context { settings, console: Arc::clone(&console) };
+    let context = Context {
+        settings,
+        console: Arc::clone(&console),
+        colours,
+    };
     let status = match runtime.block_on(dispatch(context, typed.cli.command)) {
         Ok(status) => status,
-        Err(failure) => end(&console, failure),
+        Err(failure) => end(&console, &failure),
     };
     // A question that timed out still waits for a key in a blocking thread.
     runtime.shutdown_background();
     status
 }
 
-fn end(console: &Console, failure: Failure) -> ExitStatus {
+fn end(console: &Console, failure: &Failure) -> ExitStatus {
     if !failure.diagnostics.is_empty() {
         console.error(&failure.diagnostics);
     }
@@ -76,7 +99,38 @@ fn end(console: &Console, failure: Failure) -> ExitStatus {
 
 async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Failure> {
     match command {
-        Command::Hosts(args) => super::hosts::hosts(&context, args).await,
-        _ => Err(Failure::sentence("not there yet")),
+        Command::Task(args) => adhoc::task(&context, args).await,
+        Command::Run(args) => adhoc::run(&context, args).await,
+        Command::Plan(args) => adhoc::plan(&context, args).await,
+        Command::Put(args) => adhoc::put(&context, args).await,
+        Command::Get(args) => adhoc::get(&context, args).await,
+        Command::Hosts(args) => hosts::hosts(&context, args).await,
+        Command::List(args) => tasks::list(&context, &args),
+        Command::Show(args) => tasks::show(&context, &args),
+        Command::Check(args) => tasks::check(&context, &args),
+        Command::Schema(args) => Ok(tasks::schema(&context, &args)),
+        Command::Config(args) => Ok(config(&context, &args)),
+        Command::Runs => history::runs(&context),
+        Command::Logs(args) => history::logs(&context, &args),
+        Command::Report(args) => history::report(&context, &args),
+        Command::Ssh(args) => one_host::ssh(&context, args).await,
+        Command::Doctor(args) => doctor::doctor(&context, args).await,
     }
+}
+
+/// Shows every value and where it comes from.
+fn config(context: &Context, args: &ConfigArgs) -> ExitStatus {
+    for (key, value) in context.settings.config.explain() {
+        match value {
+            Some(value) => {
+                let (text, origin) = (report::safe(&value.text), &value.origin);
+                context
+                    .console
+                    .data(&format!("{key} = {text}  ({origin})\n"));
+            }
+            None if args.explain => context.console.data(&format!("{key} is not set\n")),
+            None => {}
+        }
+    }
+    ExitStatus::Ok
 }

@@ -28,18 +28,22 @@ pub(crate) struct Environment {
     pub(crate) overrides: Vec<(String, String)>,
     /// stdin is a terminal.
     pub(crate) stdin_terminal: bool,
-    /// stdout is a terminal.
-    pub(crate) stdout_terminal: bool,
     /// stderr is a terminal.
     pub(crate) stderr_terminal: bool,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn overrides() -> Vec<(String, String)> {
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -53,9 +57,13 @@ impl Environment {
     /// # Errors
     /// The working directory is gone, or no home folder can be found.
     pub(crate) fn read() -> anyhow::Result<Self> {
-        let home = etcetera::home_dir().context("no home folder: set `HOME`, or `FAB_RS_STATE_DIR`");
+        let home =
+            etcetera::home_dir().context("no home folder: set `HOME`, or `FAB_RS_STATE_DIR`");
         let below_home = |variable_name: &str, below: &str| -> anyhow::Result<PathBuf> {
-            match variable(variable_name).map(PathBuf::from).filter(|path| path.is_absolute()) {
+            match variable(variable_name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+            {
                 Some(base) => Ok(base.join("fab-rs")),
                 None => match &home {
                     Ok(home) => Ok(home.join(below).join("fab-rs")),
@@ -73,11 +81,12 @@ impl Environment {
             cwd: env::current_dir().context("the working directory is gone")?,
             state_dir,
             config_dir,
-            user: variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned()),
+            user: variable("USER")
+                .or_else(|| variable("LOGNAME"))
+                .unwrap_or_else(|| "unknown".to_owned()),
             no_color: variable("NO_COLOR").is_some(),
             overrides: overrides(),
             stdin_terminal: std::io::stdin().is_terminal(),
-            stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),
         })
     }
@@ -96,7 +105,10 @@ pub(crate) fn socket_dir() -> anyhow::Result<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
     let runtime = variable("XDG_RUNTIME_DIR").map(|base| Path::new(&base).join("fab-rs"));
     let dir = runtime
-        .filter(|dir| dir.as_os_str().len() + 12 <= LONGEST_SOCKET_DIR && dir.parent().is_some_and(Path::is_dir))
+        .filter(|dir| {
+            dir.as_os_str().len() + 12 <= LONGEST_SOCKET_DIR
+                && dir.parent().is_some_and(Path::is_dir)
+        })
         .unwrap_or_else(|| PathBuf::from(format!("/tmp/fab-rs-{uid}")));
     make_private(&dir, uid)?;
     Ok(dir)
@@ -107,11 +119,17 @@ fn make_private(dir: &Path, uid: u32) -> anyhow::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot make `{}` for control sockets", dir.display())),
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("cannot make `{}` for control sockets", dir.display()));
+        }
     }
     let metadata = std::fs::symlink_metadata(dir)?;
     if !metadata.is_dir() || metadata.uid() != uid {
-        bail!("`{}` is not a folder of ours: control sockets would not be safe there; remove it, or set XDG_RUNTIME_DIR", dir.display());
+        bail!(
+            "`{}` is not a folder of ours: control sockets would not be safe there; remove it, or set XDG_RUNTIME_DIR",
+            dir.display()
+        );
     }
     if metadata.mode() & 0o077 != 0 {
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;

@@ -14,17 +14,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// Refused: usage, files, templates, plan. Nothing ran.
     pub(crate) fn refused(diagnostics: impl Into<Vec<Diagnostic>>) -> Self {
-        Self { status: ExitStatus::Refused, diagnostics: diagnostics.into() }
+        Self {
+            status: ExitStatus::Refused,
+            diagnostics: diagnostics.into(),
+        }
     }
 
     /// No host matched.
     pub(crate) fn no_host(diagnostics: impl Into<Vec<Diagnostic>>) -> Self {
-        Self { status: ExitStatus::NoHost, diagnostics: diagnostics.into() }
-    }
-
-    /// A sentence and nothing else, refused.
-    pub(crate) fn sentence(message: impl Into<String>) -> Self {
-        Self::refused([Diagnostic::new(message)])
+        Self {
+            status: ExitStatus::NoHost,
+            diagnostics: diagnostics.into(),
+        }
     }
 }
 

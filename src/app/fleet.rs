@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 
 use crate::inventory::{self, AwsNames, HostWord, Inventory, InventoryRef, InventoryRequest};
 use crate::inventory::{Limit, Narrowing, SelectRequest, Selected};
+use crate::model::Diagnostic;
 use crate::model::selector::Term;
 use crate::model::words::{Meanings, TypedWords, ask_for_state, sort_words};
-use crate::model::Diagnostic;
 
 use super::failure::Failure;
 use super::settings::Settings;
@@ -39,16 +39,31 @@ impl Typed {
     /// A word of `-H` that is no host, or stdin cannot be read.
     pub(crate) fn new(settings: &Settings, words: &[String]) -> Result<Self, Failure> {
         let selection = &settings.selection;
-        let mut all = words.to_vec();
-        all.extend(selection.role.iter().map(|role| format!("role={role}")));
-        let set = settings.run.set.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let words = TypedWords { words: all, set, select: selection.select.clone() };
-        Ok(Self { words, hosts: host_words(&selection.hosts)? })
+        // As a selector whatever the task's params are called.
+        let roles = selection.role.iter().map(|role| format!("role={role}"));
+        let set = settings
+            .run
+            .set
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let words = TypedWords {
+            words: words.to_vec(),
+            set,
+            select: selection.select.iter().cloned().chain(roles).collect(),
+        };
+        Ok(Self {
+            words,
+            hosts: host_words(&selection.hosts)?,
+        })
     }
 
     /// Whether nothing names a host: no word of a selector's form, no `-H`, no `-R`.
     fn has_selectors(&self, params: &[&str]) -> bool {
-        let is_param = |word: &String| word.split_once('=').is_some_and(|(key, _)| params.contains(&key));
+        let is_param = |word: &String| {
+            word.split_once('=')
+                .is_some_and(|(key, _)| params.contains(&key))
+        };
         !self.words.select.is_empty() || self.words.words.iter().any(|word| !is_param(word))
     }
 }
@@ -56,12 +71,17 @@ impl Typed {
 fn host_words(typed: &[String]) -> Result<Vec<HostWord>, Failure> {
     let mut words = Vec::new();
     for text in typed {
-        let list = if text == "-" { read_stdin()? } else { text.clone() };
+        let list = if text == "-" {
+            read_stdin()?
+        } else {
+            text.clone()
+        };
         match HostWord::list(&list) {
             Ok(more) => words.extend(more),
             Err(errors) => {
                 let flag = format!("-H {text}");
-                let diagnostics: Vec<Diagnostic> = errors.iter().map(|error| error.diagnostic(&flag)).collect();
+                let diagnostics: Vec<Diagnostic> =
+                    errors.iter().map(|error| error.diagnostic(&flag)).collect();
                 return Err(Failure::refused(diagnostics));
             }
         }
@@ -71,7 +91,10 @@ fn host_words(typed: &[String]) -> Result<Vec<HostWord>, Failure> {
 
 fn read_stdin() -> Result<String, Failure> {
     let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text).context("cannot read hosts from stdin")?;
+    std::io::stdin()
+        .lock()
+        .read_to_string(&mut text)
+        .context("cannot read hosts from stdin")?;
     Ok(text)
 }
 
@@ -103,11 +126,21 @@ pub(crate) async fn load(
         hosts: typed.hosts.clone(),
         ssh: settings.ssh.clone(),
     };
-    let inventory =
-        inventory::load(&request).await.map_err(|error| Failure::refused(error.diagnostics()))?;
-    let meanings = Meanings { params, tags: &inventory.tags, hosts: &inventory.hosts };
+    let inventory = inventory::load(&request)
+        .await
+        .map_err(|error| Failure::refused(error.diagnostics()))?;
+    let meanings = Meanings {
+        params,
+        tags: &inventory.tags,
+        hosts: &inventory.hosts,
+    };
     let sorted = sort_words(&typed.words, meanings)?;
-    Ok(Fleet { inventory, params: sorted.params, terms: sorted.terms, hosts: typed.hosts })
+    Ok(Fleet {
+        inventory,
+        params: sorted.params,
+        terms: sorted.terms,
+        hosts: typed.hosts,
+    })
 }
 
 impl Fleet {
@@ -115,9 +148,14 @@ impl Fleet {
     ///
     /// # Errors
     /// No selector, no host, or a flag that cannot be read.
-    pub(crate) fn select(&self, settings: &Settings, task_targets: Vec<Term>) -> Result<Selected, Failure> {
+    pub(crate) fn select(
+        &self,
+        settings: &Settings,
+        task_targets: Vec<Term>,
+    ) -> Result<Selected, Failure> {
         let selection = &settings.selection;
-        let exclude: Result<Vec<Narrowing>, _> = selection.exclude.iter().map(|text| text.parse()).collect();
+        let exclude: Result<Vec<Narrowing>, _> =
+            selection.exclude.iter().map(|text| text.parse()).collect();
         let limit: Option<Result<Limit, _>> = selection.limit.as_ref().map(|text| text.parse());
         let request = SelectRequest {
             terms: self.terms.clone(),
@@ -127,7 +165,9 @@ impl Fleet {
             limit: limit.transpose()?,
             sample: selection.sample,
         };
-        inventory::select(&self.inventory, &request)
-            .map_err(|error| Failure { status: error.exit(), diagnostics: error.diagnostics() })
+        inventory::select(&self.inventory, &request).map_err(|error| Failure {
+            status: error.exit(),
+            diagnostics: error.diagnostics(),
+        })
     }
 }

@@ -21,9 +21,18 @@ impl Questions {
     /// What this plan asks.
     pub(super) fn of(plan: &Plan) -> Self {
         let on_controller = plan.before.iter().chain(&plan.after);
-        let hosts = plan.phases.iter().flat_map(|phase| &phase.batches).flat_map(|batch| &batch.hosts);
+        let hosts = plan
+            .phases
+            .iter()
+            .flat_map(|phase| &phase.batches)
+            .flat_map(|batch| &batch.hosts);
         // Hosts of one task have the same actions.
-        let on_hosts = hosts.take(1).flat_map(|host| host.steps.iter().chain(host.rescue.iter()).chain(host.always.iter()));
+        let on_hosts = hosts.take(1).flat_map(|host| {
+            host.steps
+                .iter()
+                .chain(host.rescue.iter())
+                .chain(host.always.iter())
+        });
         Self {
             start: plan.confirm.contains(&GateAt::Start),
             steps: on_controller.chain(on_hosts).any(asks),
@@ -41,18 +50,33 @@ impl Questions {
         let nobody = "there is no terminal to ask at";
         if self.steps {
             let error = Diagnostic::new(format!("the task asks in `confirm` steps, and {nobody}"));
-            return Err(error.hint("`--yes=all` answers every question with yes").hint("nothing was run").into());
+            return Err(error
+                .hint("`--yes=all` answers every question with yes")
+                .hint("nothing was run")
+                .into());
         }
         if self.start && !settings.says_yes() {
-            let error = Diagnostic::new(format!("the task changes hosts and asks before it starts, and {nobody}"));
-            return Err(error.hint("`-y` answers yes; `fab-rs plan` shows what would happen").hint("nothing was run").into());
+            let error = Diagnostic::new(format!(
+                "the task changes hosts and asks before it starts, and {nobody}"
+            ));
+            return Err(error
+                .hint("`-y` answers yes; `fab-rs plan` shows what would happen")
+                .hint("nothing was run")
+                .into());
         }
         Ok(())
     }
 }
 
 fn asks(step: &Step) -> bool {
-    let group = |group: &Group| group.steps.iter().chain(&group.rescue).chain(&group.always).any(asks);
+    let group = |group: &Group| {
+        group
+            .steps
+            .iter()
+            .chain(&group.rescue)
+            .chain(&group.always)
+            .any(asks)
+    };
     match &step.action {
         Action::Confirm(_) => true,
         Action::Group(inner) => group(inner),

@@ -6,7 +6,10 @@ use std::path::Path;
 
 /// The commit that is checked out in the folder or the nearest one above it.
 pub(super) fn head(cwd: &Path) -> Option<String> {
-    let git = cwd.ancestors().map(|folder| folder.join(".git")).find(|path| path.exists())?;
+    let git = cwd
+        .ancestors()
+        .map(|folder| folder.join(".git"))
+        .find(|path| path.exists())?;
     let git = if git.is_dir() {
         git
     } else {
@@ -20,7 +23,9 @@ pub(super) fn head(cwd: &Path) -> Option<String> {
     };
     let common = fs::read_to_string(git.join("commondir")).ok();
     let common = common.map_or_else(|| git.clone(), |folder| git.join(folder.trim()));
-    let loose = fs::read_to_string(common.join(reference)).ok().map(|text| text.trim().to_owned());
+    let loose = fs::read_to_string(common.join(reference))
+        .ok()
+        .map(|text| text.trim().to_owned());
     loose.or_else(|| packed(&common, reference))
 }
 
@@ -43,7 +48,11 @@ mod tests {
         fs::create_dir_all(git.join("refs/heads")).unwrap();
         fs::create_dir_all(dir.path().join("below")).unwrap();
         fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
-        fs::write(git.join("packed-refs"), "# pack-refs\nabc123 refs/heads/main\n").unwrap();
+        fs::write(
+            git.join("packed-refs"),
+            "# pack-refs\nabc123 refs/heads/main\n",
+        )
+        .unwrap();
         assert_eq!(head(&dir.path().join("below")).as_deref(), Some("abc123"));
         fs::write(git.join("refs/heads/main"), "def456\n").unwrap();
         assert_eq!(head(dir.path()).as_deref(), Some("def456"));

@@ -18,11 +18,15 @@ const LISTED: usize = 50;
 /// The state folder cannot be read.
 pub(super) fn runs(context: &Context) -> Result<ExitStatus, Failure> {
     let store = RunStore::new(&context.settings.state_dir);
-    let runs = store.newest(LISTED).context("cannot read the records of runs")?;
+    let runs = store
+        .newest(LISTED)
+        .context("cannot read the records of runs")?;
     if context.settings.output.json {
         context.console.json(&report::runs_json(&runs));
     } else {
-        context.console.data(&report::runs_table(&runs, context.console.data_styles()));
+        context
+            .console
+            .data(&report::runs_table(&runs, context.console.data_styles()));
     }
     Ok(ExitStatus::Ok)
 }
@@ -34,11 +38,15 @@ pub(super) fn runs(context: &Context) -> Result<ExitStatus, Failure> {
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<ExitStatus, Failure> {
     let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
     if context.settings.output.json {
-        context.console.json(&report::report_json(&run).context("cannot read the run's record")?);
+        context
+            .console
+            .json(&report::report_json(&run).context("cannot read the run's record")?);
     } else {
         let width = context.console.streams().width;
         let text = report::report_text(&run, context.console.data_styles(), width);
-        context.console.data(&text.context("cannot read the run's record")?);
+        context
+            .console
+            .data(&text.context("cannot read the run's record")?);
     }
     Ok(ExitStatus::Ok)
 }
@@ -51,7 +59,11 @@ pub(super) fn logs(context: &Context, args: &LogsArgs) -> Result<ExitStatus, Fai
     let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
     let look = LogLook {
         prefixed: !context.settings.output.no_prefix,
-        remote_colours: if context.settings.output.remote_color { RemoteColours::Kept } else { RemoteColours::Removed },
+        remote_colours: if context.settings.output.remote_color {
+            RemoteColours::Kept
+        } else {
+            RemoteColours::Removed
+        },
     };
     report::print_logs(&run, args.host.as_deref(), look, &context.console)?;
     Ok(ExitStatus::Ok)

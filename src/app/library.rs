@@ -28,7 +28,10 @@ impl TaskSource {
             project: Some(settings.project_folder().join("tasks")),
             file: settings.run.file.clone(),
         };
-        Ok(Self { library: Library::load(&paths)?, cwd: settings.environment.cwd.clone() })
+        Ok(Self {
+            library: Library::load(&paths)?,
+            cwd: settings.environment.cwd.clone(),
+        })
     }
 
     /// A task that is whole, for `task:` steps.

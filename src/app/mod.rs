@@ -1,12 +1,25 @@
 //! The composition root: settings, one file a subcommand. Alone in naming concrete adapters.
 
+mod adhoc;
 mod config;
+mod doctor;
 mod entry;
 mod environment;
 mod failure;
 mod fleet;
+mod gates;
+mod git;
+mod history;
 mod hosts;
+mod library;
+mod one_host;
+mod outside;
+mod params;
+mod password;
 mod prompt;
+mod rerun;
+mod run;
 mod settings;
+mod tasks;
 
 pub use entry::main;

@@ -23,14 +23,30 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Host, Failure>
     settings.selection.hosts = vec![name.to_owned()];
     let typed = Typed::new(&settings, &[])?;
     let fleet = fleet::load(&settings, typed, &[], false).await?;
-    fleet.inventory.notes.iter().for_each(|note| context.console.remark(note));
+    fleet
+        .inventory
+        .notes
+        .iter()
+        .for_each(|note| context.console.remark(note));
     let mut selected = fleet.select(&settings, Vec::new())?;
     if selected.population.len() > 1 {
-        let labels: Vec<&str> = selected.population.iter().map(|host| host.label.as_str()).collect();
+        let labels: Vec<&str> = selected
+            .population
+            .iter()
+            .map(|host| host.label.as_str())
+            .collect();
         let error = Diagnostic::new(format!("`{name}` names {} hosts", labels.len()));
-        return Err(error.hint(format!("one of them is meant by its label: {}", labels.join(", "))).into());
+        return Err(error
+            .hint(format!(
+                "one of them is meant by its label: {}",
+                labels.join(", ")
+            ))
+            .into());
     }
-    selected.population.pop().ok_or_else(|| Failure::no_host([Diagnostic::new(format!("no host `{name}`"))]))
+    selected
+        .population
+        .pop()
+        .ok_or_else(|| Failure::no_host([Diagnostic::new(format!("no host `{name}`"))]))
 }
 
 /// The transport with this invocation's settings.
@@ -56,12 +72,12 @@ pub(super) fn transport(context: &Context) -> Result<SshTransport, Failure> {
 pub(super) async fn ssh(context: &Context, args: SshArgs) -> Result<ExitStatus, Failure> {
     let host = find(context, &args.host).await?;
     std::fs::create_dir_all(&context.settings.state_dir).context("cannot make the state folder")?;
-    let argv = transport(context)?.interactive_args(&host).await;
-    let mut command = Command::new(&argv[0]);
+    let words = transport(context)?.interactive_args(&host).await;
+    let mut command = Command::new(&words[0]);
     if context.settings.forward_agent {
         command.arg("-A");
     }
-    command.args(&argv[1..]);
+    command.args(&words[1..]);
     match args.command.as_slice() {
         [] => {}
         // As for `run`: one word is a line for the host's shell, several are an argv.
@@ -72,5 +88,7 @@ pub(super) async fn ssh(context: &Context, args: SshArgs) -> Result<ExitStatus, 
         }
     }
     let error = command.exec();
-    Err(anyhow::Error::new(error).context("cannot start `ssh`").into())
+    Err(anyhow::Error::new(error)
+        .context("cannot start `ssh`")
+        .into())
 }

@@ -21,7 +21,10 @@ use super::settings::Settings;
 ///
 /// # Errors
 /// The file cannot be read, or is no map.
-pub(super) fn given(settings: &Settings, typed: IndexMap<String, String>) -> Result<GivenParams, Failure> {
+pub(super) fn given(
+    settings: &Settings,
+    typed: IndexMap<String, String>,
+) -> Result<GivenParams, Failure> {
     let file = match &settings.run.params_file {
         None => IndexMap::new(),
         Some(path) => read_file(path)?,
@@ -32,15 +35,22 @@ pub(super) fn given(settings: &Settings, typed: IndexMap<String, String>) -> Res
 fn read_file(path: &Path) -> Result<IndexMap<String, serde_json::Value>, Failure> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the params file `{}`", path.display()))?;
-    let source = Arc::new(Source { path: path.to_owned(), text });
+    let source = Arc::new(Source {
+        path: path.to_owned(),
+        text,
+    });
     // The marked parse finds duplicate keys and places; JSON is YAML.
-    let node = yaml::parse(Arc::clone(&source))?;
+    let node = yaml::parse(&source)?;
     let NodeKind::Mapping(entries) = &node.kind else {
-        return Err(node.mismatch("the params file", "a map of names and values").into());
+        return Err(node
+            .mismatch("the params file", "a map of names and values")
+            .into());
     };
     let mut params = IndexMap::new();
     for (key, value) in entries {
-        let name = key.as_text().ok_or_else(|| vec![key.mismatch("a param's name", "a text")])?;
+        let name = key
+            .as_text()
+            .ok_or_else(|| vec![key.mismatch("a param's name", "a text")])?;
         params.insert(name.to_owned(), plain(value));
     }
     Ok(params)
@@ -55,7 +65,9 @@ fn plain(node: &Node) -> serde_json::Value {
             .map(|(key, value)| (key.as_text().unwrap_or_default().to_owned(), plain(value)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-        _ => node.as_text().map_or(serde_json::Value::Null, |text| text.to_owned().into()),
+        _ => node
+            .as_text()
+            .map_or(serde_json::Value::Null, |text| text.to_owned().into()),
     }
 }
 
@@ -76,17 +88,30 @@ impl Surroundings<'_> {
         if !self.terminal {
             return None;
         }
-        let mut answers = self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut answers = self
+            .answers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(answer) = answers.get(&param.name) {
             return Some(answer.clone());
         }
-        let desc = if param.desc.is_empty() { String::new() } else { format!(" ({})", param.desc) };
+        let desc = if param.desc.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", param.desc)
+        };
         let answer = if param.secret {
-            password::ask(self.console, &format!("{}{desc}", param.name)).ok()?.expose().to_owned()
+            password::ask(self.console, &format!("{}{desc}", param.name))
+                .ok()?
+                .expose()
+                .to_owned()
         } else {
             self.console.question(&format!("{}{desc}: ", param.name));
             let mut line = String::new();
-            std::io::stdin().read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+            std::io::stdin()
+                .read_line(&mut line)
+                .ok()
+                .filter(|bytes| *bytes > 0)?;
             line.trim_end_matches(['\n', '\r']).to_owned()
         };
         answers.insert(param.name.clone(), answer.clone());

@@ -16,7 +16,9 @@ use super::failure::Failure;
 pub(super) fn ask(console: &Console, question: &str) -> Result<Secret, Failure> {
     let stdin = std::io::stdin();
     let Ok(shown) = tcgetattr(&stdin) else {
-        let error = Diagnostic::new(format!("cannot ask for the {question}: stdin is no terminal"));
+        let error = Diagnostic::new(format!(
+            "cannot ask for the {question}: stdin is no terminal"
+        ));
         return Err(error.hint("nothing was run").into());
     };
     let mut hidden = shown.clone();
@@ -33,6 +35,8 @@ pub(super) fn ask(console: &Console, question: &str) -> Result<Secret, Failure> 
         Ok(bytes) if bytes > 0 && !line.trim_end_matches(['\n', '\r']).is_empty() => {
             Ok(Secret::new(line.trim_end_matches(['\n', '\r'])))
         }
-        _ => Err(Diagnostic::new(format!("no {question} was typed")).hint("nothing was run").into()),
+        _ => Err(Diagnostic::new(format!("no {question} was typed"))
+            .hint("nothing was run")
+            .into()),
     }
 }

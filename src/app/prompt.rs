@@ -21,11 +21,24 @@ pub(super) enum Asker {
 }
 
 impl Prompt for Asker {
-    async fn ask(&self, question: &str, default: Option<bool>, timeout: Option<Duration>) -> Answer {
+    async fn ask(
+        &self,
+        question: &str,
+        default: Option<bool>,
+        timeout: Option<Duration>,
+    ) -> Answer {
         match self {
-            Self::Yes => Answer { yes: true, by: "--yes" },
-            Self::Terminal { start_answered, .. } if start_answered.swap(false, Ordering::Relaxed) => {
-                Answer { yes: true, by: "--yes" }
+            Self::Yes => Answer {
+                yes: true,
+                by: "--yes",
+            },
+            Self::Terminal { start_answered, .. }
+                if start_answered.swap(false, Ordering::Relaxed) =>
+            {
+                Answer {
+                    yes: true,
+                    by: "--yes",
+                }
             }
             Self::Terminal { screen, .. } => ask_terminal(screen, question, default, timeout).await,
         }
@@ -53,15 +66,33 @@ async fn ask_terminal(
             None => typed.await,
             Some(limit) => match tokio::time::timeout_at(limit, typed).await {
                 Ok(line) => line,
-                Err(_) => return Answer { yes: default.unwrap_or(false), by: "timeout" },
+                Err(_) => {
+                    return Answer {
+                        yes: default.unwrap_or(false),
+                        by: "timeout",
+                    };
+                }
             },
         };
         let Ok(Some(line)) = line else {
-            return Answer { yes: false, by: "end of input" };
+            return Answer {
+                yes: false,
+                by: "end of input",
+            };
         };
         match (line.trim().to_lowercase().as_str(), default) {
-            ("y" | "yes", _) => return Answer { yes: true, by: "terminal" },
-            ("n" | "no", _) => return Answer { yes: false, by: "terminal" },
+            ("y" | "yes", _) => {
+                return Answer {
+                    yes: true,
+                    by: "terminal",
+                };
+            }
+            ("n" | "no", _) => {
+                return Answer {
+                    yes: false,
+                    by: "terminal",
+                };
+            }
             ("", Some(yes)) => return Answer { yes, by: "default" },
             _ => screen.note("please type y or n"),
         }

@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId};
+use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
-    Closing, OutputForm, Outlets, RemoteColours, RunFolder, Screen, ScreenOptions, Verbosity,
+    self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
+    ScreenOptions, Verbosity,
 };
 use crate::run::{self, Parts, RunOptions};
 use crate::signal::Signals;
@@ -64,7 +65,11 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
     let typed = Typed::new(settings, work.words)?;
     let for_change = work.task.kind == Kind::Change;
     let mut fleet = fleet::load(settings, typed, &names, for_change).await?;
-    fleet.inventory.notes.iter().for_each(|note| console.remark(note));
+    fleet
+        .inventory
+        .notes
+        .iter()
+        .for_each(|note| console.remark(note));
     let given = params::given(settings, std::mem::take(&mut fleet.params))?;
     let surroundings = Surroundings {
         console,
@@ -74,9 +79,12 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
     let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
-    selected.warnings.iter().for_each(|warning| console.warn(warning));
+    selected
+        .warnings
+        .iter()
+        .for_each(|warning| console.warn(warning));
     let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
-    let plan = plan::build(PlanRequest {
+    let plan = plan::build(&PlanRequest {
         task: &work.task,
         library: &|name| work.source.task(name),
         files: work.source,
@@ -88,10 +96,16 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
     })?;
-    Ok(Prepared { plan: Arc::new(plan), engine: Arc::new(engine), terminal, rerun: work.rerun })
+    Ok(Prepared {
+        plan: Arc::new(plan),
+        engine: Arc::new(engine),
+        terminal,
+        rerun: work.rerun,
+    })
 }
 
-fn engine(settings: &super::settings::Settings) -> Engine {
+/// Renders templates in this working directory.
+pub(super) fn engine(settings: &super::settings::Settings) -> Engine {
     let cwd = settings.environment.cwd.clone();
     let fab = Fab {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -106,16 +120,29 @@ fn engine(settings: &super::settings::Settings) -> Engine {
 fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Term>, Failure> {
     let words = common.targets(task, engine)?;
     let terms: Result<Vec<Term>, TermError> = words.iter().map(|word| word.parse()).collect();
-    terms.map_err(|error| error.diagnostic().context(format!("`targets` of task `{}`", task.name)).into())
+    terms.map_err(|error| {
+        error
+            .diagnostic()
+            .context(format!("`targets` of task `{}`", task.name))
+            .into()
+    })
 }
 
 fn overrides(context: &Context) -> Result<Overrides, Failure> {
     let run = &context.settings.run;
     if let Some(by) = &run.by {
         let error = Diagnostic::new(format!("`--by {by}` is not supported yet"));
-        return Err(error.hint("`--batch N` goes zone by zone, N hosts at a time").hint("nothing was run").into());
+        return Err(error
+            .hint("`--batch N` goes zone by zone, N hosts at a time")
+            .hint("nothing was run")
+            .into());
     }
-    Ok(Overrides { batch: run.batch, by: None, max_failures: run.max_failures, confirm: None })
+    Ok(Overrides {
+        batch: run.batch,
+        by: None,
+        max_failures: run.max_failures,
+        confirm: None,
+    })
 }
 
 /// Runs the plan to its end and says how it ended.
@@ -123,52 +150,100 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
 /// # Errors
 /// A question that nobody would answer, no sudo password, no record.
 pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
-    let (settings, console) = (&context.settings, &context.console);
-    let Prepared { plan, engine, terminal, rerun } = prepared;
+    let settings = &context.settings;
+    let Prepared {
+        plan,
+        engine,
+        terminal,
+        rerun,
+    } = prepared;
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
-    if questions.start && !settings.output.json && !settings.output.quiet {
-        console.note(&crate::report::plan_text(&plan, console.note_styles()));
-    }
-    let sudo_password = if settings.ask_sudo { Some(password::ask(console, "sudo password")?) } else { None };
-    let transport = SshTransport::new(TransportSettings {
-        connect: settings.limits.connect,
-        login: settings.limits.login,
-        transfer_stall: settings.limits.transfer_stall,
-        known_hosts: settings.state_dir.join("known_hosts"),
-        socket_dir: environment::socket_dir()?,
-        sudo_password,
-    });
-    let screen = Screen::start(screen_options(context), Outlets::of_process().context("stdout or stderr is closed")?)
-        .context("cannot start the screen")?;
+    announce(context, &plan, questions);
+    let transport_settings = transport_settings(context)?;
+    let secrets = transport_settings
+        .sudo_password
+        .clone()
+        .into_iter()
+        .collect();
+    let transport = SshTransport::new(transport_settings);
+    let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
+    let screen =
+        Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
     let handle = screen.handle();
     let folder = record(context, &plan, &handle)?;
-    folder.write_plan(&plan::to_json(&plan)).context("cannot write the run's record")?;
-    let record_sink = folder.sink().context("cannot write the run's record")?;
+    let unwritten = "cannot write the run's record";
+    folder.write_plan(&plan::json(&plan)).context(unwritten)?;
+    let record_sink = folder.sink().context(unwritten)?;
     let stop = handle.clone();
     let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
         .context("cannot listen for signals")?;
-    let prompt = if settings.says_yes_to_all() || !terminal {
-        Asker::Yes
-    } else {
-        Asker::Terminal { screen: handle, start_answered: AtomicBool::new(questions.start && settings.says_yes()) }
-    };
     let parts = Parts {
         transport,
         local: Local,
         engine,
         sink: (record_sink, screen.sink()),
         record: Arc::clone(&folder),
-        prompt,
+        prompt: asker(context, questions, terminal, handle),
     };
-    let options = options(context, &folder, plan.task.fanout);
-    let summary = run::execute(Arc::clone(&plan), parts, options, received).await;
-    screen.finish(Closing { rerun, processes: crate::report::process_patterns(&plan) }).await;
+    let options = options(context, &folder, plan.task.fanout, secrets);
+    let processes = report::process_patterns(&plan);
+    let summary = run::execute(plan, parts, options, received).await;
+    screen.finish(Closing { rerun, processes }).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
 
-fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> RunOptions {
+/// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.
+fn announce(context: &Context, plan: &Plan, questions: Questions) {
+    let output = &context.settings.output;
+    if !questions.start || output.json || output.quiet {
+        return;
+    }
+    if context.settings.says_yes() && output.verbose == 0 {
+        context.console.note(&report::plan_line(plan));
+    } else {
+        context
+            .console
+            .note(&report::plan_text(plan, context.console.note_styles()));
+    }
+}
+
+fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
+    let settings = &context.settings;
+    let sudo_password = if settings.ask_sudo {
+        Some(password::ask(&context.console, "sudo password")?)
+    } else {
+        None
+    };
+    Ok(TransportSettings {
+        connect: settings.limits.connect,
+        login: settings.limits.login,
+        transfer_stall: settings.limits.transfer_stall,
+        known_hosts: settings.state_dir.join("known_hosts"),
+        socket_dir: environment::socket_dir()?,
+        sudo_password,
+    })
+}
+
+fn asker(context: &Context, questions: Questions, terminal: bool, screen: ScreenHandle) -> Asker {
+    let settings = &context.settings;
+    if settings.says_yes_to_all() || !terminal {
+        return Asker::Yes;
+    }
+    let start_answered = AtomicBool::new(questions.start && settings.says_yes());
+    Asker::Terminal {
+        screen,
+        start_answered,
+    }
+}
+
+fn options(
+    context: &Context,
+    folder: &RunFolder,
+    task_fanout: Option<u32>,
+    secrets: Vec<Secret>,
+) -> RunOptions {
     let settings = &context.settings;
     RunOptions {
         run: folder.id().clone(),
@@ -178,6 +253,7 @@ fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> R
         warn_only: settings.run.warn_only,
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
+        secrets,
         cwd: settings.environment.cwd.clone(),
     }
 }
@@ -190,7 +266,9 @@ fn screen_options(context: &Context) -> ScreenOptions {
         } else if output.gather {
             OutputForm::Gathered { diff: output.diff }
         } else {
-            OutputForm::Lines { prefixed: !output.no_prefix }
+            OutputForm::Lines {
+                prefixed: !output.no_prefix,
+            }
         },
         verbosity: match (output.quiet, output.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -198,7 +276,11 @@ fn screen_options(context: &Context) -> ScreenOptions {
             (false, _) => Verbosity::Verbose,
         },
         colours: context.colours,
-        remote_colours: if output.remote_color { RemoteColours::Kept } else { RemoteColours::Removed },
+        remote_colours: if output.remote_color {
+            RemoteColours::Kept
+        } else {
+            RemoteColours::Removed
+        },
     }
 }
 
@@ -206,22 +288,39 @@ fn screen_options(context: &Context) -> ScreenOptions {
 fn record(
     context: &Context,
     plan: &Plan,
-    screen: &crate::report::ScreenHandle,
+    screen: &ScreenHandle,
 ) -> Result<Arc<RunFolder>, Failure> {
     use std::hash::{BuildHasher as _, Hasher as _};
     let state = &context.settings.state_dir;
+    let outdir = context
+        .settings
+        .outdir
+        .as_ref()
+        .map(|dir| context.settings.environment.cwd.join(dir));
     loop {
         // The seed of a hash map is random: enough to keep runs of one second apart.
         let random = std::hash::RandomState::new().build_hasher().finish();
-        let id = RunId::new(jiff::Timestamp::now(), &plan.task.name, (random & 0xffff) as u16);
+        let id = RunId::new(
+            jiff::Timestamp::now(),
+            &plan.task.name,
+            (random & 0xffff) as u16,
+        );
         let screen = screen.clone();
-        match RunFolder::create(state, &id, move |text| screen.note(text.to_owned())) {
+        match RunFolder::create(state, &id, outdir.clone(), move |text| {
+            screen.note(text.to_owned());
+        }) {
             Ok(folder) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && state.join("runs").join(id.as_str()).exists() => {}
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AlreadyExists
+                    && state.join("runs").join(id.as_str()).exists() => {}
             Err(error) => {
                 let place = state.join("runs").display().to_string();
-                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`")).cause(error.to_string());
-                return Err(error.hint("`FAB_RS_STATE_DIR` names another place").hint("nothing was run").into());
+                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`"))
+                    .cause(error.to_string());
+                return Err(error
+                    .hint("`FAB_RS_STATE_DIR` names another place")
+                    .hint("nothing was run")
+                    .into());
             }
         }
     }

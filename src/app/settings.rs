@@ -60,16 +60,35 @@ impl Settings {
     /// Every configured value that cannot be read.
     pub(crate) fn new(environment: Environment, cli: &Cli) -> Result<Self, Vec<Diagnostic>> {
         let config = Config::read(&environment)?;
-        let mut reader = Reader { config: &config, errors: Vec::new() };
+        let mut reader = Reader {
+            config: &config,
+            errors: Vec::new(),
+        };
         let limits = limits(&mut reader, &cli.connection, &cli.run);
         let ssh_defaults = reader.ssh();
-        let attempts = cli.connection.attempts.or_else(|| reader.parsed("attempts", "a number")).unwrap_or(3);
-        let configured_fanout = reader.somebodys("fanout").and_then(|value| reader.parse(value, "a number, 1 or more"));
-        let color = cli.output.color.or_else(|| reader.color()).unwrap_or(ColorChoice::Auto);
-        let state_dir = reader.path("state_dir").unwrap_or_else(|| environment.state_dir.clone());
+        let attempts = cli
+            .connection
+            .attempts
+            .or_else(|| reader.parsed("attempts", "a number"))
+            .unwrap_or(3);
+        let configured_fanout = reader
+            .somebodys("fanout")
+            .and_then(|value| reader.parse(value, "a number, 1 or more"));
+        let color = cli
+            .output
+            .color
+            .or_else(|| reader.color())
+            .unwrap_or(ColorChoice::Auto);
+        let state_dir = reader
+            .path("state_dir")
+            .unwrap_or_else(|| environment.state_dir.clone());
         let settings = Self {
             state_dir: environment.cwd.join(state_dir),
-            inventory: cli.selection.inventory.clone().or_else(|| reader.text("inventory")),
+            inventory: cli
+                .selection
+                .inventory
+                .clone()
+                .or_else(|| reader.text("inventory")),
             selection: cli.selection.clone(),
             run: cli.run.clone(),
             output: cli.output.clone(),
@@ -91,32 +110,47 @@ impl Settings {
             config: config.clone(),
             environment,
         };
-        if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
+        if reader.errors.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.errors)
+        }
     }
 
     /// Folders that hold named inventories, the project's first.
     pub(crate) fn inventory_folders(&self) -> Vec<PathBuf> {
-        vec![self.project_folder().join("inventories"), self.environment.config_dir.join("inventories")]
+        vec![
+            self.project_folder().join("inventories"),
+            self.environment.config_dir.join("inventories"),
+        ]
     }
 
     /// The project: the folder of `fab-rs.yml`, else the working directory.
     pub(crate) fn project_folder(&self) -> PathBuf {
         let file = super::config::project_file(&self.environment.cwd);
-        let folder = file.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
+        let folder = file
+            .as_deref()
+            .and_then(std::path::Path::parent)
+            .map(std::path::Path::to_owned);
         folder.unwrap_or_else(|| self.environment.cwd.clone())
     }
 
     /// How many hosts are worked on at once, where the task says `task_fanout`.
     pub(crate) fn fanout(&self, task_fanout: Option<u32>) -> NonZeroUsize {
         let of_task = task_fanout.and_then(|fanout| NonZeroUsize::new(fanout as usize));
-        self.fanout.or(of_task).unwrap_or(NonZeroUsize::new(FANOUT).expect("32 is not 0"))
+        self.fanout
+            .or(of_task)
+            .unwrap_or(NonZeroUsize::new(FANOUT).expect("32 is not 0"))
     }
 
     /// Whether there is a person to ask: stdin and stderr both are a terminal, and stdin is not taken by hosts
     /// or a script.
     pub(crate) fn has_terminal(&self, stdin_taken: bool) -> bool {
         let hosts_on_stdin = self.selection.hosts.iter().any(|host| host == "-");
-        self.environment.stdin_terminal && self.environment.stderr_terminal && !stdin_taken && !hosts_on_stdin
+        self.environment.stdin_terminal
+            && self.environment.stderr_terminal
+            && !stdin_taken
+            && !hosts_on_stdin
     }
 
     /// Whether `--yes` answers the start gate.
@@ -128,7 +162,6 @@ impl Settings {
     pub(crate) fn says_yes_to_all(&self) -> bool {
         self.run.yes == Some(Yes::All)
     }
-
 }
 
 fn ssh_flags(typed: &ConnectionFlags) -> SshKeys {
@@ -142,16 +175,18 @@ fn ssh_flags(typed: &ConnectionFlags) -> SshKeys {
 
 fn limits(reader: &mut Reader<'_>, connection: &ConnectionFlags, run: &RunFlags) -> Limits {
     let built_in = Limits::default();
-    let fixed = |typed: Option<Duration>, configured: Option<Option<Duration>>, default: Duration| {
-        typed.or_else(|| configured.flatten()).unwrap_or(default)
-    };
+    let connect = reader.limit("limits.connect", built_in.connect);
     Limits {
-        connect: fixed(connection.connect_timeout, reader.limit("limits.connect"), built_in.connect),
-        login: fixed(None, reader.limit("limits.login"), built_in.login),
-        command: run.command_timeout.or_else(|| reader.limit("limits.command").unwrap_or(built_in.command)),
-        silence: run.silence.or_else(|| reader.limit("limits.silence").unwrap_or(built_in.silence)),
-        transfer_stall: fixed(None, reader.limit("limits.transfer_stall"), built_in.transfer_stall),
-        run: run.run_limit.or_else(|| reader.limit("limits.run").unwrap_or(built_in.run)),
+        connect: connection.connect_timeout.unwrap_or(connect),
+        login: reader.limit("limits.login", built_in.login),
+        command: run
+            .command_timeout
+            .or_else(|| reader.limit_or_none("limits.command")),
+        silence: run
+            .silence
+            .or_else(|| reader.limit_or_none("limits.silence")),
+        transfer_stall: reader.limit("limits.transfer_stall", built_in.transfer_stall),
+        run: run.run_limit.or_else(|| reader.limit_or_none("limits.run")),
     }
 }
 
@@ -172,7 +207,9 @@ impl<'a> Reader<'a> {
 
     /// A value that somebody wrote, not the built-in one.
     fn somebodys(&self, key: &str) -> Option<&'a Value> {
-        self.config.get(key).filter(|value| value.origin != super::config::Origin::BuiltIn)
+        self.config
+            .get(key)
+            .filter(|value| value.origin != super::config::Origin::BuiltIn)
     }
 
     fn parsed<T: FromStr>(&mut self, key: &str, wanted: &str) -> Option<T> {
@@ -196,19 +233,25 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// A limit; `Some(None)` is `none`.
-    fn limit(&mut self, key: &str) -> Option<Option<Duration>> {
-        let value = self.config.get(key)?;
-        if value.text == "none" {
-            return Some(None);
+    /// A limit that there always is.
+    fn limit(&mut self, key: &str, built_in: Duration) -> Duration {
+        let Some(value) = self.config.get(key) else {
+            return built_in;
+        };
+        parse_duration(&value.text).unwrap_or_else(|_| {
+            self.refuse(value, "a duration such as `10s`");
+            built_in
+        })
+    }
+
+    /// A limit, or `none`.
+    fn limit_or_none(&mut self, key: &str) -> Option<Duration> {
+        let value = self.config.get(key).filter(|value| value.text != "none")?;
+        let limit = parse_duration(&value.text).ok();
+        if limit.is_none() {
+            self.refuse(value, "a duration such as `10s`, nor `none`");
         }
-        match parse_duration(&value.text) {
-            Ok(duration) => Some(Some(duration)),
-            Err(_) => {
-                self.refuse(value, "a duration such as `10s`, nor `none`");
-                None
-            }
-        }
+        limit
     }
 
     fn color(&mut self) -> Option<ColorChoice> {
@@ -225,23 +268,29 @@ impl<'a> Reader<'a> {
     }
 
     fn ssh(&mut self) -> SshKeys {
-        let host_keys = self.config.get("ssh.host_keys").and_then(|value| match value.text.as_str() {
-            "ssh" => Some(HostKeys::Ssh),
-            "strict" => Some(HostKeys::Strict),
-            "accept-new" => Some(HostKeys::AcceptNew),
-            _ => {
-                self.refuse(value, "`ssh`, `strict` or `accept-new`");
-                None
-            }
-        });
-        let kex = self.config.get("ssh.kex").and_then(|value| match value.text.as_str() {
-            "default" => Some(Kex::Default),
-            "fast" => Some(Kex::Fast),
-            _ => {
-                self.refuse(value, "`default` or `fast`");
-                None
-            }
-        });
+        let host_keys =
+            self.config
+                .get("ssh.host_keys")
+                .and_then(|value| match value.text.as_str() {
+                    "ssh" => Some(HostKeys::Ssh),
+                    "strict" => Some(HostKeys::Strict),
+                    "accept-new" => Some(HostKeys::AcceptNew),
+                    _ => {
+                        self.refuse(value, "`ssh`, `strict` or `accept-new`");
+                        None
+                    }
+                });
+        let kex = self
+            .config
+            .get("ssh.kex")
+            .and_then(|value| match value.text.as_str() {
+                "default" => Some(Kex::Default),
+                "fast" => Some(Kex::Fast),
+                _ => {
+                    self.refuse(value, "`default` or `fast`");
+                    None
+                }
+            });
         SshKeys {
             user: self.text("ssh.user"),
             port: self.parsed("ssh.port", "a port"),

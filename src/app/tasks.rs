@@ -17,11 +17,18 @@ use super::library::TaskSource;
 /// The file of `-f` cannot be read.
 pub(super) fn list(context: &Context, args: &ListArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
-    let entries: Vec<_> = source.library.entries().filter(|entry| args.all || !entry.private()).collect();
+    let entries: Vec<_> = source
+        .library
+        .entries()
+        .filter(|entry| args.all || !entry.private())
+        .collect();
     if context.settings.output.json {
         context.console.json(&report::tasks_json(&entries));
     } else {
-        context.console.data(&report::tasks_table(&entries, context.console.data_styles()));
+        context.console.data(&report::tasks_table(
+            &entries,
+            context.console.data_styles(),
+        ));
     }
     Ok(ExitStatus::Ok)
 }
@@ -33,12 +40,22 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<ExitStatus, Fai
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let entry = source.library.entries().find(|entry| entry.name == args.name);
+    let entry = source
+        .library
+        .entries()
+        .find(|entry| entry.name == args.name);
     if context.settings.output.json {
-        context.console.json(&report::task_json(&task, entry.as_ref()));
+        context
+            .console
+            .json(&report::task_json(&task, entry.as_ref()));
     } else {
         let width = context.console.streams().width;
-        context.console.data(&report::task_text(&task, entry.as_ref(), context.console.data_styles(), width));
+        context.console.data(&report::task_text(
+            &task,
+            entry.as_ref(),
+            context.console.data_styles(),
+            width,
+        ));
     }
     Ok(ExitStatus::Ok)
 }
@@ -59,12 +76,18 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<ExitStatus, F
         }
         checked
     } else {
-        args.files.iter().map(|path| one_file(context, path, &mut errors)).sum()
+        args.files
+            .iter()
+            .map(|path| one_file(context, path, &mut errors))
+            .sum()
     };
     if !errors.is_empty() {
         return Err(Failure::refused(errors));
     }
-    context.console.note(&format!("{checked} file{} checked, no errors", if checked == 1 { "" } else { "s" }));
+    context.console.note(&format!(
+        "{checked} file{} checked, no errors",
+        if checked == 1 { "" } else { "s" }
+    ));
     Ok(ExitStatus::Ok)
 }
 
@@ -75,11 +98,18 @@ fn one_file(context: &Context, path: &Path, errors: &mut Vec<Diagnostic>) -> usi
     if is_inventory {
         return inventory_file(context, path, errors);
     }
-    let paths = LibraryPaths { file: Some(path.to_owned()), ..LibraryPaths::default() };
+    let paths = LibraryPaths {
+        file: Some(path.to_owned()),
+        ..LibraryPaths::default()
+    };
     match Library::load(&paths) {
         Err(more) => errors.extend(more),
         Ok(library) => {
-            let files = library.check().into_iter().filter(|file| file.path == path).collect();
+            let files = library
+                .check()
+                .into_iter()
+                .filter(|file| file.path == path)
+                .collect();
             return tell(context, files, errors);
         }
     }
@@ -100,10 +130,21 @@ fn inventory_file(context: &Context, path: &Path, errors: &mut Vec<Diagnostic>) 
 fn tell(context: &Context, files: Vec<CheckedFile>, errors: &mut Vec<Diagnostic>) -> usize {
     let count = files.len();
     for file in files {
-        let mark = if file.errors.is_empty() { "ok  " } else { "FAIL" };
-        context.console.data(&format!("{mark}  {}: {}\n", file.path.display(), file.tasks.join(", ")));
+        let mark = if file.errors.is_empty() {
+            "ok  "
+        } else {
+            "FAIL"
+        };
+        context.console.data(&format!(
+            "{mark}  {}: {}\n",
+            file.path.display(),
+            file.tasks.join(", ")
+        ));
         for note in &file.notes {
-            let place = note.span.as_ref().map_or_else(String::new, |span| format!("{}: ", span.place()));
+            let place = note
+                .span
+                .as_ref()
+                .map_or_else(String::new, |span| format!("{}: ", span.place()));
             context.console.remark(&format!("{place}{}", note.message));
         }
         errors.extend(file.errors);
@@ -115,8 +156,15 @@ fn inventories(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = folder.read_dir() else {
         return Vec::new();
     };
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_yaml).collect();
+    let is_yaml = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|ending| ending == "yml" || ending == "yaml")
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(is_yaml)
+        .collect();
     paths.sort();
     paths
 }
@@ -124,7 +172,7 @@ fn inventories(folder: &Path) -> Vec<PathBuf> {
 /// Prints a JSON Schema.
 pub(super) fn schema(context: &Context, args: &SchemaArgs) -> ExitStatus {
     let schema = match args.what {
-        SchemaKind::Task => task::schema(),
+        SchemaKind::Task => task::task_schema(),
         SchemaKind::Inventory => inventory::schema(),
         SchemaKind::Event => report::event_schema(),
     };

@@ -12,7 +12,8 @@ mod values;
 
 pub(crate) use argv::{Typed, parse};
 pub(crate) use command::{
-    CheckArgs, Cli, Command, HostsArgs, LogsArgs, PlanArgs, ReportArgs, SchemaKind, TransferArgs,
+    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
+    PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };
 pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};

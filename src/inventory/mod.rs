@@ -31,5 +31,5 @@ pub use narrow::{Limit, Narrowing};
 pub use problem::HostProblem;
 pub use rows::{Fold, HostRow, fold, rows};
 pub use schema::schema;
-pub use select::{SelectError, SelectRequest, Selected, select};
+pub use select::{SelectError, SelectRequest, Selected, select, survey};
 pub use ssh_keys::SshKeys;

@@ -92,6 +92,17 @@ impl SelectError {
 /// No host is left; no selector at all; a host that the selectors do not cover; a target without an
 /// address.
 pub fn select(inventory: &Inventory, request: &SelectRequest) -> Result<Selected, SelectError> {
+    let selected = survey(inventory, request)?;
+    check_addresses(inventory, &selected)?;
+    Ok(selected)
+}
+
+/// As [`select`], to look at alone: targets without an address stay. [`Inventory::problem`] says what is wrong
+/// with each.
+///
+/// # Errors
+/// As [`select`], addresses aside.
+pub fn survey(inventory: &Inventory, request: &SelectRequest) -> Result<Selected, SelectError> {
     let named = Named::resolve(inventory, &request.hosts)?;
     let mut warnings = named.warnings.clone();
     let population = population(inventory, request, &named)?;
@@ -113,7 +124,6 @@ pub fn select(inventory: &Inventory, request: &SelectRequest) -> Result<Selected
     if let Some(count) = request.sample {
         targets = sampled(&targets, count)?;
     }
-    check_addresses(inventory, &targets)?;
     let targets = targets.into_iter().map(|host| host.id.clone()).collect();
     Ok(Selected {
         population,
@@ -262,15 +272,16 @@ fn check_covered(hosts: &[Host], selection: &Selection, named: &Named) -> Result
     }
 }
 
-fn check_addresses(inventory: &Inventory, targets: &[&Host]) -> Result<(), SelectError> {
-    let errors: Vec<Diagnostic> = targets
+fn check_addresses(inventory: &Inventory, selected: &Selected) -> Result<(), SelectError> {
+    let errors: Vec<Diagnostic> = selected
+        .targets
         .iter()
-        .filter_map(|host| Some((host, inventory.problem(&host.id)?)))
-        .map(|(host, problem)| {
+        .filter_map(|id| Some((id, inventory.problem(id)?)))
+        .map(|(id, problem)| {
             problem
                 .clone()
                 .hint("choose what is connected to with `address:` in the inventory")
-                .hint(format!("or leave it out with `-x id={}`", host.id))
+                .hint(format!("or leave it out with `-x id={id}`"))
         })
         .collect();
     if errors.is_empty() {

@@ -201,6 +201,7 @@ fn a_target_without_an_address_is_refused_and_can_be_left_out() {
     let errors = error.diagnostics();
     assert_eq!(errors[0].message, "instance i-app-2 has no public_ip");
     assert_eq!(errors[0].hints[1], "or leave it out with `-x id=i-app-2`");
+    assert_eq!(survey(&fleet, &request).unwrap().targets.len(), 6);
     request.exclude.push("id=i-app-2".parse().unwrap());
     let selected = select(&fleet, &request).unwrap();
     assert_eq!((selected.population.len(), selected.targets.len()), (6, 5));

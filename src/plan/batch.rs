@@ -227,8 +227,8 @@ fn in_sequence(
         let (mut hosts, mut passed) = (Vec::new(), VecDeque::new());
         while let Some(host) = rest.pop_front() {
             if hosts.len() == size {
-                passed.push_back(host);
-                continue;
+                rest.push_front(host);
+                break;
             }
             let zone = targets[host].zone();
             let count = taken.entry(zone).or_insert(0);
@@ -239,6 +239,7 @@ fn in_sequence(
                 passed.push_back(host);
             }
         }
+        passed.append(&mut rest);
         rest = passed;
         batches.push(FormedBatch {
             canary: false,

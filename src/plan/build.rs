@@ -1,24 +1,24 @@
 //! Makes a plan: a task, its params and its hosts become the very steps that each host will run. Pure: what
 //! it reads comes through the request.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::batch::{BatchRules, FormedBatch, form, zone_order, zone_sizes};
+use super::batch::{FormedBatch, zone_order, zone_sizes};
+use super::fleet::{Fleet, worst_out};
 use super::name_cache::NameCache;
 use super::outline::{Outline, outline};
 use super::render::Renderer;
 use super::request::PlanRequest;
 use super::section::{Reads, Section};
-use super::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut, lock, warnings};
-use crate::model::{Amount, Diagnostic, Host, HostId, Zone};
-use crate::task::{BatchPlace, Kind, ParamValue, Rollout, Scope, Step, Task, ZonePlace};
+use super::{Batch, By, HostPlan, Phase, Plan, lock, warnings};
+use crate::model::{Diagnostic, Host};
+use crate::task::{Engine, GateAt, Kind, ParamValue, Rollout, Scope, Step, Task};
 
 type Params = Arc<IndexMap<String, ParamValue>>;
 type Vars = Arc<IndexMap<String, serde_json::Value>>;
-type Numbered = Arc<[(Arc<Host>, usize)]>;
 
 /// Makes the plan.
 ///
@@ -48,6 +48,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let mut controller = Controller::new(request, &names, places.rollout());
     let before = controller.steps(&outline.before);
     let after = controller.steps(&outline.after);
+    let raw_steps = std::mem::take(&mut hosts.raw_steps);
     let mut errors = hosts.into_errors();
     errors.extend(controller.renderer.errors);
     if !errors.is_empty() {
@@ -77,175 +78,19 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     };
     let found = warnings::of(&plan, request.fanout, request.now);
     plan.warnings.extend(found);
+    plan.warnings.extend(warnings::unquoted(&raw_steps));
     Ok(plan)
 }
 
 /// The name of the only phase of a task without phases.
-const MAIN: &str = "main";
+pub(super) const MAIN: &str = "main";
 
-fn confirm(request: &PlanRequest<'_>) -> Vec<crate::task::GateAt> {
+fn confirm(request: &PlanRequest<'_>) -> Vec<GateAt> {
     let task = request.task;
     match &request.overrides.confirm {
         _ if task.kind == Kind::Read => Vec::new(),
         Some(gates) => gates.clone(),
         None => task.strategy.confirm.clone(),
-    }
-}
-
-/// The hosts of the plan, in their order, and how they are put into batches.
-struct Fleet {
-    population: Vec<Arc<Host>>,
-    numbers: HashMap<HostId, usize>,
-    sizes: BTreeMap<Zone, usize>,
-    targets: Vec<Arc<Host>>,
-    by: By,
-    asked: Asked,
-}
-
-impl Fleet {
-    fn new(request: &PlanRequest<'_>) -> Self {
-        let mut population = request.population.clone();
-        population.sort_by(|a, b| (&a.label, &a.id).cmp(&(&b.label, &b.id)));
-        population.dedup_by(|a, b| a.id == b.id);
-        let numbers: HashMap<HostId, usize> = population
-            .iter()
-            .enumerate()
-            .map(|(number, host)| (host.id.clone(), number))
-            .collect();
-        let mut wanted: Vec<usize> = request
-            .targets
-            .iter()
-            .filter_map(|id| numbers.get(id).copied())
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let targets: Vec<Arc<Host>> = wanted
-            .into_iter()
-            .map(|number| Arc::clone(&population[number]))
-            .collect();
-        let (task, overrides) = (request.task, request.overrides);
-        let batch = overrides.batch.or(task.strategy.batch);
-        let several_zones = zone_sizes(&targets).len() > 1;
-        let by = match (overrides.by, batch) {
-            (Some(by), _) => by,
-            (None, Some(_)) if several_zones => By::Az,
-            (None, _) => By::Flat,
-        };
-        Self {
-            sizes: zone_sizes(&population),
-            by,
-            asked: Asked {
-                batch,
-                max_failures: overrides.max_failures.unwrap_or(task.strategy.max_failures),
-            },
-            population,
-            numbers,
-            targets,
-        }
-    }
-
-    fn batches(&self, request: &PlanRequest<'_>) -> Vec<FormedBatch> {
-        let rules = if request.task.kind == Kind::Read {
-            BatchRules::plain(By::Flat, None)
-        } else {
-            BatchRules::plain(self.by, self.asked.batch)
-        };
-        form(&self.targets, &self.sizes, &rules)
-    }
-
-    /// The numbers of the strategy. A task that only reads tolerates any number of failures.
-    fn resolved(&self, request: &PlanRequest<'_>, batches: &[FormedBatch]) -> Resolved {
-        let largest = batches.iter().map(|batch| batch.hosts.len()).max();
-        let failures = self.asked.max_failures;
-        let unlimited = request.task.kind == Kind::Read || failures == Amount::Percent(100);
-        Resolved {
-            batch: largest.unwrap_or(0),
-            max_failures: (!unlimited).then(|| failures.floor_of(self.targets.len())),
-            min_healthy: None,
-        }
-    }
-
-    fn number(&self, host: &Host) -> usize {
-        self.numbers.get(&host.id).copied().unwrap_or_default()
-    }
-
-    fn numbered<'h>(&self, hosts: impl Iterator<Item = &'h Arc<Host>>) -> Numbered {
-        hosts
-            .map(|host| (Arc::clone(host), self.number(host)))
-            .collect()
-    }
-
-    /// What each host sees of its zone and batch.
-    fn places(&self, request: &PlanRequest<'_>, batches: &[FormedBatch]) -> Places<'_> {
-        let in_order = || {
-            let indexes = batches.iter().flat_map(|batch| &batch.hosts);
-            indexes.map(|&index| &self.targets[index])
-        };
-        let mut hosts: BTreeMap<Zone, Vec<(Arc<Host>, usize)>> = BTreeMap::new();
-        let mut order: Vec<Zone> = Vec::new();
-        for host in in_order() {
-            let zone = host.zone();
-            if !order.contains(&zone) {
-                order.push(zone.clone());
-            }
-            let entry = (Arc::clone(host), self.number(host));
-            hosts.entry(zone).or_default().push(entry);
-        }
-        let count = order.len();
-        let zones = order.into_iter().enumerate().map(|(index, name)| {
-            let hosts: Numbered = hosts.remove(&name).unwrap_or_default().into();
-            let place = ZonePlace {
-                name: name.clone(),
-                index,
-                count,
-                hosts,
-            };
-            (name, Arc::new(place))
-        });
-        let zones = zones.collect();
-        let batches = batches.iter().enumerate().map(|(index, batch)| {
-            let members = batch.hosts.iter().map(|&index| &self.targets[index]);
-            Arc::new(BatchPlace {
-                index,
-                count: batches.len(),
-                canary: batch.canary,
-                hosts: self.numbered(members),
-            })
-        });
-        Places {
-            fleet: self,
-            zones,
-            batches: batches.collect(),
-            rollout: Arc::new(Rollout {
-                task: request.task.name.clone(),
-                phase: MAIN.to_owned(),
-                total: self.targets.len(),
-                population: self.numbered(self.population.iter()),
-            }),
-        }
-    }
-}
-
-/// Every host's place, shared by the hosts that share it.
-struct Places<'a> {
-    fleet: &'a Fleet,
-    zones: BTreeMap<Zone, Arc<ZonePlace>>,
-    batches: Vec<Arc<BatchPlace>>,
-    rollout: Arc<Rollout>,
-}
-
-impl Places<'_> {
-    fn rollout(&self) -> &Arc<Rollout> {
-        &self.rollout
-    }
-
-    /// The scope of a target, without params and vars.
-    fn scope(&self, batch: usize, target: usize) -> Scope {
-        let host = &self.fleet.targets[target];
-        Scope::new(Params::default())
-            .with_host(host, self.fleet.number(host))
-            .with_place(&self.zones[&host.zone()], &self.batches[batch])
-            .with_rollout(&self.rollout)
     }
 }
 
@@ -257,6 +102,8 @@ struct Hosts<'a> {
     params: Section<Params>,
     vars: Section<Vars>,
     steps: Section<HostSteps>,
+    /// Steps whose shell text takes a value unquoted.
+    raw_steps: BTreeSet<String>,
 }
 
 /// What one host runs.
@@ -295,6 +142,7 @@ impl<'a> Hosts<'a> {
             names,
             params: Section::new(params),
             vars: Section::new(vars),
+            raw_steps: steps.raw_steps().clone(),
             steps: Section::new(steps.into_names()),
         }
     }
@@ -331,11 +179,7 @@ impl<'a> Hosts<'a> {
     }
 }
 
-fn vars_of(
-    task: &Task,
-    scope: &Scope,
-    engine: &crate::task::Engine,
-) -> Result<Vars, Vec<Diagnostic>> {
+fn vars_of(task: &Task, scope: &Scope, engine: &Engine) -> Result<Vars, Vec<Diagnostic>> {
     let mut vars = Vars::default();
     let mut errors = Vec::new();
     for (name, text) in &task.vars {
@@ -407,22 +251,6 @@ impl<'a> Controller<'a> {
     fn steps(&mut self, steps: &[Step]) -> Vec<Step> {
         self.renderer.steps(steps)
     }
-}
-
-/// The most hosts that one batch takes, overall and of each zone.
-fn worst_out(batches: &[FormedBatch], targets: &[Arc<Host>]) -> WorstOut {
-    let mut worst = WorstOut {
-        overall: 0,
-        per_zone: BTreeMap::new(),
-    };
-    for batch in batches {
-        worst.overall = worst.overall.max(batch.hosts.len());
-        for (zone, count) in zone_sizes(batch.hosts.iter().map(|&index| &targets[index])) {
-            let known = worst.per_zone.entry(zone).or_insert(0);
-            *known = (*known).max(count);
-        }
-    }
-    worst
 }
 
 fn named_batches(

@@ -2,11 +2,13 @@
 
 mod batch;
 mod build;
+mod fleet;
 mod json;
 mod lock;
 mod name_cache;
 mod outline;
 mod render;
+mod render_text;
 mod request;
 mod section;
 mod shape;

@@ -9,7 +9,7 @@ use crate::model::{Diagnostic, Stream};
 
 use super::failure;
 use super::lines::Looks;
-use super::sanitize::RemoteColours;
+use super::sanitize::{RemoteColours, safe_lines};
 use super::sheet::Sheet;
 use super::style::{ColourChoice, Role, Styles};
 use super::terminal::{StreamKind, Streams};
@@ -153,7 +153,7 @@ impl Console {
 
     /// A question on stderr, without a newline, so that the answer is typed beside it.
     pub fn question(&self, text: &str) {
-        self.stderr.write(text.as_bytes());
+        self.stderr.write(safe_lines(text).as_bytes());
     }
 
     /// A sheet, on both streams in its order; it is empty afterwards.

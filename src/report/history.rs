@@ -10,6 +10,7 @@ use crate::model::format_duration;
 
 use super::fold::fold;
 use super::grammar::{counted, outcome_words};
+use super::host_failure::short;
 use super::json::{millis, outcome_fields};
 use super::sanitize::safe;
 use super::store::{RunState, StoredRun};
@@ -111,7 +112,7 @@ fn hosts_of_run(view: &RunView, styles: Styles) -> String {
             let longest = host
                 .longest
                 .as_ref()
-                .map(|(step, took)| format!("{step} ({})", format_duration(*took)));
+                .map(|(step, took)| format!("{} ({})", short(step), format_duration(*took)));
             vec![
                 Cell::new(label.as_str()),
                 Cell::new(host.zone.as_str()),
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     async fn recorded(state: &Path, kinds: Vec<EventKind>) -> StoredRun {
-        let folder = RunFolder::create(state, &samples::run_id(), |_| {}).unwrap();
+        let folder = RunFolder::create(state, &samples::run_id(), None, |_| {}).unwrap();
         let mut sink = folder.sink().unwrap();
         for (seq, kind) in (0..).zip(kinds) {
             sink.accept(&event(seq, seq * 1000, kind)).await;
@@ -271,7 +272,7 @@ mod tests {
         record: STATE/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
         ");
-        insta::assert_snapshot!(runs_table(&[run.clone()], Styles::plain()), @r"
+        insta::assert_snapshot!(runs_table(std::slice::from_ref(&run), Styles::plain()), @r"
         run                             task      started                  state         exit  hosts
         20250102T030405Z-heapdump-00ff  heapdump  2025-01-02 03:04:05 UTC  done_partial  1     1 succeeded, 1 failed
         ");

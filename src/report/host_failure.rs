@@ -1,6 +1,7 @@
 //! How a host's bad end reads, in one line and in full. Pure; who prints it when is `printer`'s and
 //! `summary`'s business.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) tail_of: Option<&'a str>,
 }
 
+/// Characters of a step's name in a sentence.
+const STEP_WIDTH: usize = 60;
 /// Durations below this say nothing about why a connection failed.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
 
@@ -120,6 +123,7 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
             exit_code,
             cause,
         } => {
+            let step = short(step);
             let cause = failure_words(*exit_code, cause);
             ("failed", format!(" at step `{step}`: {cause}{after}"))
         }
@@ -128,6 +132,7 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
             limit_ms,
             ended,
         } => {
+            let step = short(step);
             let limit = format_duration(Duration::from_millis(*limit_ms));
             (
                 "timed out",
@@ -136,14 +141,19 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
         }
         HostOutcome::Unknown { step } => (
             "connection lost",
-            format!(" during step `{step}`; whether it finished is not known"),
+            format!(
+                " during step `{}`; whether it finished is not known",
+                short(step)
+            ),
         ),
         HostOutcome::Cancelled {
             reason,
             step,
             ended,
         } => {
-            let at = step.as_ref().map(|step| format!(" at step `{step}`"));
+            let at = step
+                .as_ref()
+                .map(|step| format!(" at step `{}`", short(step)));
             let why = reason_words(*reason);
             (
                 "cancelled",
@@ -154,22 +164,53 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
     }
 }
 
+/// A step's name in a sentence: its first line, not all of a long one. Commands are named after themselves.
+pub(crate) fn short(step: &str) -> Cow<'_, str> {
+    short_within(step, STEP_WIDTH)
+}
+
+/// As [`short`], for at most so many characters.
+pub(crate) fn short_within(step: &str, width: usize) -> Cow<'_, str> {
+    let first = step.trim_start().lines().next().unwrap_or_default();
+    if first == step && first.chars().count() <= width {
+        return step.into();
+    }
+    let start: String = first.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", start.trim_end()).into()
+}
+
 /// The cause and the exit code, without saying one thing twice.
 fn failure_words(exit_code: Option<u8>, cause: &str) -> String {
     let Some(code) = exit_code else {
         return cause.to_owned();
     };
     let exit = format!("exit {code}");
+    let signal = signal_of(code).map(|name| format!(" (SIG{name})"));
     let same = [
         exit.clone(),
         format!("exit code {code}"),
         format!("exit status {code}"),
     ];
     if cause.is_empty() || same.iter().any(|words| words == cause) {
-        exit
+        exit + &signal.unwrap_or_default()
     } else {
         format!("{cause} ({exit})")
     }
+}
+
+/// The signal that an exit code stands for, where people should be told: 137 may be the kernel, out of
+/// memory.
+fn signal_of(code: u8) -> Option<&'static str> {
+    Some(match code {
+        129 => "HUP",
+        130 => "INT",
+        134 => "ABRT",
+        137 => "KILL",
+        139 => "SEGV",
+        141 => "PIPE",
+        143 => "TERM",
+        _ => return None,
+    })
 }
 
 /// Why a run was cancelled, for people.
@@ -266,91 +307,43 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_bad_end_reads_as_what_it_is() {
-        let failed = HostOutcome::Failed {
+    fn failed(cause: &str, exit_code: Option<u8>) -> HostOutcome {
+        HostOutcome::Failed {
             step: "migrate".into(),
-            exit_code: Some(1),
-            cause: "exit 1".into(),
+            exit_code,
+            cause: cause.to_owned(),
+        }
+    }
+
+    #[test]
+    fn hosts_that_were_at_work_say_at_which_step() {
+        let log = [
+            "connecting to db-1",
+            "relation \"users\" already exists",
+            "migration 0042 aborted",
+        ];
+        let timed_out = HostOutcome::TimedOut {
+            step: "dump".into(),
+            limit_ms: 900_000,
+            ended: false,
         };
+        let lost = HostOutcome::Unknown {
+            step: "migrate".into(),
+        };
+        let cancelled = HostOutcome::Cancelled {
+            reason: CancelReason::Interrupt,
+            step: Some("dump".into()),
+            ended: true,
+        };
+        let failed = failed("exit 1", Some(1));
         let texts = [
-            full(
-                "web-b3",
-                &unreachable(
-                    UnreachableKind::Refused,
-                    &["connection refused by 10.0.2.13 port 22"],
-                ),
-                10_000,
-                &[],
-            ),
-            full(
-                "web-c1",
-                &unreachable(UnreachableKind::HostKeyChanged, &["host key changed"]),
-                300,
-                &[],
-            ),
-            full(
-                "web-a2",
-                &failed,
-                4200,
-                &[
-                    "connecting to db-1",
-                    "relation \"users\" already exists",
-                    "migration 0042 aborted",
-                ],
-            ),
+            full("web-a2", &failed, 4200, &log),
             full("web-a3", &failed, 4200, &["\u{1b}[31maborted"]),
-            full(
-                "web-a4",
-                &HostOutcome::Unknown {
-                    step: "migrate".into(),
-                },
-                4200,
-                &[],
-            ),
-            full(
-                "web-a5",
-                &HostOutcome::TimedOut {
-                    step: "dump".into(),
-                    limit_ms: 900_000,
-                    ended: false,
-                },
-                900_100,
-                &[],
-            ),
-            full(
-                "web-a6",
-                &HostOutcome::Cancelled {
-                    reason: CancelReason::Interrupt,
-                    step: Some("dump".into()),
-                    ended: true,
-                },
-                10,
-                &["x"],
-            ),
-            full(
-                "web-a7",
-                &HostOutcome::NotRun {
-                    reason: "the rollout stopped".into(),
-                },
-                0,
-                &[],
-            ),
-            full("web-a8", &HostOutcome::Gone, 0, &[]),
-            full(
-                "web-a9",
-                &HostOutcome::Unhealthy {
-                    check: "http".into(),
-                },
-                5000,
-                &[],
-            ),
+            full("web-a4", &lost, 4200, &[]),
+            full("web-a5", &timed_out, 900_100, &[]),
+            full("web-a6", &cancelled, 10, &["x"]),
         ];
         insta::assert_snapshot!(texts.concat(), @r#"
-        web-b3  unreachable after 10 s: connection refused by 10.0.2.13 port 22
-                hint: is sshd running there, and on this port? `fab-rs doctor web-b3` looks closer
-        web-c1  unreachable: host key changed
-                hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
         web-a2  failed at step `migrate`: exit 1 after 4.2 s, last 3 lines:
                   | connecting to db-1
                   | relation "users" already exists
@@ -360,30 +353,74 @@ mod tests {
         web-a4  connection lost during step `migrate`; whether it finished is not known
         web-a5  timed out at step `dump`: limit 15 m; it may still be running
         web-a6  cancelled at step `dump`: stopped by Ctrl-C
-        web-a7  not started: the rollout stopped
-        web-a8  gone: the instance no longer exists
-        web-a9  unhealthy: check `http` did not pass after 5.0 s
         "#);
     }
 
     #[test]
-    fn a_cause_and_its_exit_code_are_said_once() {
-        let failed = |cause: &str, exit_code| HostOutcome::Failed {
-            step: "s".into(),
-            exit_code,
-            cause: cause.to_owned(),
+    fn hosts_that_were_not_at_work_say_why() {
+        let refused = unreachable(
+            UnreachableKind::Refused,
+            &["connection refused by 10.0.2.13 port 22"],
+        );
+        let changed = unreachable(
+            UnreachableKind::HostKeyChanged,
+            &["host key changed", "the key sent is SHA256:abc"],
+        );
+        let not_run = HostOutcome::NotRun {
+            reason: "the rollout stopped".into(),
         };
+        let unhealthy = HostOutcome::Unhealthy {
+            check: "http".into(),
+        };
+        let texts = [
+            full("web-b3", &refused, 10_000, &[]),
+            full("web-c1", &changed, 300, &[]),
+            full("web-a7", &not_run, 0, &[]),
+            full("web-a8", &HostOutcome::Gone, 0, &[]),
+            full("web-a9", &unhealthy, 5000, &[]),
+        ];
+        insta::assert_snapshot!(texts.concat(), @r"
+        web-b3  unreachable after 10 s: connection refused by 10.0.2.13 port 22
+                hint: is sshd running there, and on this port? `fab-rs doctor web-b3` looks closer
+        web-c1  unreachable: host key changed
+                caused by: the key sent is SHA256:abc
+                hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
+        web-a7  not started: the rollout stopped
+        web-a8  gone: the instance no longer exists
+        web-a9  unhealthy: check `http` did not pass after 5.0 s
+        ");
+    }
+
+    #[test]
+    fn a_long_step_is_named_by_its_beginning() {
+        assert_eq!(short("dump"), "dump");
+        assert_eq!(short("one\ntwo"), "one…");
+        assert_eq!(short(&"x".repeat(100)).chars().count(), STEP_WIDTH);
+    }
+
+    #[test]
+    fn a_cause_and_its_exit_code_are_said_once() {
         let said = |outcome: &HostOutcome| sentence(outcome, None).1;
-        assert_eq!(said(&failed("exit 3", Some(3))), " at step `s`: exit 3");
+        assert_eq!(
+            said(&failed("exit 3", Some(3))),
+            " at step `migrate`: exit 3"
+        );
         assert_eq!(
             said(&failed("exit status 3", Some(3))),
-            " at step `s`: exit 3"
+            " at step `migrate`: exit 3"
         );
-        assert_eq!(said(&failed("", Some(3))), " at step `s`: exit 3");
+        assert_eq!(
+            said(&failed("exit 137", Some(137))),
+            " at step `migrate`: exit 137 (SIGKILL)"
+        );
+        assert_eq!(said(&failed("", Some(3))), " at step `migrate`: exit 3");
         assert_eq!(
             said(&failed("no room", Some(3))),
-            " at step `s`: no room (exit 3)"
+            " at step `migrate`: no room (exit 3)"
         );
-        assert_eq!(said(&failed("no room", None)), " at step `s`: no room");
+        assert_eq!(
+            said(&failed("no room", None)),
+            " at step `migrate`: no room"
+        );
     }
 }

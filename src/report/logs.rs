@@ -33,7 +33,7 @@ const PIECE: usize = 256 << 10;
 pub fn print_logs(
     run: &StoredRun,
     host: Option<&str>,
-    looks: &LogLook,
+    look: LogLook,
     console: &Console,
 ) -> Result<(), Diagnostic> {
     let logs = run.logs().map_err(|error| unreadable(run, &error))?;
@@ -44,9 +44,9 @@ pub fn print_logs(
     if chosen.is_empty() {
         return Err(nobody(run, host, &logs));
     }
-    let prefixed = looks.prefixed.unwrap_or(host.is_none());
+    let prefixed = look.prefixed && host.is_none();
     let labels = chosen.iter().map(|(label, _)| label);
-    let mut writer = LineWriter::new(labels, console.line_looks(looks.remote_colours), prefixed);
+    let mut writer = LineWriter::new(labels, console.line_looks(look.remote_colours), prefixed);
     for (label, path) in chosen {
         let mut printing = Printing {
             label,
@@ -61,10 +61,10 @@ pub fn print_logs(
 }
 
 /// How logs are shown.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct LogLook {
-    /// Lines behind their labels; `None` means where there are several hosts.
-    pub prefixed: Option<bool>,
+    /// Lines behind their labels, where no host was named.
+    pub prefixed: bool,
     /// Colours of remote text on a terminal.
     pub remote_colours: super::sanitize::RemoteColours,
 }
@@ -167,6 +167,11 @@ mod tests {
     use super::super::store::RunStore;
     use super::*;
 
+    const LOOK: LogLook = LogLook {
+        prefixed: true,
+        remote_colours: crate::report::RemoteColours::Removed,
+    };
+
     const LOG: &[u8] =
         b"---- dump started 2025-01-02T03:04:05Z\nout| one\nerr| oh\nout+ with\nout| out end\n\
         out+ torn\nnote| a daemon was left\n---- dump failed: exit 1\nodd\nout+ no newline\n";
@@ -174,7 +179,7 @@ mod tests {
     fn stored(hosts: &[&str]) -> (tempfile::TempDir, StoredRun) {
         let state = tempfile::tempdir().unwrap();
         let id = RunId::from_text("20250102T030405Z-run-0001");
-        let folder = RunFolder::create(state.path(), &id, |_| {}).unwrap();
+        let folder = RunFolder::create(state.path(), &id, None, |_| {}).unwrap();
         for host in hosts {
             folder
                 .host_log(&Host::named(*host, "a"))
@@ -190,7 +195,7 @@ mod tests {
     fn one_hosts_log_is_its_output() {
         let (_state, run) = stored(&["app-1"]);
         let (console, out, err) = console();
-        print_logs(&run, Some("app-1"), &LogLook::default(), &console).unwrap();
+        print_logs(&run, Some("app-1"), LOOK, &console).unwrap();
         assert_eq!(out.text(), "one\nwithout end\ntorn\nodd\nno newline");
         assert_eq!(
             err.text(),
@@ -202,7 +207,7 @@ mod tests {
     fn of_several_hosts_each_line_has_its_label() {
         let (_state, run) = stored(&["app-1", "app-2"]);
         let (console, out, _) = console();
-        print_logs(&run, None, &LogLook::default(), &console).unwrap();
+        print_logs(&run, None, LOOK, &console).unwrap();
         assert!(
             out.text().contains("app-1 │ without end\n")
                 && out.text().ends_with("app-2 │ no newline\n")
@@ -213,7 +218,7 @@ mod tests {
     fn a_host_without_a_log_is_an_error() {
         let (_state, run) = stored(&["app-1", "app-2"]);
         let (console, ..) = console();
-        let error = print_logs(&run, Some("db"), &LogLook::default(), &console).unwrap_err();
+        let error = print_logs(&run, Some("db"), LOOK, &console).unwrap_err();
         assert_eq!(
             error.message,
             "run 20250102T030405Z-run-0001 has no log of `db`"

@@ -6,7 +6,7 @@ use crate::run::event::{EventKind, StepRef, StepResult};
 
 use super::fold::fold_within;
 use super::grammar::counted;
-use super::host_failure::{Ending, headline, reason_words};
+use super::host_failure::{Ending, headline, reason_words, short};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::host_of;
@@ -61,10 +61,13 @@ pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
     (look.verbosity >= least).then(|| format!("{text}\n"))
 }
 
-/// From which verbosity on a host's end is said: hosts that never started are the summary's.
+/// From which verbosity on a host's end is said: hosts that were cancelled or never started are the
+/// summary's.
 fn loudness(outcome: &HostOutcome) -> Verbosity {
     match outcome {
-        HostOutcome::Ok | HostOutcome::NotRun { .. } => Verbosity::Verbose,
+        HostOutcome::Ok | HostOutcome::NotRun { .. } | HostOutcome::Cancelled { .. } => {
+            Verbosity::Verbose
+        }
         HostOutcome::Gone => Verbosity::Normal,
         _ => Verbosity::Quiet,
     }
@@ -182,7 +185,7 @@ fn step_notice(kind: &EventKind) -> Option<(Verbosity, String)> {
 }
 
 fn quoted(step: &StepRef) -> String {
-    format!("`{}`", safe(&step.name))
+    format!("`{}`", safe(&short(&step.name)))
 }
 
 /// How a step's end is said; what ends the host too is said with the host.
@@ -245,7 +248,6 @@ mod tests {
         app-1  unhealthy: check `http` did not pass after 9.0 s
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
-        app-1  cancelled: stopped by Ctrl-C
         app-1  gone: the instance no longer exists
         batch 2 of 3 in us-west-2a: app-[1-2]
         ");
@@ -261,7 +263,6 @@ mod tests {
         app-1  unhealthy: check `http` did not pass after 9.0 s
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
-        app-1  cancelled: stopped by Ctrl-C
         ");
     }
 

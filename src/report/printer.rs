@@ -2,6 +2,7 @@
 //! the status block under it. The only place that writes a run's output. What may be dropped before it gets
 //! here is `screen`'s decision.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::form::{Form, Taken};
 use super::grammar::counted;
 use super::notice::{NoticeLook, Verbosity, notice};
 use super::progress::{RowsLook, rows};
-use super::sanitize::safe;
+use super::sanitize::{safe, safe_lines};
 use super::screen::{OutputForm, ScreenOptions, Shared};
 use super::sheet::{Sheet, write_fully};
 use super::status_block::StatusBlock;
@@ -50,6 +51,8 @@ const BATCH_TIME: Duration = Duration::from_millis(50);
 const BATCH_BYTES: usize = 256 << 10;
 /// Between two looks at the status block.
 const TICK: Duration = Duration::from_millis(100);
+/// How long a host's end is held back: in a run that is over by then the summary says it, once.
+const HELD: Duration = Duration::from_secs(2);
 /// Without a status block nothing has to be done until a message comes.
 const LONG: Duration = Duration::from_hours(1);
 /// Rows of the status block on any screen.
@@ -69,6 +72,8 @@ pub(crate) struct Printer {
     permits: u32,
     status: Option<StatusBlock>,
     question: Option<String>,
+    /// Ends of hosts, and when they are said unless the summary has said them.
+    held: VecDeque<(Instant, String)>,
     /// Skipped lines that have been told.
     told_skipped: u64,
     /// When the run started, by the clock of this process.
@@ -96,6 +101,7 @@ impl Printer {
             permits: 0,
             status,
             question: None,
+            held: VecDeque::new(),
             told_skipped: 0,
             started: None,
         }
@@ -105,8 +111,7 @@ impl Printer {
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         let _finished = self.shared.finished.clone().drop_guard();
         loop {
-            let tick = if self.status.is_some() { TICK } else { LONG };
-            let flow = match messages.recv_timeout(tick) {
+            let flow = match messages.recv_timeout(self.patience()) {
                 Ok(first) => self.take_batch(first, messages),
                 Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
                 Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
@@ -114,7 +119,30 @@ impl Printer {
             if flow.is_break() {
                 return;
             }
+            self.say_held();
             self.draw();
+        }
+    }
+
+    /// How long nothing has to be done unless a message comes.
+    fn patience(&self) -> Duration {
+        if self.status.is_some() {
+            return TICK;
+        }
+        let due = self.held.front().map(|(due, _)| *due);
+        due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Says how hosts ended, where the run has gone on since.
+    fn say_held(&mut self) {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        while let Some((_, text)) = self.held.pop_front_if(|(due, _)| *due <= now) {
+            due.push(text);
+        }
+        if !due.is_empty() {
+            self.say(&due.concat());
+            self.flush();
         }
     }
 
@@ -148,11 +176,12 @@ impl Printer {
                 self.permits += permits;
                 self.take_event(&event);
             }
-            Message::Note(text) => self.say(&format!("{}\n", text.trim_end())),
+            Message::Note(text) => self.say(&format!("{}\n", safe_lines(text.trim_end()))),
             Message::Ask(question, shown) => {
                 if let Some(status) = &mut self.status {
                     status.hide();
                 }
+                let question = safe_lines(&question);
                 self.flush();
                 self.say(&question);
                 self.flush();
@@ -182,7 +211,14 @@ impl Printer {
             Taken::Lines(lines) => self.lines += lines,
             Taken::GroupsReady => self.print_gathered(),
         }
-        if let Some(text) = notice(&event.kind, self.notice_look()) {
+        let Some(text) = notice(&event.kind, self.notice_look()) else {
+            return;
+        };
+        let by_summary = matches!(event.kind, EventKind::HostFinished { .. })
+            && self.options.verbosity == Verbosity::Normal;
+        if by_summary {
+            self.held.push_back((Instant::now() + HELD, text));
+        } else {
             self.say(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! Events of every kind, for the tests of `json`, `schema`, `record` and `summary`.
+//! Events of every kind, a task and a plan, for the tests of this module.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,14 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::model::{
-    CancelReason, HostId, HostOutcome, Label, RunId, Stream, UnreachableKind, Zone,
+    Amount, CancelReason, Host, HostId, HostOutcome, Label, RunId, Secret, Source, Stream,
+    UnreachableKind, Zone,
 };
+use crate::plan::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
 use crate::run::event::{
     EventKind, HostRef, HostSummary, Line, Lines, RunEvent, RunSummary, StepRef, StepResult,
 };
-use crate::task::Kind;
+use crate::task::{Kind, NoFiles, ParamValue, Task};
 
 /// The run of every sample.
 pub(crate) fn run_id() -> RunId {
@@ -284,4 +286,133 @@ pub(crate) fn every_kind() -> Vec<RunEvent> {
         .zip(kinds)
         .map(|(seq, kind)| event(seq, seq * 10, kind))
         .collect()
+}
+
+/// A task with a bit of everything.
+const TASK: &str = r#"
+task: deploy
+desc: Put a version live
+help: |
+  Long text
+  of two lines.
+params:
+  version: {type: version, required: true, desc: "what to install", example: 1.4.2}
+  port: {type: int, default: 8080, min: 1, max: 65535}
+  mode: {type: enum, choices: [fast, safe], default: safe}
+  token: {type: string, secret: true, from: "env:TOKEN"}
+targets: "role=app"
+strategy: {batch: 2, max_failures: 0, confirm: [start]}
+before:
+  - local: [git, fetch]
+steps:
+  - name: unpack
+    run: |
+      tar xf /tmp/app.tar
+      ln -sfn app live
+    sudo: true
+  - name: restart
+    group:
+      - run: [systemctl, restart, api]
+        retry: {attempts: 3, delay: 2s}
+      - wait_for: {tcp: "8080"}
+always:
+  - run: rm -f /tmp/app.tar
+    ignore_errors: true
+"#;
+
+/// The task of [`TASK`].
+pub(crate) fn task() -> Task {
+    let source = Arc::new(Source {
+        path: "tasks/deploy.yml".into(),
+        text: TASK.to_owned(),
+    });
+    crate::task::read(&source, None, &NoFiles).expect("the sample is a task")
+}
+
+/// A plan of the sample task: three hosts in two zones, the last of which skips nothing but has other steps.
+pub(crate) fn plan() -> Plan {
+    let task = Arc::new(task());
+    let host = |label: &str, zone: &str| {
+        Arc::new(Host {
+            zone: Some(Zone::new(zone)),
+            ..Host::named(label, label)
+        })
+    };
+    let hosts = [
+        host("app-1", "us-west-2a"),
+        host("app-2", "us-west-2a"),
+        host("app-3", "us-west-2b"),
+    ];
+    let value = |text: &str| ParamValue::String(text.to_owned());
+    let params: IndexMap<String, ParamValue> = [
+        ("version".to_owned(), value("1.4.2 beta")),
+        (
+            "token".to_owned(),
+            ParamValue::Secret(Secret::new("hunter22")),
+        ),
+    ]
+    .into_iter()
+    .collect();
+    let mut own = params.clone();
+    own.insert("port".into(), ParamValue::Int(9090));
+    let steps: Arc<[_]> = task.steps.clone().into();
+    let other: Arc<[_]> = task.steps[..1]
+        .iter()
+        .chain(&task.always)
+        .cloned()
+        .collect();
+    let planned = |host: &Arc<Host>, steps: &Arc<[crate::task::Step]>| HostPlan {
+        host: Arc::clone(host),
+        params: Arc::new(own.clone()),
+        vars: Arc::default(),
+        steps: Arc::clone(steps),
+        rescue: Arc::default(),
+        always: task.always.clone().into(),
+    };
+    let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
+    let phase = phase(first, vec![planned(&hosts[2], &other)]);
+    let mut population = hosts.to_vec();
+    population.push(host("app-4", "us-west-2b"));
+    Plan {
+        kind: Kind::Change,
+        params,
+        population,
+        targets: hosts.iter().map(|host| host.id.clone()).collect(),
+        before: task.before.clone(),
+        phases: vec![phase],
+        after: Vec::new(),
+        confirm: task.strategy.confirm.clone(),
+        warnings: vec!["us-west-2b has one host".into()],
+        lock: Some("deploy".into()),
+        task_hash: "00".into(),
+        task,
+    }
+}
+
+/// Two batches, one in each zone.
+fn phase(first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phase {
+    let batch = |index, zone: &str, hosts: Vec<HostPlan>| Batch {
+        index,
+        zone: Some(Zone::new(zone)),
+        canary: index == 0,
+        hosts,
+    };
+    Phase {
+        name: "main".into(),
+        by: By::Az,
+        resolved: Resolved {
+            batch: 2,
+            max_failures: Some(0),
+            min_healthy: None,
+        },
+        asked: Asked {
+            batch: Some(Amount::Percent(50)),
+            max_failures: Amount::Count(0),
+        },
+        batches: vec![batch(0, "us-west-2a", first), batch(1, "us-west-2b", last)],
+        worst_out: WorstOut {
+            overall: 2,
+            per_zone: [(Zone::new("us-west-2a"), 2), (Zone::new("us-west-2b"), 1)].into(),
+        },
+    }
 }

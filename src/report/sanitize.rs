@@ -50,6 +50,21 @@ pub fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// As [`safe`], but the text keeps its lines.
+pub(crate) fn safe_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.split('\n').map(safe_within).collect();
+    lines.join("\n")
+}
+
+/// A line made safe without its blanks at the end being taken off.
+fn safe_within(line: &str) -> Cow<'_, str> {
+    let text = line.trim_end();
+    match safe(text) {
+        Cow::Borrowed(_) => Cow::Borrowed(line.trim_end_matches('\r')),
+        Cow::Owned(text) => Cow::Owned(text + if line.ends_with(' ') { " " } else { "" }),
+    }
+}
+
 /// Nothing to do: printable ASCII and tabs alone. Branch-free over the line, so that it runs wide.
 fn is_plain(line: &[u8]) -> bool {
     let odd = line.iter().fold(0_u8, |odd, &byte| {
@@ -212,6 +227,7 @@ mod tests {
     #[test]
     fn messages_stay_on_one_line() {
         assert_eq!(safe("two\nlines\x1b[1m\n"), "two lines");
+        assert_eq!(safe_lines("two\nlines\x1b[1m? "), "two\nlines? ");
         assert!(matches!(safe("as it is"), Cow::Borrowed(_)));
     }
 

@@ -459,7 +459,6 @@ mod tests {
         ");
         insta::assert_snapshot!(err.join().unwrap(), @r"
         db    │ oh
-        db  failed at step `dump`: exit 3 after 1.0 s
         db  failed at step `dump`: exit 3 after 1.0 s, last line:
                   | oh
         summary: 1 succeeded, 1 failed in 0.1 s

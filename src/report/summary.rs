@@ -11,7 +11,7 @@ use crate::model::{HostOutcome, Label, Size, format_duration};
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{Ending, in_full, reason_words};
+use super::host_failure::{Ending, in_full, reason_words, short, short_within};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -19,8 +19,7 @@ use super::view::{HostView, RunView};
 /// What the command line knows about a run's end that its events do not.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
-    /// The command that runs the same again, without its hosts, such as `fab-rs heapdump live=false`; `None`
-    /// proposes no such command.
+    /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
@@ -43,11 +42,19 @@ pub(crate) struct SummaryLook<'a> {
 
 /// Causes that are shown; the others are counted.
 const MAX_CAUSES: usize = 10;
+/// Up to so many causes, each is shown with more of its last lines.
+const FEW_CAUSES: usize = 3;
+/// Last lines of one cause among few.
+const MAX_TAIL: usize = 12;
+/// Last lines of one cause among many.
+const SHORT_TAIL: usize = 4;
 /// Files that are listed; the others are counted.
 const MAX_FILES: usize = 20;
 /// Characters of hosts that a command names; with more of them it would no longer be read.
 const MAX_HOST_LIST: usize = 160;
-/// Runs shorter than this have no slow hosts.
+/// Characters of a slow host's step.
+const SLOW_STEP: usize = 30;
+/// Hosts that took less are not slow.
 const WORTH_RANKING: Duration = Duration::from_secs(5);
 
 /// The summary, its lines ended.
@@ -110,8 +117,13 @@ pub(crate) fn all_well(view: &RunView) -> bool {
 
 fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let found = clusters(view);
+    let lines = if found.len() <= FEW_CAUSES {
+        MAX_TAIL
+    } else {
+        SHORT_TAIL
+    };
     for cluster in found.iter().take(MAX_CAUSES) {
-        push_cluster(out, cluster, look);
+        push_cluster(out, cluster, lines, look);
     }
     if let Some(rest) = found.get(MAX_CAUSES..).filter(|rest| !rest.is_empty()) {
         let hosts: usize = rest.iter().map(|cluster| cluster.hosts.len()).sum();
@@ -125,7 +137,7 @@ fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     }
 }
 
-fn push_cluster(out: &mut String, cluster: &Cluster<'_>, look: &SummaryLook<'_>) {
+fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &SummaryLook<'_>) {
     let first = cluster.end;
     let labels = cluster.hosts.iter().map(|label| label.as_str());
     let who = match cluster.hosts.len() {
@@ -137,7 +149,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, look: &SummaryLook<'_>)
         who: &who,
         outcome: &first.outcome,
         duration: alone.then_some(first.duration),
-        tail: &first.tail,
+        tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
     };
     out.push_str(&in_full(&ending, look.styles));
@@ -180,34 +192,43 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     }
 }
 
-/// The three hosts that took longest, each with its longest step.
+/// Hosts that took much longer than most, at most three, each with its longest step.
 fn push_slowest(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let mut ended: Vec<(&Label, &HostView, Duration)> = view
         .hosts
         .iter()
-        .filter_map(|(label, host)| Some((label, host, host.end()?.duration)))
-        .filter(|(_, _, duration)| !duration.is_zero())
+        .filter_map(|(label, host)| Some((label, host, host.end()?)))
+        .filter(|(_, _, end)| matches!(end.outcome, HostOutcome::Ok | HostOutcome::Failed { .. }))
+        .map(|(label, host, end)| (label, host, end.duration))
         .collect();
-    ended.sort_by_key(|(_, _, duration)| std::cmp::Reverse(*duration));
-    if ended.len() < 4 || ended[0].2 < WORTH_RANKING {
+    if ended.len() < 4 {
         return;
     }
-    let slowest: Vec<String> = ended[..3]
+    ended.sort_by_key(|(_, _, duration)| std::cmp::Reverse(*duration));
+    let usual = ended[ended.len() / 2].2;
+    let slow = |duration: Duration| duration >= WORTH_RANKING && duration >= usual * 3 / 2;
+    let slowest: Vec<String> = ended
         .iter()
+        .take(3)
+        .filter(|(_, _, duration)| slow(*duration))
         .map(|(label, host, duration)| {
             let label = look.styles.label(&safe(label.as_str())).to_string();
-            let step = host
-                .longest
-                .as_ref()
-                .map(|(step, _)| format!(" (`{}`)", safe(step)));
-            format!(
-                "{label} {}{}",
-                format_duration(*duration),
-                step.unwrap_or_default()
-            )
+            let step = host.longest.as_ref().map(|(step, _)| {
+                let step = short_within(step, SLOW_STEP);
+                format!(" (`{}`)", safe(&step))
+            });
+            let took = format_duration(*duration);
+            format!("{label} {took}{}", step.unwrap_or_default())
         })
         .collect();
-    let _ = writeln!(out, "slowest: {}", slowest.join(", "));
+    if !slowest.is_empty() {
+        let usual = format_duration(usual);
+        let _ = writeln!(
+            out,
+            "slowest: {}; half took {usual} or less",
+            slowest.join(", ")
+        );
+    }
 }
 
 fn push_files(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
@@ -283,7 +304,7 @@ fn push_still_running(out: &mut String, view: &RunView, closing: &Closing, look:
         let lead = look.styles.paint(Role::Warning, "may still be running");
         let hosts = fold_within(labels.iter().copied(), look.width / 2);
         let what = step
-            .map(|step| format!(" (step `{}`)", safe(step)))
+            .map(|step| format!(" (step `{}`)", safe(&short(step))))
             .unwrap_or_default();
         let probe = step.map_or_else(
             || "ps -ef".to_owned(),
@@ -378,7 +399,10 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
-        let _ = writeln!(out, "{lead} {} -H {}", safe(rerun), safe(&joined(hosts)));
+        // Before everything else: behind `--` the hosts would be words of the command.
+        let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
+        let hosts = joined(hosts);
+        let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
     }
 }
 
@@ -477,11 +501,11 @@ mod tests {
                   | relation "users" already exists
                   | migration 0042 aborted
         stopped: 1 of 12 hosts in zone eu-west-1a failed, limit is 0; 24 hosts not started: web-b[1-24]
-        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s
+        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s; half took 30 s or less
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2
-        next: fab-rs deploy -H web-a2
+        next: fab-rs -H web-a2 deploy
         "#);
     }
 
@@ -493,7 +517,7 @@ mod tests {
                   | relation "users" already exists
                   | migration 0042 aborted
         stopped: 1 of 12 hosts in zone eu-west-1a failed, limit is 0; 24 hosts not started: web-b[1-24]
-        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s
+        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s; half took 30 s or less
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2
@@ -529,56 +553,31 @@ mod tests {
 
     #[test]
     fn what_may_still_be_running_comes_with_the_command_to_look() {
+        let cancelled = |ended| HostOutcome::Cancelled {
+            reason: CancelReason::Interrupt,
+            step: Some("sleep 600".into()),
+            ended,
+        };
+        let timed_out = HostOutcome::TimedOut {
+            step: "dump".into(),
+            limit_ms: 2000,
+            ended: false,
+        };
+        let lost = HostOutcome::Unknown {
+            step: "dump".into(),
+        };
+        let cancel = EventKind::CancelStarted {
+            reason: CancelReason::Interrupt,
+            running: vec![],
+        };
         let view = view_of(
-            &[
-                ("app-1", "z"),
-                ("app-2", "z"),
-                ("app-3", "z"),
-                ("app-4", "z"),
-            ],
+            &["app-1", "app-2", "app-3", "app-4"].map(|label| (label, "z")),
             vec![
-                EventKind::CancelStarted {
-                    reason: CancelReason::Interrupt,
-                    running: vec![],
-                },
-                finished(
-                    "app-1",
-                    HostOutcome::TimedOut {
-                        step: "dump".into(),
-                        limit_ms: 2000,
-                        ended: false,
-                    },
-                    2000,
-                    &[],
-                ),
-                finished(
-                    "app-2",
-                    HostOutcome::Unknown {
-                        step: "dump".into(),
-                    },
-                    2000,
-                    &["last words"],
-                ),
-                finished(
-                    "app-3",
-                    HostOutcome::Cancelled {
-                        reason: CancelReason::Interrupt,
-                        step: Some("sleep 600".into()),
-                        ended: false,
-                    },
-                    2000,
-                    &[],
-                ),
-                finished(
-                    "app-4",
-                    HostOutcome::Cancelled {
-                        reason: CancelReason::Interrupt,
-                        step: Some("sleep 600".into()),
-                        ended: true,
-                    },
-                    2000,
-                    &[],
-                ),
+                cancel,
+                finished("app-1", timed_out, 2000, &[]),
+                finished("app-2", lost, 2000, &["last words"]),
+                finished("app-3", cancelled(false), 2000, &[]),
+                finished("app-4", cancelled(true), 2000, &[]),
             ],
         );
         insta::assert_snapshot!(text(&view, &closing(), 80, &[]), @r"
@@ -595,7 +594,7 @@ mod tests {
         summary: 1 timed out, 1 unknown, 2 cancelled in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last app-1
-        next: fab-rs deploy -H app-1,app-2,app-3,app-4
+        next: fab-rs -H app-1,app-2,app-3,app-4 deploy
         ");
     }
 
@@ -625,7 +624,7 @@ mod tests {
         summary: 2 failed, 2 unreachable in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last db-3
-        next: fab-rs deploy -H db-1,db-2,db-3,db-4
+        next: fab-rs -H db-1,db-2,db-3,db-4 deploy
         ");
     }
 

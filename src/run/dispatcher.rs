@@ -157,15 +157,15 @@ impl<S: Sink> Dispatcher<S> {
     }
 
     /// Works until every sender of messages has gone; then tells the end.
-    pub(crate) async fn run(
-        mut self,
-        mut messages: mpsc::Receiver<Envelope>,
-    ) -> Arc<RunSummary> {
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Envelope>) -> Arc<RunSummary> {
         loop {
             self.deliver().await;
             tokio::select! {
                 biased;
-                push = self.outside.next() => self.pushed(push),
+                push = self.outside.next() => {
+                    let reaction = react(&mut self.state, &push);
+                    carry_out(&self.stop, &mut self.stamp, reaction, None);
+                }
                 envelope = messages.recv() => match envelope {
                     Some(Envelope { message, reply }) => {
                         let reaction = self.state.apply(message);
@@ -183,11 +183,6 @@ impl<S: Sink> Dispatcher<S> {
         }
         self.deliver().await;
         summary
-    }
-
-    fn pushed(&mut self, push: Push) {
-        let reaction = react(&mut self.state, &push);
-        carry_out(&self.stop, &mut self.stamp, reaction, None);
     }
 
     /// Hands queued events to the sink. A sink that makes us wait keeps no signal waiting.
@@ -218,10 +213,10 @@ fn react(state: &mut RunState, push: &Push) -> Reaction {
 fn carry_out(
     stop: &StopTokens,
     stamp: &mut Stamp,
-    reaction: Reaction,
+    Reaction { events, orders }: Reaction,
     mut reply: Option<oneshot::Sender<Verdict>>,
 ) {
-    for order in reaction.orders {
+    for order in orders {
         match order {
             Order::Answer(verdict) => {
                 if let Some(reply) = reply.take() {
@@ -233,7 +228,7 @@ fn carry_out(
             Order::EndGroups => stop.end_groups(),
         }
     }
-    for kind in reaction.events {
+    for kind in events {
         stamp.put(kind);
     }
 }

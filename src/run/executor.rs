@@ -167,7 +167,11 @@ impl<W: World> Executor<W> {
                     shared.wire.clone(),
                     Arc::clone(&shared.stop),
                     HostLog::new(file),
-                    Arc::new(Mask::new(unit::secrets(shared.plan.params.values()))),
+                    Arc::new(Mask::new(
+                        unit::secrets(shared.plan.params.values())
+                            .into_iter()
+                            .chain(&shared.options.secrets),
+                    )),
                 );
                 let scope = shared.places.controller_scope(&shared.plan);
                 let values = shared.rendering.values(scope);
@@ -175,7 +179,9 @@ impl<W: World> Executor<W> {
                 let walked = work.steps(steps, false).await;
                 work.teller.confess().await;
                 walked.err().map(|fault| {
-                    let step = fault.step().map_or_else(String::new, |step| step.name.to_string());
+                    let step = fault
+                        .step()
+                        .map_or_else(String::new, |step| step.name.to_string());
                     (step, fault.cause())
                 })
             }

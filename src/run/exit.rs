@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_stopped_the_run_comes_before_its_hosts() {
-        use CancelReason::{ClosedPipe, Deadline, HostFailed, Hangup, Interrupt, Terminate};
+        use CancelReason::{ClosedPipe, Deadline, Hangup, HostFailed, Interrupt, Terminate};
         for (reason, words, expected) in [
             (Some(Interrupt), "ok failed not_run", (130, "paused")),
             (Some(Interrupt), "ok", (130, "paused")),

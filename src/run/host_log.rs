@@ -69,8 +69,7 @@ impl HostLog {
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        self.file
-            .write_all(format!("{prefix}{plain}\n").as_bytes())
+        self.file.write_all(format!("{prefix}{plain}\n").as_bytes())
     }
 }
 

@@ -20,6 +20,7 @@ mod options;
 mod places;
 pub mod prompt;
 pub mod record;
+mod relay;
 mod roster;
 mod shared;
 pub mod sink;

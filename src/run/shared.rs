@@ -29,7 +29,10 @@ pub(crate) trait World: Send + Sync + 'static {
 
 /// The world of these parts.
 #[derive(Debug)]
-pub(crate) struct WorldOf<T, L, R, P>(PhantomData<fn() -> (T, L, R, P)>);
+pub(crate) struct WorldOf<T, L, R, P>(PhantomData<Parts<T, L, R, P>>);
+
+/// The parts' types in a form that is always `Send` and `Sync`.
+type Parts<T, L, R, P> = fn() -> (T, L, R, P);
 
 impl<T: Transport, L: Controller, R: Record, P: Prompt + 'static> World for WorldOf<T, L, R, P> {
     type Transport = T;

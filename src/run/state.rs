@@ -11,6 +11,7 @@ use super::cancel::{Ladder, Rung, Signal};
 use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
 use super::message::{HostEnd, HostIndex, UnitMessage, Verdict};
+use super::relay;
 use super::roster::Roster;
 use super::summary;
 
@@ -134,8 +135,9 @@ impl RunState {
             UnitMessage::HostEnded { host, end } => self.host_ended(host, end),
             UnitMessage::SharedStepFailed { step, on } => {
                 self.stopped = true;
-                self.because
-                    .get_or_insert_with(|| format!("step `{step}`, on which all hosts depend, failed on {on}"));
+                self.because.get_or_insert_with(|| {
+                    format!("step `{step}`, on which all hosts depend, failed on {on}")
+                });
                 self.raise(self.ladder.raised(CancelReason::HostFailed, Rung::Drain))
             }
             UnitMessage::GateAnswered { yes, by, ends_run } => {
@@ -146,9 +148,10 @@ impl RunState {
                 }
                 Reaction::event(EventKind::GateAnswered { yes, by })
             }
-            fact => self
-                .told(fact)
-                .map_or_else(Reaction::default, Reaction::event),
+            fact => {
+                let event = relay::event(fact, &|host| self.speaking(host));
+                event.map_or_else(Reaction::default, Reaction::event)
+            }
         }
     }
 
@@ -319,89 +322,10 @@ impl RunState {
         }
     }
 
-    /// A message that only tells something of a host at work, as an event. What comes of a host that has
-    /// not begun, or has had its last word, is dropped.
-    fn told(&self, message: UnitMessage) -> Option<EventKind> {
-        let about = |host: HostIndex| -> Option<HostRef> {
-            matches!(self.stages[host], Stage::AtWork).then(|| self.roster.host(host))
-        };
-        let maybe = |host: Option<HostIndex>| -> Option<Option<HostRef>> {
-            host.map_or(Some(None), |host| about(host).map(Some))
-        };
-        Some(match message {
-            UnitMessage::HostConnected { host } => EventKind::HostConnected { host: about(host)? },
-            UnitMessage::StepStarted { host, step } => EventKind::StepStarted {
-                host: maybe(host)?,
-                step,
-            },
-            UnitMessage::Output {
-                host,
-                step,
-                lines,
-                quiet,
-            } => EventKind::Output {
-                host: maybe(host)?,
-                step,
-                lines,
-                quiet,
-            },
-            UnitMessage::Progressed {
-                host,
-                step,
-                done,
-                total,
-            } => EventKind::TransferProgressed {
-                host: about(host)?,
-                step,
-                done,
-                total,
-            },
-            UnitMessage::StepRetried {
-                host,
-                step,
-                attempt,
-                delay,
-            } => EventKind::StepRetried {
-                host: maybe(host)?,
-                step,
-                attempt,
-                delay,
-            },
-            UnitMessage::StepFinished {
-                host,
-                step,
-                result,
-                duration,
-            } => EventKind::StepFinished {
-                host: maybe(host)?,
-                step,
-                result,
-                duration,
-            },
-            UnitMessage::Noted { host, text } => EventKind::Noted {
-                host: maybe(host)?,
-                text,
-            },
-            UnitMessage::FileFetched {
-                host,
-                path,
-                bytes,
-                sha256,
-            } => EventKind::FileFetched {
-                host: about(host)?,
-                path,
-                bytes,
-                sha256,
-            },
-            UnitMessage::GateAsked { question } => EventKind::GateAsked { question },
-            // Decisions are taken in `apply`.
-            UnitMessage::BatchStarting { .. }
-            | UnitMessage::BatchEnded { .. }
-            | UnitMessage::HostStarting { .. }
-            | UnitMessage::HostEnded { .. }
-            | UnitMessage::SharedStepFailed { .. }
-            | UnitMessage::GateAnswered { .. } => return None,
-        })
+    /// A host at work, as events name it. What comes of a host that has not begun, or has had its last
+    /// word, is dropped.
+    fn speaking(&self, host: HostIndex) -> Option<HostRef> {
+        matches!(self.stages[host], Stage::AtWork).then(|| self.roster.host(host))
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {

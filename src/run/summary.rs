@@ -95,7 +95,9 @@ fn cause(outcome: &HostOutcome) -> Option<String> {
             Some(format!("timed out after {limit}"))
         }
         HostOutcome::Unhealthy { check } => Some(format!("health check `{check}` did not pass")),
-        HostOutcome::Unreachable { causes, .. } => Some(causes.first().cloned().unwrap_or_default()),
+        HostOutcome::Unreachable { causes, .. } => {
+            Some(causes.first().cloned().unwrap_or_default())
+        }
         HostOutcome::Unknown { .. } => {
             Some("connection lost; whether it finished is not known".to_owned())
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::format_duration;
+use crate::model::{Secret, format_duration};
 
 use super::event::{Lines, StepRef, StepResult};
 use super::host_log::HostLog;
@@ -50,6 +50,11 @@ impl Teller {
             fault: None,
             untold: 0,
         }
+    }
+
+    /// Hides further secrets from here on.
+    pub(crate) fn hide<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        self.mask = Arc::new(self.mask.with(secrets));
     }
 
     /// Which host speaks.
@@ -164,7 +169,9 @@ impl Teller {
 
     fn keep_fault(&mut self, written: io::Result<()>) {
         if let (None, Err(error)) = (&self.fault, written) {
-            self.fault = Some(format!("the host's log on this machine cannot be written: {error}"));
+            self.fault = Some(format!(
+                "the host's log on this machine cannot be written: {error}"
+            ));
         }
     }
 }
@@ -172,7 +179,10 @@ impl Teller {
 /// A step's end as its log heading says it.
 fn shown(result: &StepResult) -> String {
     match result {
-        StepResult::Ok { changed: Some(false), .. } => "ok, nothing to change".to_owned(),
+        StepResult::Ok {
+            changed: Some(false),
+            ..
+        } => "ok, nothing to change".to_owned(),
         StepResult::Ok { .. } => "ok".to_owned(),
         StepResult::Skipped => "skipped".to_owned(),
         StepResult::Ignored { cause, .. } => format!("failed, ignored: {cause}"),

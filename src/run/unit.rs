@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::{CancelReason, HostOutcome, Secret};
+use crate::model::{HostOutcome, Secret};
 use crate::task::ParamValue;
 
 use super::host_log::HostLog;
@@ -40,7 +40,11 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, site: Site) -> HostEnd
         shared.wire.clone(),
         Arc::clone(&shared.stop),
         log,
-        Arc::new(Mask::new(secrets(site.plan.params.values()))),
+        Arc::new(Mask::new(
+            secrets(site.plan.params.values())
+                .into_iter()
+                .chain(&shared.options.secrets),
+        )),
     );
     let values = shared
         .rendering
@@ -102,9 +106,19 @@ impl<W: World> Work<W> {
         }
     }
 
-    fn outcome(&mut self, fault: Fault) -> HostOutcome {
-        // A host whose own log broke has no other reason, whatever its command's end looked like.
-        let reason: CancelReason = self.shared.stop.reason();
-        fault.outcome(self.touched, reason)
+    /// The outcome of a host that a fault ended; step names are masked already.
+    fn outcome(&self, fault: Fault) -> HostOutcome {
+        match fault.outcome(self.touched, self.shared.stop.reason()) {
+            HostOutcome::Failed {
+                step,
+                exit_code,
+                cause,
+            } => HostOutcome::Failed {
+                step,
+                exit_code,
+                cause: self.teller.mask.text(&cause),
+            },
+            outcome => outcome,
+        }
     }
 }

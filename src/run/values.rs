@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::model::{Diagnostic, RunId, Secret};
 use crate::task::{
-    Condition, Engine, Expression, RegisterValue, RunFacts, RunProgram, Scope, StepError, SubScope, Text,
+    Condition, Engine, Expression, RegisterValue, RunFacts, RunProgram, Scope, StepError, SubTask,
+    Text,
 };
 use crate::transport::Program;
 
@@ -56,7 +57,9 @@ pub(crate) type Unrendered = String;
 impl Values {
     /// A text.
     pub(crate) fn text(&self, text: &Text) -> Result<Arc<str>, Unrendered> {
-        self.engine.text(text, &self.scope).map_err(|error| cause(&error))
+        self.engine
+            .text(text, &self.scope)
+            .map_err(|error| cause(&error))
     }
 
     /// A text that may not be there.
@@ -77,7 +80,9 @@ impl Values {
 
     /// A text as the value it stands for.
     pub(crate) fn value(&self, text: &Text) -> Result<Value, Unrendered> {
-        self.engine.value(text, &self.scope).map_err(|error| cause(&error))
+        self.engine
+            .value(text, &self.scope)
+            .map_err(|error| cause(&error))
     }
 
     /// A condition.
@@ -89,7 +94,9 @@ impl Values {
 
     /// The elements of a loop.
     pub(crate) fn elements(&self, of: &Expression) -> Result<Vec<Value>, Unrendered> {
-        self.engine.elements(of, &self.scope).map_err(|error| cause(&error))
+        self.engine
+            .elements(of, &self.scope)
+            .map_err(|error| cause(&error))
     }
 
     /// A program; `shell` is the argv that takes a text.
@@ -101,7 +108,8 @@ impl Values {
         Ok(match program {
             RunProgram::Argv(words) => Program::Argv(self.texts(words)?),
             RunProgram::Shell(text) => Program::Shell {
-                shell: shell.map_or_else(|| vec!["sh".to_owned(), "-euc".to_owned()], <[_]>::to_vec),
+                shell: shell
+                    .map_or_else(|| vec!["sh".to_owned(), "-euc".to_owned()], <[_]>::to_vec),
                 text: self.text(text)?.to_string(),
             },
         })
@@ -117,15 +125,11 @@ impl Values {
         self.scope.secrets()
     }
 
-    /// The scope of a `task:` step.
-    pub(crate) fn enter(&self, sub: &SubScope) -> Result<Scope, Unrendered> {
-        if let Some(late) = sub.late_params.keys().next() {
-            return Err(format!("param `{late}` of task `{}` reads a register", sub.task.name));
-        }
-        let scope = self.scope.clone();
-        Ok(scope
-            .with_params(Arc::clone(&sub.params))
-            .with_vars(Arc::clone(&sub.vars)))
+    /// The scope of a `task:` step's own steps.
+    pub(crate) fn enter(&self, step: &SubTask) -> Result<Scope, Unrendered> {
+        self.engine
+            .enter(step, &self.scope)
+            .map_err(|error| cause(&error))
     }
 
     /// Sets a register.

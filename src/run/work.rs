@@ -2,6 +2,7 @@
 //! `super::step`; here is what they stand on.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(crate) struct Work<W: World> {
     /// How many rescues stand around the step at work: their `error` wants its output.
     pub(crate) rescues: u32,
     pub(crate) last_words: LastWords,
+    /// The folder of the task at work, from which its files are read.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// Why no session came about.
@@ -75,6 +78,7 @@ impl<W: World> Work<W> {
         teller: Teller,
     ) -> Self {
         Self {
+            folder: shared.plan.task.folder.clone(),
             shared,
             site,
             session: None,
@@ -94,8 +98,10 @@ impl<W: World> Work<W> {
 
     /// Its label, or `controller`.
     pub(crate) fn label(&self) -> String {
-        self.host()
-            .map_or_else(|| "the controller".to_owned(), |host| host.label.to_string())
+        self.host().map_or_else(
+            || "the controller".to_owned(),
+            |host| host.label.to_string(),
+        )
     }
 
     /// Whether the run was told to end what runs.
@@ -112,7 +118,10 @@ impl<W: World> Work<W> {
         let Some(site) = self.site.clone() else {
             return Err(Unconnected::Unreachable {
                 kind: UnreachableKind::Configuration,
-                causes: vec!["there is no host to run this on: the step belongs to the controller".to_owned()],
+                causes: vec![
+                    "there is no host to run this on: the step belongs to the controller"
+                        .to_owned(),
+                ],
             });
         };
         let stop = if self.touched {
@@ -121,7 +130,10 @@ impl<W: World> Work<W> {
             &self.shared.stop.drain
         };
         let attempts = self.shared.options.attempts.max(1);
-        let connect = self.shared.transport.connect(&site.plan.host, attempts, stop);
+        let connect = self
+            .shared
+            .transport
+            .connect(&site.plan.host, attempts, stop);
         let connected = tokio::select! {
             biased;
             connected = connect => connected,

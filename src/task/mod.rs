@@ -9,6 +9,7 @@ mod param_given;
 mod param_parse;
 mod param_value;
 mod params;
+mod schema;
 mod scope;
 mod shell_text;
 mod step;
@@ -21,6 +22,7 @@ pub use definition::{GateAt, Kind, OnFailure, Strategy, Task};
 pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
+pub use schema::task_schema;
 pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{
     Action, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers, Probe,

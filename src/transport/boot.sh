@@ -1,10 +1,11 @@
 # The supervisor: read from stdin by the loader (supervise.rs) together with the functions fab_parts and
 # fab_program, which are composed for one command, and these values:
-#   fab_nonce  marks our own lines among the program's output
-#   fab_grace  tenths of a second between TERM and KILL
-#   fab_dir    "need" where fab_parts writes files, else empty
-#   fab_in     the program's stdin: "" (/dev/null) or a file name below fab_dir
-#   fab_full   set by the loader where `dd iflag=fullblock` works
+#   fab_nonce    marks our own lines among the program's output
+#   fab_grace    tenths of a second between TERM and KILL
+#   fab_silence  seconds without a byte on stdin after which the program is ended
+#   fab_dir      "need" where fab_parts writes files, else empty
+#   fab_in       the program's stdin: "" (/dev/null) or a file name below fab_dir
+#   fab_full     set by the loader where `dd iflag=fullblock` works
 # POSIX sh: dash, bash and busybox run it. Every name begins with fab_, as an exported variable of the
 # same name would change for the program too.
 
@@ -98,30 +99,36 @@ fab_stop() {
   exit "$fab_r"
 }
 
-# Blocks on the lifeline and ends the program at its end, or after 60 s without a byte. Holds none of the
-# program's streams. Ended by TERM when the program ends first.
+# Blocks on the lifeline and ends the program at its end, or after fab_silence seconds without a byte. Holds
+# none of the program's streams. Ended by TERM when the program ends first.
 fab_watch() {
   exec >/dev/null 2>&1
+  # The first byte comes after a second: a shorter program costs no process but this one.
+  read -r fab_l <&3 || fab_stop
   (read -t 1 fab_l </dev/null)
   if [ $? -eq 1 ]; then
-    # bash and busybox: no process but this one.
-    while read -t 60 -r fab_l <&3; do :; done
+    # bash and busybox can wait so long by themselves.
+    while read -t "$fab_silence" -r fab_l <&3; do :; done
     fab_stop
   fi
   fab_c=
   trap '[ -z "$fab_c" ] || kill "$fab_c"; exit 143' TERM
-  # Old busybox has `timeout -t SECONDS`, and would take 60 for a program.
-  if timeout 9 true; then
-    while :; do
-      timeout 60 sh -c 'read -r fab_l' <&3 3<&- 4>&- &
-      fab_c=$!
-      wait "$fab_c" || break
-    done
-  else
-    cat <&3 3<&- 4>&- &
+  while :; do
+    timeout "$fab_silence" sh -c 'read -r fab_l || exit 41; exit 40' <&3 3<&- 4>&- &
     fab_c=$!
     wait "$fab_c"
-  fi
+    case $? in
+    40) ;;
+    41 | 124 | 137 | 143) break ;;
+    # There is no timeout, or it is an old busybox's, which takes the seconds for a program.
+    *)
+      cat <&3 3<&- 4>&- &
+      fab_c=$!
+      wait "$fab_c"
+      break
+      ;;
+    esac
+  done
   fab_c=
   fab_stop
 }

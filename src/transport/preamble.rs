@@ -16,19 +16,23 @@ use super::{Program, RemoteCommand, Sudo};
 const LOADER: &str = "while IFS= read -r fab_l; do case $fab_l in FAB-RS:*) fab_n=${fab_l#FAB-RS:}; \
      if fab_s=$(dd bs=$fab_n count=1 iflag=fullblock 2>/dev/null); then fab_full=1; \
      else fab_full=; fab_s=$(dd bs=1 count=$fab_n 2>/dev/null); fi; \
-     eval \"$fab_s\"; exit 126;; esac; done";
+     eval \"$fab_s\"; exit 126;; esac; done; exit 126";
 
 /// The supervisor, without its comments.
-static SUPERVISOR: LazyLock<String> = LazyLock::new(|| {
-    let mut text = String::new();
-    for line in include_str!("boot.sh").lines().map(str::trim_start) {
-        if !line.is_empty() && !line.starts_with('#') {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
-});
+static SUPERVISOR: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("boot.sh")));
+
+/// A shell text of ours without the lines that are only for people. None of ours holds a here-document.
+pub(super) fn without_comments(text: &str) -> String {
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+/// Seconds without a lifeline byte after which the supervisor ends the program: a lost network needs no help
+/// of sshd. Four of [`super::supervise`]'s bytes fit in.
+const SILENCE: u32 = 60;
 
 /// Longer texts go through a file: Linux takes 128 KiB for one word of an argv.
 const LONGEST_WORD: usize = 100_000;
@@ -246,8 +250,9 @@ impl Setup {
         let dir = if self.takes.is_empty() { "" } else { "need" };
         let stdin = command.stdin.as_ref().map_or("", |_| "stdin");
         let tenths = command.grace.as_millis().div_ceil(100);
-        let mut text =
-            format!("fab_nonce={nonce} fab_grace={tenths} fab_dir={dir} fab_in={stdin}\n");
+        let mut text = format!(
+            "fab_nonce={nonce} fab_grace={tenths} fab_silence={SILENCE} fab_dir={dir} fab_in={stdin}\n"
+        );
         if !self.takes.is_empty() {
             let takes = self.takes.join(" &&\n");
             writeln!(text, "fab_parts() {{\n{takes}\n}}").expect("writing to a String cannot fail");

@@ -145,8 +145,12 @@ impl Stage {
         let mut log = self.log();
         log.asked.push(Asked::Exec(host.to_owned(), text.clone()));
         log.commands.push((host.to_owned(), command.clone()));
-        let commands = self.scripts.get(host).map_or(&[][..], |script| &script.commands);
-        let Some((key, times)) = commands.iter().find(|(key, _)| text.contains(key.as_str())) else {
+        let commands = self
+            .scripts
+            .get(host)
+            .map_or(&[][..], |script| &script.commands);
+        let Some((key, times)) = commands.iter().find(|(key, _)| text.contains(key.as_str()))
+        else {
             return Vec::new();
         };
         let time = log.runs.entry((host.to_owned(), key.clone())).or_default();
@@ -176,7 +180,9 @@ impl Scripted {
     pub fn new<L: Into<String>>(scripts: impl IntoIterator<Item = (L, HostScript)>) -> Self {
         let scripts = scripts.into_iter();
         Self(Arc::new(Stage {
-            scripts: scripts.map(|(label, script)| (label.into(), script)).collect(),
+            scripts: scripts
+                .map(|(label, script)| (label.into(), script))
+                .collect(),
             log: Mutex::default(),
         }))
     }
@@ -190,7 +196,9 @@ impl Scripted {
     pub fn commands_on(&self, host: &str) -> Vec<String> {
         let log = self.0.log();
         let commands = log.commands.iter().filter(|(on, _)| on == host);
-        commands.map(|(_, command)| shown(&command.program)).collect()
+        commands
+            .map(|(_, command)| shown(&command.program))
+            .collect()
     }
 
     /// Everything that was handed over with the commands of a host.
@@ -403,7 +411,11 @@ fn report(exit: Exit) -> ExecReport {
 
 /// The report of a command that was stopped: ended by TERM, as far as that is known.
 fn stopped(confirmed: bool) -> ExecReport {
-    let exit = if confirmed { Exit::Code(143) } else { Exit::Lost };
+    let exit = if confirmed {
+        Exit::Code(143)
+    } else {
+        Exit::Lost
+    };
     ExecReport {
         group_ended: confirmed,
         ..report(exit)

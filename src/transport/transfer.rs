@@ -68,13 +68,12 @@ async fn upload_descriptor(
     let size = file.metadata().map_err(TransferError::Local)?.len();
     let mut child = spawn(session, command, Stdio::from(file), Stdio::null()).await?;
     let mut words = Words::of(&mut child);
-    let mut end = std::pin::pin!(words.until_end(child));
+    let mut end = std::pin::pin!(async { verdict(child, words.read().await).await });
     let mut looks = interval(LOOK);
     let (mut seen, mut moved) = (0, Instant::now());
     loop {
         tokio::select! {
             end = &mut end => {
-                let end = end?;
                 progress(place.stream_position().map_err(TransferError::Local)?);
                 return end;
             }
@@ -106,36 +105,29 @@ async fn upload_behind_password(
     let mut child = spawn(session, command, Stdio::piped(), Stdio::null()).await?;
     let mut words = Words::of(&mut child);
     let stdin = child.stdin().take();
-    let feed = async {
-        let Some(mut stdin) = stdin else {
-            return Ok(());
-        };
+    if let Some(mut stdin) = stdin {
         let mut buffer = session.password_line();
         let mut sent = 0;
         loop {
             match timeout(stall, stdin.write_all(&buffer)).await {
                 Err(_) => return Err(TransferError::Stalled(stall)),
                 // The other side says why.
-                Ok(Err(_)) => return Ok(()),
-                Ok(Ok(())) => {}
+                Ok(Err(_)) => break,
+                Ok(Ok(())) => progress(sent),
             }
-            progress(sent);
             buffer.resize(PIECE / 4, 0);
             let count = file.read(&mut buffer).await.map_err(TransferError::Local)?;
             if count == 0 {
-                return Ok(());
+                break;
             }
             buffer.truncate(count);
             sent += count as u64;
         }
-    };
-    let end = async {
-        timeout(stall * TAIL_STALLS * 100, words.until_end(child))
-            .await
-            .unwrap_or(Err(TransferError::Stalled(stall)))
-    };
-    let (fed, ended) = tokio::join!(feed, end);
-    fed.and(ended?)
+    }
+    let tail = stall * TAIL_STALLS;
+    timeout(tail, async { verdict(child, words.read().await).await })
+        .await
+        .unwrap_or(Err(TransferError::Stalled(tail)))
 }
 
 /// Brings a file. See [`Session::download`].
@@ -201,8 +193,8 @@ async fn receive(
             }
         }
     };
-    let (written, end) = tokio::try_join!(body, words.until_end(child))?;
-    end?;
+    let (written, words) = tokio::try_join!(body, async { Ok(words.read().await) })?;
+    verdict(child, words).await?;
     // The exit status may overtake the last bytes on a connection that then dies.
     if session.alive().await {
         Ok(written)
@@ -281,31 +273,30 @@ impl Words {
         }
     }
 
-    /// Reads to the end and gives the command's own verdict.
-    async fn until_end(
-        &mut self,
-        child: Child<&openssh::Session>,
-    ) -> Result<Result<(), TransferError>, TransferError> {
-        let reading = async {
-            let mut words = Vec::new();
-            if let Some(mut pipe) = self.pipe.take() {
-                let mut buffer = [0; 1024];
-                while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-                    let room = WORDS_KEPT.saturating_sub(words.len());
-                    words.extend_from_slice(&buffer[..count.min(room)]);
-                }
+    /// Reads to the end.
+    async fn read(&mut self) -> Vec<u8> {
+        let mut words = Vec::new();
+        if let Some(mut pipe) = self.pipe.take() {
+            let mut buffer = [0; 1024];
+            while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+                let room = WORDS_KEPT.saturating_sub(words.len());
+                words.extend_from_slice(&buffer[..count.min(room)]);
             }
-            words
-        };
-        let (words, end) = tokio::join!(reading, wait(child));
-        Ok(match end {
-            ChannelEnd::Code(0) => Ok(()),
-            ChannelEnd::Code(exit_code) => Err(TransferError::Remote {
-                exit_code,
-                message: String::from_utf8_lossy(&words).trim().to_owned(),
-            }),
-            ChannelEnd::Died => Err(TransferError::Lost),
-        })
+        }
+        words
+    }
+}
+
+/// The remote command's own verdict. Asked for behind all streams: for ssh's multiplexer, learning of the end
+/// is the end of the streams, whatever was still in them.
+async fn verdict(child: Child<&openssh::Session>, words: Vec<u8>) -> Result<(), TransferError> {
+    match wait(child).await {
+        ChannelEnd::Code(0) => Ok(()),
+        ChannelEnd::Code(exit_code) => Err(TransferError::Remote {
+            exit_code,
+            message: String::from_utf8_lossy(&words).trim().to_owned(),
+        }),
+        ChannelEnd::Died => Err(TransferError::Lost),
     }
 }
 

@@ -65,11 +65,15 @@ impl Node {
         None
     }
 
-    /// A finite number.
+    /// A finite number; no leading zeros.
     pub fn expect_float(&self, what: &str, errors: &mut Vec<Diagnostic>) -> Option<f64> {
         let scalar = self.expect_scalar(what, "a number", errors)?;
+        let whole = scalar.text.trim_start_matches(['-', '+']);
+        let octal = whole.len() > 1 && whole.starts_with('0') && !whole.starts_with("0.");
         match scalar.text.parse::<f64>() {
-            Ok(number) if scalar.style == Style::Plain && number.is_finite() => Some(number),
+            Ok(number) if scalar.style == Style::Plain && number.is_finite() && !octal => {
+                Some(number)
+            }
             _ => {
                 errors.push(self.not(what, &scalar.text, "a number"));
                 None

@@ -62,10 +62,10 @@ async fn configure(query: &Ec2Query) -> Result<SdkConfig, SourceError> {
     if let Some(profile) = &query.profile {
         loader = loader.profile_name(profile);
     }
-    if let Regions::Named(names) = &query.regions {
-        if let Some(first) = names.first() {
-            loader = loader.region(Region::new(first.clone()));
-        }
+    if let Regions::Named(names) = &query.regions
+        && let Some(first) = names.first()
+    {
+        loader = loader.region(Region::new(first.clone()));
     }
     let mut config = loader.load().await;
     if config.region().is_none() {
@@ -112,20 +112,18 @@ async fn check_credentials(config: &SdkConfig, query: &Ec2Query) -> Result<(), S
     };
     let causes = failure::causes(&error);
     let hints = failure::hints(&causes, query.profile.as_deref());
-    if causes
-        .iter()
-        .any(|cause| cause.contains("no providers in chain"))
-    {
-        let hint = hints.into_iter().next().unwrap_or_default();
-        return Err(unconfigured(
-            query,
-            "there are no credentials",
-            Vec::new(),
-            &hint,
-        ));
+    if failure::is_without_credentials(&causes) {
+        // Of a long list only what the profile lacks is news, where one was named.
+        let of_profile = |cause: &String| query.profile.is_some() && cause.starts_with("Profile");
+        return Err(SourceError::Ec2Unconfigured {
+            profile: query.profile.clone(),
+            reason: "there are no credentials".to_owned(),
+            causes: causes.into_iter().filter(of_profile).collect(),
+            hints,
+        });
     }
     Err(SourceError::Ec2 {
-        action: "sign in for",
+        action: "get credentials",
         region: region_of(config),
         profile: query.profile.clone(),
         causes,

@@ -1,7 +1,7 @@
 //! From the SDK's types to [`Instance`], which the rest of the crate knows.
 
 use aws_sdk_ec2::primitives::DateTimeFormat;
-use aws_sdk_ec2::types::{Instance as SdkInstance, Reservation};
+use aws_sdk_ec2::types::{Instance as SdkInstance, InstanceNetworkInterface, Reservation};
 
 use crate::inventory::ec2_map::Instance;
 
@@ -52,7 +52,7 @@ fn ipv6(instance: &SdkInstance) -> Option<String> {
     let addresses = instance
         .network_interfaces()
         .iter()
-        .flat_map(|interface| interface.ipv6_addresses());
+        .flat_map(InstanceNetworkInterface::ipv6_addresses);
     addresses
         .filter_map(|address| address.ipv6_address())
         .map(str::to_owned)

@@ -1,15 +1,27 @@
 //! What went wrong with an AWS request, in the words of its whole source chain, and what to do about it.
 
-/// The texts of an error and its sources, outermost first, without those that say nothing more than the one
-/// before.
+/// What a credential provider says that has nothing to try.
+const NOT_ENABLED: &str = "the credential provider was not enabled";
+
+/// Whether no credential provider had anything to try.
+pub(super) fn is_without_credentials(causes: &[String]) -> bool {
+    let said = |words: &str| causes.iter().any(|cause| cause.contains(words));
+    said("no credentials found in chain")
+}
+
+/// The texts of an error and its sources, one a line, outermost first, without those that say nothing more than
+/// the one before.
 pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let text = error.to_string();
-        let repeats = texts.last().is_some_and(|last| last.ends_with(&text));
-        if !repeats && !text.is_empty() {
-            texts.push(text);
+        // The list of providers says of each that it was not enabled, then why.
+        let text = error.to_string().replace(&format!("{NOT_ENABLED}: "), "");
+        for line in text.lines().map(str::trim) {
+            let repeats = texts.last().is_some_and(|last| last.ends_with(line));
+            if !repeats && !line.is_empty() && line != NOT_ENABLED {
+                texts.push(line.to_owned());
+            }
         }
         next = error.source();
     }
@@ -26,9 +38,10 @@ pub(super) fn hints(causes: &[String], profile: Option<&str>) -> Vec<String> {
         "requestexpired",
         "token is invalid",
         "session token not found",
+        "sso token",
     ]) {
         format!("sign in again (`{login}`), or use `--inventory FILE` with a saved list")
-    } else if has(&["no providers in chain", "not loaded", "was not enabled"]) {
+    } else if has(&["no credentials found", "was not enabled"]) {
         format!("set AWS_PROFILE, name one with `--profile`, or sign in with `{login}`")
     } else if has(&["unauthorizedoperation", "accessdenied", "not authorized"]) {
         "the credentials lack a permission: `ec2:DescribeInstances`, and what the message names"
@@ -97,6 +110,25 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_providers_is_told_line_by_line() {
+        let list = Layer(
+            "no credentials found in chain. Attempted:\n  Environment: the credential provider was not enabled: \
+             environment variable not set\n  Profile: the credential provider was not enabled",
+            None,
+        );
+        let causes = causes(&Layer(NOT_ENABLED, Some(Box::new(list))));
+        assert_eq!(
+            causes,
+            [
+                "no credentials found in chain. Attempted:",
+                "Environment: environment variable not set",
+                "Profile: the credential provider was not enabled"
+            ]
+        );
+        assert!(is_without_credentials(&causes));
+    }
+
+    #[test]
     fn each_kind_of_trouble_has_its_hint() {
         for (cause, hint) in [
             (
@@ -104,7 +136,7 @@ mod tests {
                 "sign in again",
             ),
             (
-                "no providers in chain provided credentials",
+                "no credentials found in chain. Attempted:",
                 "set AWS_PROFILE",
             ),
             (

@@ -176,9 +176,9 @@ impl NoMatch {
             format!("{inventory} has {total}, {left} by `{before}`")
         };
         match &self.culprit {
-            Culprit::EmptyInventory => error
-                .context(format!("{inventory} has no hosts"))
-                .hint("is it the right region and account? `fab-rs doctor` shows which are used"),
+            Culprit::EmptyInventory => error.context(format!("{inventory} has no hosts")).hint(
+                "is it the right region and account? `--region` and `--profile` choose others",
+            ),
             Culprit::NotRunning(states) => error
                 .context(format!("{there}; their states: {}", states.join(", ")))
                 .hint("`state=*` takes instances of any state"),

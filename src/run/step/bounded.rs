@@ -95,7 +95,10 @@ pub(crate) async fn execute(
     loop {
         let why = tokio::select! {
             biased;
-            report = &mut exec => return Executed { report: Some(report), cut },
+            report = &mut exec => {
+                let cut = cut.or_else(|| unseen(&report, bounds));
+                return Executed { report: Some(report), cut };
+            }
             () = at(give_up), if cut.is_some() => return Executed { report: None, cut },
             why = reached(bounds), if cut.is_none() => why,
         };
@@ -103,6 +106,19 @@ pub(crate) async fn execute(
         bounds.own.cancel();
         give_up = Some(Instant::now() + bounds.grace + REPORT);
     }
+}
+
+/// Why a command was ended whose session heard of it before we did: both wait for the same token.
+fn unseen(report: &ExecReport, bounds: &Bounds<'_>) -> Option<Cut> {
+    let passed = report.exit == Exit::Code(0) && !report.group_ended;
+    if passed || !bounds.own.is_cancelled() {
+        return None;
+    }
+    Some(if bounds.stop.is_cancelled() {
+        Cut::Stop
+    } else {
+        Cut::Log
+    })
 }
 
 /// Waits for the first bound that is reached.

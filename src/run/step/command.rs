@@ -42,7 +42,10 @@ impl<W: World> Work<W> {
             Some(_) => Ground::Host,
             None => Ground::Controller,
         };
-        match self.values.program(program, step.modifiers.shell.as_deref()) {
+        match self
+            .values
+            .program(program, step.modifiers.shell.as_deref())
+        {
             Ok(program) => self.commanded(step, running, ground, program).await,
             Err(cause) => End::failed(cause).into(),
         }
@@ -55,8 +58,14 @@ impl<W: World> Work<W> {
         running: &Running,
         program: &RunProgram,
     ) -> Done {
-        match self.values.program(program, step.modifiers.shell.as_deref()) {
-            Ok(program) => self.commanded(step, running, Ground::Controller, program).await,
+        match self
+            .values
+            .program(program, step.modifiers.shell.as_deref())
+        {
+            Ok(program) => {
+                self.commanded(step, running, Ground::Controller, program)
+                    .await
+            }
             Err(cause) => End::failed(cause).into(),
         }
     }
@@ -80,13 +89,12 @@ impl<W: World> Work<W> {
 
     async fn script(&self, script: &Script) -> Result<Program, String> {
         let args = self.values.texts(&script.args)?;
-        let text = match &script.text {
-            Some(text) => text.to_vec(),
-            None => {
-                let path = self.local_path(&self.values.text(&script.src)?);
-                let read = tokio::fs::read(&path).await;
-                read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?
-            }
+        let text = if let Some(text) = &script.text {
+            text.to_vec()
+        } else {
+            let path = self.local_path(&self.values.text(&script.src)?);
+            let read = tokio::fs::read(&path).await;
+            read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?
         };
         let interpreter = if script.interpreter.is_empty() && !text.starts_with(b"#!") {
             vec!["sh".to_owned()]
@@ -104,7 +112,7 @@ impl<W: World> Work<W> {
     /// directory.
     pub(crate) fn local_path(&self, path: &str) -> PathBuf {
         let path = Path::new(path);
-        let in_folder = self.shared.plan.task.folder.as_ref().map(|folder| folder.join(path));
+        let in_folder = self.folder.as_ref().map(|folder| folder.join(path));
         match in_folder {
             Some(found) if found.exists() => found,
             _ => self.shared.options.cwd.join(path),
@@ -172,8 +180,7 @@ impl<W: World> Work<W> {
             ..
         } = self;
         let whether = (running.quiet, running.keep);
-        let mut output =
-            StepOutput::new(teller, &running.step, whether, &activity, own.clone());
+        let mut output = StepOutput::new(teller, &running.step, whether, &activity, own.clone());
         let executed = match (ground, &*session) {
             (Ground::Host, Some(session)) => {
                 *touched = true;
@@ -206,8 +213,14 @@ impl<W: World> Work<W> {
             command.env.push((name.clone(), value.to_string()));
         }
         command.secrets = self.values.secrets();
-        command.cwd = self.values.maybe(modifiers.cwd.as_ref())?.map(|text| text.to_string());
-        command.before = self.values.maybe(modifiers.before.as_ref())?.map(|text| text.to_string());
+        command.cwd = self
+            .values
+            .maybe(modifiers.cwd.as_ref())?
+            .map(|text| text.to_string());
+        command.before = self
+            .values
+            .maybe(modifiers.before.as_ref())?
+            .map(|text| text.to_string());
         command.stdin = self
             .values
             .maybe(modifiers.stdin.as_ref())?
@@ -242,7 +255,11 @@ impl<W: World> Work<W> {
             return;
         };
         // What kept a command from starting is its step's cause.
-        let notes = if report.started { &report.notes[..] } else { &[] };
+        let notes = if report.started {
+            &report.notes[..]
+        } else {
+            &[]
+        };
         for note in notes {
             self.teller.note(note).await;
         }
@@ -298,7 +315,9 @@ fn code_end(report: &ExecReport, code: u8, ok: &[u8]) -> End {
         let cause = format!("sudo refused: {words}");
         return End::Failed { exit_code, cause };
     }
-    if !report.started && let Some(why) = report.notes.first() {
+    if !report.started
+        && let Some(why) = report.notes.first()
+    {
         return End::Failed {
             exit_code: None,
             cause: why.clone(),

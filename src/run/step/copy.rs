@@ -12,15 +12,14 @@ use crate::run::record::Record as _;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Copy, CopyContent, Step};
-use crate::transport::{RemoteCommand, Session as _, Sudo, TransferError, Upload};
+use crate::transport::{Session as _, Sudo, TransferError, Upload};
 
 use super::attempt::Running;
 use super::command::of_connection;
 use super::end::End;
 use super::output::KeptOutput;
-use super::remote_file::{
-    FileFacts, Placing, RemoteFile, adjust, look, make_folders, place, remove,
-};
+use super::own_command::own_command;
+use super::remote_file::{FileFacts, Placing, RemoteFile, adjust, make_folders, place, remove};
 use super::transfer::{Progress, local_fault, refused, within};
 
 /// How long clearing away a temporary file may take.
@@ -65,24 +64,39 @@ impl<W: World> Work<W> {
             sudo: self.sudo(step).map_err(End::failed)?,
             owner: copy.owner.as_ref().map_or(Ok("".into()), text)?.to_string(),
             backup: copy.backup,
-            verify: copy.verify.as_ref().map(text).transpose()?.map(|line| line.to_string()),
+            verify: copy
+                .verify
+                .as_ref()
+                .map(text)
+                .transpose()?
+                .map(|line| line.to_string()),
             limit: Running::due(running.own_limit),
         };
         let local = self.local_path(&src);
         if copy.content == CopyContent::Rendered {
             let rendered = copy.text.as_ref().map(text).transpose()?;
-            let rendered = rendered.ok_or_else(|| End::failed(format!("template `{src}` was not read")))?;
-            let file = self.kept_text(&rendered).map_err(|error| local_fault(&local, &error))?;
+            let rendered =
+                rendered.ok_or_else(|| End::failed(format!("template `{src}` was not read")))?;
+            let file = self
+                .kept_text(&rendered)
+                .map_err(|error| local_fault(&local, &error))?;
             let mode = mode_of(&local, copy.mode.as_deref()).unwrap_or_else(|_| "0644".to_owned());
             let dest = self.final_name(&dest, &local, &manner).await?;
             let digest = Digest::of_file(file.path()).await;
             let digest = digest.map_err(|error| local_fault(&local, &error))?;
             let local = file.path().to_path_buf();
-            let source = Source { local, dest, digest, mode };
+            let source = Source {
+                local,
+                dest,
+                digest,
+                mode,
+            };
             return self.put(running, &source, &manner).await;
         }
         if local.is_dir() {
-            return self.copied_folder(running, copy, (&local, &dest), &manner).await;
+            return self
+                .copied_folder(running, copy, (&local, &dest), &manner)
+                .await;
         }
         let source = self.source(copy, &local, dest).await?;
         self.digest_as_given(copy, &source)?;
@@ -98,7 +112,8 @@ impl<W: World> Work<W> {
     }
 
     async fn source(&self, copy: &Copy, local: &Path, dest: String) -> Result<Source, End> {
-        let mode = mode_of(local, copy.mode.as_deref()).map_err(|error| local_fault(local, &error))?;
+        let mode =
+            mode_of(local, copy.mode.as_deref()).map_err(|error| local_fault(local, &error))?;
         let digest = self.shared.digests.of(local).await;
         Ok(Source {
             local: local.to_path_buf(),
@@ -110,9 +125,14 @@ impl<W: World> Work<W> {
 
     /// Refuses a source that is not what the task says it is.
     fn digest_as_given(&self, copy: &Copy, source: &Source) -> Result<(), End> {
-        let given = self.values.maybe(copy.sha256.as_ref()).map_err(End::failed)?;
+        let given = self
+            .values
+            .maybe(copy.sha256.as_ref())
+            .map_err(End::failed)?;
         match given {
-            Some(given) if !given.is_empty() && !given.eq_ignore_ascii_case(&source.digest.sha256) => {
+            Some(given)
+                if !given.is_empty() && !given.eq_ignore_ascii_case(&source.digest.sha256) =>
+            {
                 Err(End::failed(format!(
                     "`{}` has the SHA-256 {}, not {given}; nothing was sent",
                     source.local.display(),
@@ -124,10 +144,17 @@ impl<W: World> Work<W> {
     }
 
     /// The file that a destination means: a folder, named as one or found to be one, takes the source's name.
-    async fn final_name(&mut self, dest: &str, local: &Path, manner: &Manner) -> Result<String, End> {
+    async fn final_name(
+        &mut self,
+        dest: &str,
+        local: &Path,
+        manner: &Manner,
+    ) -> Result<String, End> {
         let is_folder = dest.ends_with('/')
             || matches!(self.look(dest, false, manner).await?, RemoteFile::Folder);
-        let name = local.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = local
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         Ok(match name {
             Some(name) if is_folder => format!("{}/{name}", dest.trim_end_matches('/')),
             _ => dest.to_owned(),
@@ -143,8 +170,9 @@ impl<W: World> Work<W> {
         manner: &Manner,
     ) -> Result<bool, End> {
         let mut tree = Tree::default();
-        tree.walk(local, dest.trim_end_matches('/')).map_err(End::failed)?;
-        let command = self.own_command(make_folders(&tree.folders), &manner.sudo);
+        tree.walk(local, dest.trim_end_matches('/'))
+            .map_err(End::failed)?;
+        let command = own_command(make_folders(&tree.folders), &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code != 0 {
             return Err(refused("cannot make the folders", code, &said));
@@ -158,7 +186,12 @@ impl<W: World> Work<W> {
     }
 
     /// Puts one file in place unless it is there; whether anything changed.
-    async fn put(&mut self, running: &Running, source: &Source, manner: &Manner) -> Result<bool, End> {
+    async fn put(
+        &mut self,
+        running: &Running,
+        source: &Source,
+        manner: &Manner,
+    ) -> Result<bool, End> {
         let dest = &source.dest;
         match self.look(dest, true, manner).await? {
             RemoteFile::File(facts) if facts.sha256.as_deref() == Some(&*source.digest.sha256) => {
@@ -180,7 +213,7 @@ impl<W: World> Work<W> {
             backup: &self.backup_name(dest, manner),
             verify: &verify_line(manner, &temporary).map_err(End::failed)?,
         };
-        let command = self.own_command(place(&placing), &manner.sudo);
+        let command = own_command(place(&placing), &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code == 0 {
             return Ok(true);
@@ -195,13 +228,13 @@ impl<W: World> Work<W> {
         facts: &FileFacts,
         manner: &Manner,
     ) -> Result<bool, End> {
-        let owned = manner.owner.is_empty() || facts.belongs_to(&manner.owner);
-        if facts.has_mode(&source.mode) && owned {
+        let is_its_owners = manner.owner.is_empty() || facts.belongs_to(&manner.owner);
+        if facts.has_mode(&source.mode) && is_its_owners {
             return Ok(false);
         }
-        let owner = if owned { "" } else { &manner.owner };
+        let owner = if is_its_owners { "" } else { &manner.owner };
         let program = adjust(&source.dest, &source.mode, owner);
-        let command = self.own_command(program, &manner.sudo);
+        let command = own_command(program, &manner.sudo);
         let (code, said) = self.asked(&command, manner.limit).await?;
         if code == 0 {
             return Ok(true);
@@ -230,7 +263,10 @@ impl<W: World> Work<W> {
         loop {
             sendings += 1;
             self.alive().await.map_err(of_connection)?;
-            let error = match self.upload(running, &upload, source.digest.size, manner).await {
+            let error = match self
+                .upload(running, &upload, source.digest.size, manner)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -265,7 +301,7 @@ impl<W: World> Work<W> {
 
     /// Takes a temporary file away, as far as that can be done quickly.
     async fn cleared(&mut self, temporary: &str, manner: &Manner) {
-        let command = self.own_command(remove(temporary), &manner.sudo);
+        let command = own_command(remove(temporary), &manner.sudo);
         if let Some(session) = &self.session {
             let never = tokio_util::sync::CancellationToken::new();
             let mut said = KeptOutput::default();
@@ -299,16 +335,18 @@ struct Tree {
 
 impl Tree {
     fn walk(&mut self, local: &Path, remote: &str) -> Result<(), String> {
-        let unreadable = |error: std::io::Error| format!("cannot read `{}`: {error}", local.display());
+        let unreadable =
+            |error: std::io::Error| format!("cannot read `{}`: {error}", local.display());
         self.folders.push(remote.to_owned());
         let entries = std::fs::read_dir(local).map_err(unreadable)?;
         let mut entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(unreadable)?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            let name = entry.file_name().into_string().map_err(|_| {
-                format!("the name of `{}` is not UTF-8", path.display())
-            })?;
+            let name = entry
+                .file_name()
+                .into_string()
+                .map_err(|_| format!("the name of `{}` is not UTF-8", path.display()))?;
             let kind = entry.file_type().map_err(unreadable)?;
             let remote = format!("{remote}/{name}");
             match (kind.is_dir(), path.is_file()) {
@@ -324,13 +362,11 @@ impl Tree {
 }
 
 fn mode_of(local: &Path, given: Option<&str>) -> std::io::Result<String> {
-    match given {
-        Some(mode) => Ok(mode.to_owned()),
-        None => {
-            let mode = std::fs::metadata(local)?.permissions().mode();
-            Ok(format!("{:04o}", mode & 0o777))
-        }
+    if let Some(mode) = given {
+        return Ok(mode.to_owned());
     }
+    let mode = std::fs::metadata(local)?.permissions().mode();
+    Ok(format!("{:04o}", mode & 0o777))
 }
 
 /// The check's command line with the temporary file in the place of `%s`.

@@ -3,33 +3,30 @@
 //! a file that is there.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncSeekExt as _;
 use tokio::time::Instant;
 
-use crate::diagnose::hprof;
 use crate::run::digest::Digest;
 use crate::run::message::UnitMessage;
 use crate::run::record::Record as _;
 use crate::run::shared::World;
 use crate::run::work::Work;
-use crate::task::{Download, FileCheck, Step};
+use crate::task::{Download, Step};
 use crate::transport::{Fetch, Session as _, Sudo, TransferError};
 
 use super::attempt::Running;
 use super::command::of_connection;
 use super::end::{Done, End};
+use super::part_file::{appended, looked_at, open_part, remove_if_there};
 use super::remote_file::{RemoteFile, shown};
 use super::transfer::{Progress, local_fault, within};
 
 /// How often in a row a transfer that brought nothing new is tried again after its connection died.
 const FRUITLESS: u32 = 2;
-
-/// How much of a file that is looked at is read at a time.
-const READ: usize = 256 * 1024;
 
 /// A file that is fetched.
 #[derive(Debug)]
@@ -83,7 +80,10 @@ impl<W: World> Work<W> {
             self.fetch_whole(running, &wanted).await?;
             let check = download.verify;
             looked_at(check, &wanted.part).await.map_err(|cause| {
-                End::failed(format!("{cause}; it was kept as `{}`", wanted.part.display()))
+                End::failed(format!(
+                    "{cause}; it was kept as `{}`",
+                    wanted.part.display()
+                ))
             })?;
             put_in_place(&wanted)?;
             true
@@ -108,27 +108,46 @@ impl<W: World> Work<W> {
         download: &Download,
         limit: Option<(Instant, Duration)>,
     ) -> Result<Option<Wanted>, End> {
-        let remote = self.values.text(&download.src).map_err(End::failed)?.to_string();
-        let given = self.values.maybe(download.sha256.as_ref()).map_err(End::failed)?;
+        let remote = self
+            .values
+            .text(&download.src)
+            .map_err(End::failed)?
+            .to_string();
+        let given = self
+            .values
+            .maybe(download.sha256.as_ref())
+            .map_err(End::failed)?;
         let given = given.filter(|given| !given.is_empty());
         let sudo = self.sudo(step).map_err(End::failed)?;
         // A digest that is given need not be computed there: that reads all of a file of many GiB.
         let facts = match self.look_at(&remote, given.is_none(), &sudo, limit).await? {
             RemoteFile::File(facts) => facts,
             RemoteFile::Absent if download.missing_ok => return Ok(None),
-            RemoteFile::Absent => return Err(End::failed(format!("there is no file `{remote}` on the host"))),
-            RemoteFile::Folder => return Err(End::failed(format!("`{remote}` is a folder; only files are fetched"))),
+            RemoteFile::Absent => {
+                return Err(End::failed(format!(
+                    "there is no file `{remote}` on the host"
+                )));
+            }
+            RemoteFile::Folder => {
+                return Err(End::failed(format!(
+                    "`{remote}` is a folder; only files are fetched"
+                )));
+            }
             RemoteFile::Other => return Err(End::failed(format!("`{remote}` is no plain file"))),
         };
         if let Some(most) = download.max_size.filter(|most| facts.size > *most) {
             let (size, most) = (shown(facts.size), shown(most));
-            return Err(End::failed(format!("`{remote}` has {size}, the most is {most}; nothing was transferred")));
+            return Err(End::failed(format!(
+                "`{remote}` has {size}, the most is {most}; nothing was transferred"
+            )));
         }
         let sha256 = given
             .map(|given| given.to_lowercase().into())
             .or_else(|| facts.sha256.clone().map(Into::into))
             .ok_or_else(|| End::failed(format!("the host computes no SHA-256 of `{remote}`")))?;
-        let path = self.local_name(download, &remote).map_err(|error| error.end())?;
+        let path = self
+            .local_name(download, &remote)
+            .map_err(|error| error.end())?;
         Ok(Some(Wanted {
             remote,
             sudo,
@@ -142,9 +161,14 @@ impl<W: World> Work<W> {
 
     /// Where the file goes: the given path, a given folder with its own name, or the run's folder for the host.
     fn local_name(&self, download: &Download, remote: &str) -> Result<PathBuf, Unnamed> {
-        let name = remote.rsplit('/').find(|part| !part.is_empty() && *part != "..");
+        let name = remote
+            .rsplit('/')
+            .find(|part| !part.is_empty() && *part != "..");
         let name = name.ok_or_else(|| Unnamed::Cause(format!("`{remote}` names no file")))?;
-        let given = self.values.maybe(download.dest.as_ref()).map_err(Unnamed::Cause)?;
+        let given = self
+            .values
+            .maybe(download.dest.as_ref())
+            .map_err(Unnamed::Cause)?;
         let path = match given.filter(|given| !given.is_empty()) {
             Some(given) => {
                 let path = self.shared.options.cwd.join(&*given);
@@ -154,18 +178,21 @@ impl<W: World> Work<W> {
                     path
                 }
             }
-            None => {
-                let Some(host) = self.host() else {
-                    return Err(Unnamed::Cause("a download needs a host".to_owned()));
-                };
-                let folder = self.shared.record.files_of(host);
-                folder.map_err(|error| Unnamed::Local("the run's files".into(), error))?.join(name)
-            }
+            None => self.files_folder()?.join(name),
         };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| Unnamed::Local(folder.into(), error))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Unnamed::Local(folder.into(), error))?;
         }
         Ok(path)
+    }
+
+    /// The run's folder for files of this host.
+    fn files_folder(&self) -> Result<PathBuf, Unnamed> {
+        let host = self.host();
+        let host = host.ok_or_else(|| Unnamed::Cause("a download needs a host".to_owned()))?;
+        let folder = self.shared.record.files_of(host);
+        folder.map_err(|error| Unnamed::Local("the run's files".into(), error))
     }
 
     /// A file of that name is here: fine if it is the one, else an error. It is never written to.
@@ -192,7 +219,9 @@ impl<W: World> Work<W> {
                 remove_if_there(&wanted.part).map_err(|error| fault(&error))?;
             }
             self.fetch_rest(running, wanted).await?;
-            let digest = Digest::of_file(&wanted.part).await.map_err(|error| fault(&error))?;
+            let digest = Digest::of_file(&wanted.part)
+                .await
+                .map_err(|error| fault(&error))?;
             if digest.size == wanted.size && digest.sha256 == wanted.sha256 {
                 return Ok(());
             }
@@ -200,7 +229,9 @@ impl<W: World> Work<W> {
                 break;
             }
             self.teller
-                .note("the part of an earlier transfer was of another file: fetching all of it again")
+                .note(
+                    "the part of an earlier transfer was of another file: fetching all of it again",
+                )
                 .await;
         }
         remove_if_there(&wanted.part).map_err(|error| fault(&error))?;
@@ -214,7 +245,9 @@ impl<W: World> Work<W> {
     async fn fetch_rest(&mut self, running: &Running, wanted: &Wanted) -> Result<(), End> {
         let mut fruitless = 0;
         loop {
-            let mut part = open_part(&wanted.part).await.map_err(|error| self_fault(wanted, &error))?;
+            let mut part = open_part(&wanted.part)
+                .await
+                .map_err(|error| self_fault(wanted, &error))?;
             let held = part.metadata().await.map_or(0, |part| part.len());
             room_for(wanted, held)?;
             self.alive().await.map_err(of_connection)?;
@@ -251,7 +284,9 @@ impl<W: World> Work<W> {
         if held == wanted.size {
             return Ok(());
         }
-        part.seek(io::SeekFrom::End(0)).await.map_err(TransferError::Local)?;
+        part.seek(io::SeekFrom::End(0))
+            .await
+            .map_err(TransferError::Local)?;
         self.touched = true;
         let fetch = Fetch {
             remote: wanted.remote.as_str().into(),
@@ -290,7 +325,9 @@ fn self_fault(wanted: &Wanted, error: &io::Error) -> End {
             shown(wanted.size)
         ));
     }
-    End::failed(format!("`{part}` on this machine: {error}; the remote file was kept"))
+    End::failed(format!(
+        "`{part}` on this machine: {error}; the remote file was kept"
+    ))
 }
 
 /// Refuses a transfer for which this machine has no room. Where the room is not known, the write will tell.
@@ -311,28 +348,6 @@ fn room_for(wanted: &Wanted, held: u64) -> Result<(), End> {
     )))
 }
 
-async fn open_part(part: &Path) -> io::Result<tokio::fs::File> {
-    let mut options = tokio::fs::OpenOptions::new();
-    options.create(true).append(true).mode(0o600).open(part).await
-}
-
-/// Looks into a file that is here whole.
-async fn looked_at(check: Option<FileCheck>, path: &Path) -> Result<(), String> {
-    let Some(FileCheck::Hprof) = check else {
-        return Ok(());
-    };
-    let path = path.to_path_buf();
-    let look = move || -> Result<(), String> {
-        let file = std::fs::File::open(&path).map_err(|error| error.to_string())?;
-        let checked = hprof::check(io::BufReader::with_capacity(READ, file));
-        checked.map(|_summary| ()).map_err(|error| error.to_string())
-    };
-    match tokio::task::spawn_blocking(look).await {
-        Ok(looked) => looked.map_err(|error| format!("it is no whole heap dump: {error}")),
-        Err(error) => Err(format!("looking at it failed: {error}")),
-    }
-}
-
 /// The final rename, which never replaces a file.
 fn put_in_place(wanted: &Wanted) -> Result<(), End> {
     let part = tempfile::TempPath::try_from_path(&wanted.part)
@@ -343,17 +358,4 @@ fn put_in_place(wanted: &Wanted) -> Result<(), End> {
         let _named = kept.path.keep();
         error
     })
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn appended(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }

@@ -35,10 +35,14 @@ pub(crate) struct Answer {
 impl Target {
     /// Reads a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| format!("`{url}` is no URL: {error}"))?;
         match uri.scheme_str() {
             Some("http") => {}
-            Some("https") => return Err(format!("`{url}`: checks over https are not supported yet")),
+            Some("https") => {
+                return Err(format!("`{url}`: checks over https are not supported yet"));
+            }
             _ => return Err(format!("`{url}` does not begin with `http://`")),
         }
         let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else {
@@ -47,8 +51,16 @@ impl Target {
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(80),
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-            authority: authority.as_str().rsplit('@').next().unwrap_or_default().to_owned(),
+            path: uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
+            authority: authority
+                .as_str()
+                .rsplit('@')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         })
     }
 }
@@ -62,7 +74,9 @@ pub(crate) async fn get(
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
     };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
     let request = Request::get(target.path.as_str())
         .header("host", &target.authority)
         .header("user-agent", concat!("fab-rs/", env!("CARGO_PKG_VERSION")))
@@ -110,7 +124,10 @@ mod tests {
         assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 8080));
         assert_eq!(target.path, "/health?x=1");
         let v6 = Target::parse("http://[::1]/").unwrap();
-        assert_eq!((v6.host.as_str(), v6.port, v6.authority.as_str()), ("::1", 80, "[::1]"));
+        assert_eq!(
+            (v6.host.as_str(), v6.port, v6.authority.as_str()),
+            ("::1", 80, "[::1]")
+        );
         for refused in ["https://x/", "ftp://x/", "/health", "http://"] {
             assert!(Target::parse(refused).is_err(), "{refused}");
         }
@@ -123,9 +140,11 @@ mod tests {
         let server = async {
             let mut request = vec![0; 4096];
             let count = far.read(&mut request).await.unwrap();
-            far.write_all(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\nwarming up")
-                .await
-                .unwrap();
+            far.write_all(
+                b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\nwarming up",
+            )
+            .await
+            .unwrap();
             drop(far);
             String::from_utf8_lossy(&request[..count]).into_owned()
         };

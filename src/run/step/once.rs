@@ -47,7 +47,10 @@ impl<W: World> Work<W> {
             }
             Turn::Known(OnceResult::Failed { on }) => {
                 let reference = self.named(step);
-                let text = format!("not going on: `{}` runs once, and failed on {on}", reference.name);
+                let text = format!(
+                    "not going on: `{}` runs once, and failed on {on}",
+                    reference.name
+                );
                 self.teller.note(&text).await;
                 Err(Fault::Cancelled {
                     step: Some(reference),

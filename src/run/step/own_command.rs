@@ -82,7 +82,10 @@ impl<W: World> Work<W> {
 
     /// The exit code of a command that ended by itself; how the step ends otherwise.
     fn code(&mut self, executed: &Executed) -> Result<u8, End> {
-        match (&executed.cut, executed.report.as_ref().map(|report| report.exit)) {
+        match (
+            &executed.cut,
+            executed.report.as_ref().map(|report| report.exit),
+        ) {
             (None, Some(Exit::Code(code))) if executed.refusal().is_none() => Ok(code),
             _ => Err(self.end(executed, &[0])),
         }
@@ -96,18 +99,18 @@ impl<W: World> Work<W> {
         sudo: &Sudo,
         limit: Option<Due>,
     ) -> Result<RemoteFile, End> {
-        let command = self.own_command(look(path, digest), sudo);
+        let command = own_command(look(path, digest), sudo);
         let (code, said) = self.asked(&command, limit).await?;
         match RemoteFile::parse(&said.stdout) {
             Some(file) if code == 0 => Ok(file),
             _ => Err(refused(&format!("cannot look at `{path}`"), code, &said)),
         }
     }
+}
 
-    /// A command of fab-rs itself.
-    pub(crate) fn own_command(&self, program: Program, sudo: &Sudo) -> RemoteCommand {
-        let mut command = RemoteCommand::new(program);
-        command.sudo = sudo.clone();
-        command
-    }
+/// A command of fab-rs itself.
+pub(crate) fn own_command(program: Program, sudo: &Sudo) -> RemoteCommand {
+    let mut command = RemoteCommand::new(program);
+    command.sudo = sudo.clone();
+    command
 }

@@ -3,27 +3,24 @@
 use std::time::Duration;
 
 use regex::Regex;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Probe, ProbeKind, RegisterValue, RunProgram, Step, WhereTo};
-use crate::transport::{Program, RemoteCommand, Session as _};
+use crate::transport::{Program, RemoteCommand};
 
 use super::attempt::Running;
-use super::command::of_connection;
 use super::end::End;
 use super::http::{self, Target};
+use super::knock::{Dialled, stays_open};
+use super::own_command::Due;
 use super::remote_file::last_words;
 
 /// How long one answer over the network may take.
-const ANSWER: Duration = Duration::from_secs(10);
-
-/// How long a forwarded connection to a silent peer must stay open to count as open: ssh takes it before
-/// it knows whether anybody listens.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Asks a URL with what the host has, where its connection forwards nothing: body, then status on a line.
 const FETCH: &str = r#"if command -v curl >/dev/null 2>&1; then
@@ -45,24 +42,28 @@ pub(crate) struct Said {
     pub(crate) good: bool,
     /// What was answered, for people.
     pub(crate) text: String,
+    /// The body or output, masked.
+    pub(crate) body: String,
 }
 
 impl Said {
-    fn bad(text: impl Into<String>) -> Self {
+    /// The answer, which is wrong for one more reason.
+    fn but(self, why: &str) -> Self {
         Self {
             good: false,
-            text: text.into(),
+            text: format!("{}, and {why}", self.text),
+            ..self
         }
     }
 }
 
 /// An answer before it is judged.
-struct Answer {
+pub(super) struct Answer {
     /// Whether status, exit code or presence is right.
-    good: bool,
-    text: String,
-    rc: Option<u8>,
-    body: Vec<u8>,
+    pub(super) good: bool,
+    pub(super) text: String,
+    pub(super) rc: Option<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 /// What a text of the answer must be.
@@ -78,7 +79,8 @@ impl<W: World> Work<W> {
         let matches = matches.map(|text| Regex::new(&text)).transpose();
         let equals = self.values.maybe(probe.equals.as_ref())?;
         Ok(Wanted {
-            matches: matches.map_err(|error| format!("`match` is no regular expression: {error}"))?,
+            matches: matches
+                .map_err(|error| format!("`match` is no regular expression: {error}"))?,
             equals: equals.map(|text| text.to_string()),
         })
     }
@@ -89,7 +91,7 @@ impl<W: World> Work<W> {
         (step, probe): (&Step, &Probe),
         running: &Running,
         wanted: &Wanted,
-        left: (tokio::time::Instant, Duration),
+        left: Due,
     ) -> Result<Said, End> {
         let answer = match &probe.kind {
             ProbeKind::Http(url) => {
@@ -107,29 +109,33 @@ impl<W: World> Work<W> {
             }
             ProbeKind::Ssh => self.ssh_banner().await,
         };
-        self.judge(step, probe, running, wanted, answer)
+        self.judge(step, probe, (running, wanted), answer)
     }
 
     fn judge(
         &mut self,
         step: &Step,
         probe: &Probe,
-        running: &Running,
-        wanted: &Wanted,
+        (running, wanted): (&Running, &Wanted),
         answer: Answer,
     ) -> Result<Said, End> {
         let body = String::from_utf8_lossy(&answer.body).into_owned();
         let body = self.teller.mask.text(&body);
+        let whole = body.trim_end_matches(['\n', '\r']);
+        let matches = wanted.matches.as_ref();
+        let matches = matches.is_none_or(|regex| regex.is_match(&body));
+        let equals = wanted.equals.as_ref();
+        let equals = equals.is_none_or(|text| text.trim_end_matches(['\n', '\r']) == whole);
         let mut said = Said {
             good: answer.good,
             text: answer.text,
+            body: body.clone(),
         };
-        if said.good && wanted.matches.as_ref().is_some_and(|regex| !regex.is_match(&body)) {
-            said = Said::bad(format!("{}, and the text does not match", said.text));
+        if said.good && !matches {
+            said = said.but("the text does not match");
         }
-        let whole = body.trim_end_matches(['\n', '\r']);
-        if said.good && wanted.equals.as_ref().is_some_and(|equals| equals.trim_end_matches(['\n', '\r']) != whole) {
-            said = Said::bad(format!("{}, and the text is another", said.text));
+        if said.good && !equals {
+            said = said.but("the text is another");
         }
         let register = RegisterValue {
             rc: answer.rc,
@@ -145,12 +151,12 @@ impl<W: World> Work<W> {
             && let Some(until) = &probe.until
             && !self.values.holds(until).map_err(End::failed)?
         {
-            said = Said::bad(format!("{}, and `until` does not hold", said.text));
+            said = said.but("`until` does not hold");
         }
         Ok(said)
     }
 
-    async fn http(&mut self, probe: &Probe, url: &str, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn http(&mut self, probe: &Probe, url: &str, left: Due) -> Result<Answer, End> {
         let target = Target::parse(url).map_err(End::failed)?;
         let answered = match self.way(probe) {
             WhereTo::Controller => {
@@ -159,13 +165,11 @@ impl<W: World> Work<W> {
                     Err(error) => Err(error.to_string()),
                 }
             }
-            WhereTo::Host => {
-                match self.dialled(&target.host, target.port).await? {
-                    Dialled::Stream(stream) => asked(stream, &target).await,
-                    Dialled::Refused(cause) => Err(cause),
-                    Dialled::Forbidden => return self.http_by_command(probe, url, left).await,
-                }
-            }
+            WhereTo::Host => match self.dialled(&target.host, target.port).await? {
+                Dialled::Stream(stream) => asked(stream, &target).await,
+                Dialled::Refused(cause) => Err(cause),
+                Dialled::Forbidden => return self.http_by_command(probe, url, left).await,
+            },
         };
         Ok(match answered {
             Ok(answer) => Answer {
@@ -178,7 +182,12 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn http_by_command(&mut self, probe: &Probe, url: &str, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn http_by_command(
+        &mut self,
+        probe: &Probe,
+        url: &str,
+        left: Due,
+    ) -> Result<Answer, End> {
         let (code, said) = self.asked(&by_shell(FETCH, &[url]), Some(left)).await?;
         let (body, status) = match said.stdout.iter().rposition(|byte| *byte == b'\n') {
             Some(at) => said.stdout.split_at(at),
@@ -196,7 +205,7 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn tcp(&mut self, probe: &Probe, at: &str, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn tcp(&mut self, probe: &Probe, at: &str, left: Due) -> Result<Answer, End> {
         let here = self.way(probe) == WhereTo::Controller;
         let own = match self.host() {
             Some(host) if here => host.address.clone(),
@@ -220,7 +229,11 @@ impl<W: World> Work<W> {
                 Dialled::Forbidden => {
                     let command = by_shell(KNOCK, &[host, &port.to_string()]);
                     let (code, said) = self.asked(&command, Some(left)).await?;
-                    if code == 0 { Ok(()) } else { Err(last_words(&said.stderr)) }
+                    if code == 0 {
+                        Ok(())
+                    } else {
+                        Err(last_words(&said.stderr))
+                    }
                 }
             }
         };
@@ -241,7 +254,7 @@ impl<W: World> Work<W> {
         step: &Step,
         probe: &Probe,
         program: &RunProgram,
-        left: (tokio::time::Instant, Duration),
+        left: Due,
     ) -> Result<Answer, End> {
         let program = self
             .values
@@ -253,7 +266,11 @@ impl<W: World> Work<W> {
             WhereTo::Controller => self.asked_here(&command, left).await?,
         };
         let ok = &step.modifiers.ok_rc;
-        let good = if ok.is_empty() { code == 0 } else { ok.contains(&code) };
+        let good = if ok.is_empty() {
+            code == 0
+        } else {
+            ok.contains(&code)
+        };
         Ok(Answer {
             good,
             text: format!("exit {code}"),
@@ -262,7 +279,13 @@ impl<W: World> Work<W> {
         })
     }
 
-    async fn file(&mut self, step: &Step, path: &str, present: bool, left: (tokio::time::Instant, Duration)) -> Result<Answer, End> {
+    async fn file(
+        &mut self,
+        step: &Step,
+        path: &str,
+        present: bool,
+        left: Due,
+    ) -> Result<Answer, End> {
         let mut command = RemoteCommand::new(Program::Argv(
             ["test", "-e", path].map(str::to_owned).to_vec(),
         ));
@@ -275,34 +298,15 @@ impl<W: World> Work<W> {
         };
         Ok(Answer {
             good: there == present,
-            text: if there { "it is there" } else { "it is not there" }.to_owned(),
+            text: if there {
+                "it is there"
+            } else {
+                "it is not there"
+            }
+            .to_owned(),
             rc: None,
             body: Vec::new(),
         })
-    }
-
-    /// Whether the host's SSH port answers with a banner, asked from here.
-    async fn ssh_banner(&self) -> Answer {
-        let Some(host) = self.host() else {
-            return unanswered("there is no host");
-        };
-        let at = (host.address.as_str(), host.ssh.port.unwrap_or(22));
-        let banner = async {
-            let mut stream = TcpStream::connect(at).await?;
-            let mut start = [0; 4];
-            stream.read_exact(&mut start).await?;
-            std::io::Result::Ok(start == *b"SSH-")
-        };
-        match timeout(ANSWER, banner).await {
-            Ok(Ok(good)) => Answer {
-                good,
-                text: if good { "a banner" } else { "something else than SSH" }.to_owned(),
-                rc: None,
-                body: Vec::new(),
-            },
-            Ok(Err(error)) => unanswered(error.to_string()),
-            Err(_) => unanswered("no answer"),
-        }
     }
 
     /// From where a probe is made: the controller has no host to speak through.
@@ -312,36 +316,6 @@ impl<W: World> Work<W> {
             None => WhereTo::Controller,
         }
     }
-
-    /// A connection from the host's side.
-    async fn dialled(&mut self, host: &str, port: u16) -> Result<Dialled, End> {
-        self.connected().await?;
-        let Some(session) = &self.session else {
-            return Ok(Dialled::Refused("no connection".to_owned()));
-        };
-        self.touched = true;
-        let dialled = timeout(ANSWER, session.dial(host, port)).await;
-        let cause = match dialled {
-            Ok(Ok(stream)) => return Ok(Dialled::Stream(stream)),
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
-                return Ok(Dialled::Forbidden);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
-        };
-        if session.alive().await {
-            return Ok(Dialled::Forbidden);
-        }
-        self.reconnect().await.map_err(of_connection)?;
-        Ok(Dialled::Refused(cause))
-    }
-}
-
-enum Dialled {
-    Stream(tokio::net::UnixStream),
-    Refused(String),
-    /// The connection lives and forwards nothing.
-    Forbidden,
 }
 
 async fn asked(
@@ -354,16 +328,6 @@ async fn asked(
     }
 }
 
-/// Whether somebody listens behind a forwarded connection.
-async fn stays_open(mut stream: tokio::net::UnixStream) -> Result<(), String> {
-    let mut first = [0; 1];
-    match timeout(SETTLE, stream.read(&mut first)).await {
-        Ok(Ok(0)) => Err("nobody listens".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(_)) | Err(_) => Ok(()),
-    }
-}
-
 fn status_is_right(probe: &Probe, status: u16) -> bool {
     if probe.status.is_empty() {
         (200..300).contains(&status)
@@ -372,7 +336,7 @@ fn status_is_right(probe: &Probe, status: u16) -> bool {
     }
 }
 
-fn unanswered(text: impl Into<String>) -> Answer {
+pub(super) fn unanswered(text: impl Into<String>) -> Answer {
     Answer {
         good: false,
         text: text.into(),
@@ -386,4 +350,3 @@ fn by_shell(text: &str, args: &[&str]) -> RemoteCommand {
     let words = words.iter().chain(args).map(|&word| word.to_owned());
     RemoteCommand::new(Program::Argv(words.collect()))
 }
-

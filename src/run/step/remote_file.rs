@@ -88,7 +88,8 @@ impl RemoteFile {
                 let size = facts.next()?.parse().ok()?;
                 let mut known = || facts.next().filter(|fact| *fact != "-").map(str::to_owned);
                 let (mode, user, group) = (known(), known(), known());
-                let is_digest = |line: &&str| line.len() == 64 && line.bytes().all(|b| b.is_ascii_hexdigit());
+                let is_digest =
+                    |line: &&str| line.len() == 64 && line.bytes().all(|b| b.is_ascii_hexdigit());
                 Self::File(FileFacts {
                     size,
                     mode,
@@ -104,7 +105,8 @@ impl RemoteFile {
 impl FileFacts {
     /// Whether the mode is this one, written in octal with or without leading zeros.
     pub(crate) fn has_mode(&self, mode: &str) -> bool {
-        self.mode.as_deref() == Some(mode.trim_start_matches('0')) || (mode.trim_matches('0').is_empty() && self.mode.as_deref() == Some("0"))
+        self.mode.as_deref() == Some(mode.trim_start_matches('0'))
+            || (mode.trim_matches('0').is_empty() && self.mode.as_deref() == Some("0"))
     }
 
     /// Whether it belongs to `user`, `user:group` or `:group`.
@@ -171,7 +173,13 @@ pub(crate) fn remove(path: &str) -> Program {
 
 fn script(text: &str, args: &[&str]) -> Program {
     let words = ["sh", "-c", text, "fab-rs"];
-    Program::Argv(words.iter().chain(args).map(|&word| word.to_owned()).collect())
+    Program::Argv(
+        words
+            .iter()
+            .chain(args)
+            .map(|&word| word.to_owned())
+            .collect(),
+    )
 }
 
 /// The last line that a command of ours said on stderr.
@@ -196,12 +204,18 @@ mod tests {
         let parse = |text: &str| RemoteFile::parse(text.as_bytes());
         assert_eq!(parse("absent\n"), Some(RemoteFile::Absent));
         assert_eq!(parse("what\n"), None);
-        let Some(RemoteFile::File(facts)) = parse(&format!("file\n12 644 app web\n{digest}\n")) else {
+        let Some(RemoteFile::File(facts)) = parse(&format!("file\n12 644 app web\n{digest}\n"))
+        else {
             panic!("a file");
         };
         assert_eq!((facts.size, facts.sha256.clone()), (12, Some(digest)));
         assert!(facts.has_mode("0644") && !facts.has_mode("0600"));
-        for (owner, expected) in [("app", true), ("app:web", true), (":web", true), ("app:db", false)] {
+        for (owner, expected) in [
+            ("app", true),
+            ("app:web", true),
+            (":web", true),
+            ("app:db", false),
+        ] {
             assert_eq!(facts.belongs_to(owner), expected, "{owner}");
         }
     }

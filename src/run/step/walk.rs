@@ -67,10 +67,12 @@ impl<W: World> Work<W> {
             }
         }
         let reachable = walked.as_ref().err().is_none_or(|fault| !fault.is_final());
-        if !guarded.always.is_empty() && reachable && !self.is_killed() {
-            if let Err(second) = self.steps(guarded.always, false).await {
-                walked = self.worse(walked, second).await;
-            }
+        if !guarded.always.is_empty()
+            && reachable
+            && !self.is_killed()
+            && let Err(second) = self.steps(guarded.always, false).await
+        {
+            walked = self.worse(walked, second).await;
         }
         walked
     }
@@ -177,7 +179,8 @@ impl<W: World> Work<W> {
         let running = self.begin(step).await;
         self.finished(&running, end.result()).await;
         let reference = running.step.clone();
-        end.fault(&reference).unwrap_or(Fault::Lost { step: reference })
+        end.fault(&reference)
+            .unwrap_or(Fault::Lost { step: reference })
     }
 
     /// A step whose `when` does not hold, or whose loop is empty.
@@ -226,7 +229,9 @@ impl<W: World> Work<W> {
             _ => None,
         };
         self.values.error(&StepError {
-            step: fault.step().map_or_else(String::new, |step| step.id.to_string()),
+            step: fault
+                .step()
+                .map_or_else(String::new, |step| step.id.to_string()),
             rc,
             stdout: last.stdout,
             stderr: last.stderr,

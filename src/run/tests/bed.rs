@@ -9,9 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
-use crate::model::{
-    Amount, Host, HostOutcome, Label, Limits, RunId, Source, SourceSpan, Zone,
-};
+use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Zone};
 use crate::plan::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
 use crate::run::cancel::Signal;
 use crate::run::event::{EventKind, RunEvent, RunSummary};
@@ -19,11 +17,11 @@ use crate::run::prompt::{Answer, Prompt};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{Parts, RunOptions, execute};
-use crate::task::{
-    Action, Condition, Engine, Expression, Fab, GateAt, Group, Kind, Modifiers, Outside, ParamValue,
-    Quoting, RunProgram, Step, Strategy, Task, Template, Text,
-};
+use crate::task::{Engine, Fab, GateAt, Kind, Outside, ParamValue, Step, Strategy, Task};
+use crate::transport::Transport;
 use crate::transport::scripted::{HostScript, Scripted};
+
+use super::steps::source;
 
 /// A run that is yet to be played.
 pub(super) struct Bed {
@@ -116,15 +114,26 @@ impl Bed {
         self
     }
 
-    /// Plays the run.
+    /// Plays the run with its scripts.
     pub(super) async fn play(self) -> Played {
-        let transport = Scripted::new(self.scripts.clone());
+        let scripted = Scripted::new(self.scripts.clone());
+        let mut played = self.play_with(scripted.clone(), scripted.clone()).await;
+        played.transport = scripted;
+        played
+    }
+
+    /// Plays the run over another transport; nothing runs on the controller.
+    pub(super) async fn play_over<T: Transport>(self, transport: T) -> Played {
+        self.play_with(transport, Scripted::default()).await
+    }
+
+    async fn play_with<T: Transport>(self, transport: T, local: Scripted) -> Played {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (sender, signals) = mpsc::channel(8);
         let parts = Parts {
-            transport: transport.clone(),
-            local: transport.clone(),
+            transport,
+            local,
             engine: engine(),
             sink: Kept(Arc::clone(&events), self.slow_sink),
             record: Arc::new(Folder {
@@ -153,13 +162,13 @@ impl Bed {
         Played {
             summary,
             events,
-            transport,
+            transport: Scripted::default(),
             folder,
             took,
         }
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let hosts: Vec<Arc<Host>> = self.hosts.iter().map(|name| host(name)).collect();
         let plans: Vec<HostPlan> = hosts.iter().map(|host| self.host_plan(host)).collect();
         let batches = plans.chunks(self.batch).enumerate();
@@ -283,7 +292,9 @@ impl Played {
             } = &event.kind
                 && of.host.as_str() == host
             {
-                let text = |line: crate::run::event::Line<'_>| String::from_utf8_lossy(line.bytes).into_owned();
+                let text = |line: crate::run::event::Line<'_>| {
+                    String::from_utf8_lossy(line.bytes).into_owned()
+                };
                 all.extend(lines.iter().map(text));
             }
         }
@@ -319,6 +330,7 @@ fn options() -> RunOptions {
         warn_only: false,
         fail_fast: false,
         user: "mo".to_owned(),
+        secrets: Vec::new(),
         cwd: PathBuf::from("/"),
     }
 }
@@ -328,17 +340,6 @@ fn host(name: &str) -> Arc<Host> {
         zone: Some(Zone::new("a")),
         ..Host::named(name, name)
     })
-}
-
-fn source() -> Arc<Source> {
-    Arc::new(Source {
-        path: "work.yml".into(),
-        text: " ".repeat(200),
-    })
-}
-
-fn span() -> SourceSpan {
-    SourceSpan::new(&source(), 0..0)
 }
 
 /// An engine on which nothing outside can be asked.
@@ -354,100 +355,6 @@ pub(super) fn engine() -> Arc<Engine> {
     }
     let outside: Arc<dyn Outside> = Arc::new(Nothing);
     Arc::new(Engine::new(&outside, Fab::default()))
-}
-
-/// Modifiers that change nothing.
-pub(super) fn plain() -> Modifiers {
-    Modifiers {
-        when: None,
-        shell: None,
-        before: None,
-        loop_over: None,
-        as_name: "item".to_owned(),
-        register: None,
-        retry: None,
-        timeout: None,
-        sudo: None,
-        env: IndexMap::new(),
-        cwd: None,
-        stdin: None,
-        once: false,
-        ok_rc: Vec::new(),
-        fail_when: None,
-        ignore_errors: false,
-        read_only: false,
-        quiet: false,
-    }
-}
-
-/// A plain text, or a template where it has braces.
-pub(super) fn text(text: &str, quoting: Quoting) -> Text {
-    if text.contains("{{") {
-        return Text::Template(Arc::new(Template {
-            source: text.to_owned(),
-            quoting,
-            span: span(),
-            registers: Vec::new(),
-        }));
-    }
-    Text::Plain(text.into())
-}
-
-/// An expression.
-pub(super) fn expression(source: &str) -> Arc<Expression> {
-    Arc::new(Expression {
-        source: source.to_owned(),
-        span: span(),
-        registers: Vec::new(),
-    })
-}
-
-/// A condition.
-pub(super) fn holds(source: &str) -> Condition {
-    Condition::Expression(expression(source))
-}
-
-/// A step with this action, named by `id`.
-pub(super) fn step(id: &str, action: Action) -> Step {
-    Step {
-        id: id.to_owned(),
-        name: text(id, Quoting::Plain),
-        action,
-        modifiers: plain(),
-        span: span(),
-    }
-}
-
-/// A `run` step whose id is its command's first word.
-pub(super) fn run(command: &str) -> Step {
-    let id = command.split_whitespace().next().unwrap_or("run");
-    let text = text(command, Quoting::Shell);
-    step(id, Action::Run(RunProgram::Shell(text)))
-}
-
-/// A group of steps.
-pub(super) fn group(id: &str, steps: Vec<Step>, rescue: Vec<Step>, always: Vec<Step>) -> Step {
-    step(
-        id,
-        Action::Group(Group {
-            steps,
-            rescue,
-            always,
-            recovered: false,
-        }),
-    )
-}
-
-/// Changes a step's modifiers.
-pub(super) trait Modified {
-    fn but(self, change: impl FnOnce(&mut Modifiers)) -> Self;
-}
-
-impl Modified for Step {
-    fn but(mut self, change: impl FnOnce(&mut Modifiers)) -> Self {
-        change(&mut self.modifiers);
-        self
-    }
 }
 
 /// Keeps every event, each after a pause.
@@ -474,7 +381,10 @@ impl Record for Folder {
             return std::fs::OpenOptions::new().write(true).open("/dev/full");
         }
         let path = self.path.join(format!("{}.log", host.label.file_name()));
-        std::fs::OpenOptions::new().create(true).append(true).open(path)
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
@@ -492,7 +402,12 @@ impl Record for Folder {
 struct Says(bool);
 
 impl Prompt for Says {
-    async fn ask(&self, _question: &str, _default: Option<bool>, _timeout: Option<Duration>) -> Answer {
+    async fn ask(
+        &self,
+        _question: &str,
+        _default: Option<bool>,
+        _timeout: Option<Duration>,
+    ) -> Answer {
         Answer {
             yes: self.0,
             by: "terminal",

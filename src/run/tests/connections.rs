@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::model::{HostOutcome, UnreachableKind};
 use crate::transport::scripted::{Act, Asked, Connect, HostScript};
 
-use super::bed::{Bed, Modified as _, run};
+use super::bed::Bed;
+use super::steps::{Modified as _, run};
 
 fn refused() -> Connect {
     Connect::Fails(Duration::from_secs(1), UnreachableKind::Refused)
@@ -13,12 +14,22 @@ fn refused() -> Connect {
 
 #[tokio::test(start_paused = true)]
 async fn an_unreachable_host_costs_its_own_attempts_and_exit_3() {
-    let script = HostScript::new().connects(refused()).connects(refused()).connects(refused());
-    let played = Bed::new(3, vec![run("work")]).script("h1", script).play().await;
+    let script = HostScript::new()
+        .connects(refused())
+        .connects(refused())
+        .connects(refused());
+    let played = Bed::new(3, vec![run("work")])
+        .script("h1", script)
+        .play()
+        .await;
     assert_eq!(played.words(), ["ok", "unreachable", "ok"]);
     assert_eq!(played.exit(), 3);
     assert_eq!(played.cause("h1"), "scripted: Refused");
-    assert!(played.log("h1").contains("note| scripted hint"), "{}", played.log("h1"));
+    assert!(
+        played.log("h1").contains("note| scripted hint"),
+        "{}",
+        played.log("h1")
+    );
     assert_eq!(played.took, Duration::from_secs(3));
 }
 
@@ -31,19 +42,31 @@ async fn a_connection_lost_under_a_command_is_unknown() {
         bed.always = vec![run("tidy")];
     });
     let played = played.play().await;
-    assert_eq!(played.outcome("h0"), HostOutcome::Unknown { step: "work".to_owned() });
+    assert_eq!(
+        played.outcome("h0"),
+        HostOutcome::Unknown {
+            step: "work".to_owned()
+        }
+    );
     assert!(played.summary.hosts[0].may_still_run);
     assert_eq!(played.exit(), 1);
     // Nothing is known of the step, so it is not rescued; what follows in any case does, over a new connection.
     assert_eq!(played.transport.commands_on("h0"), ["work", "tidy"]);
-    let connects = played.transport.asked().into_iter().filter(|asked| *asked == Asked::Connect("h0".to_owned()));
+    let connects = played
+        .transport
+        .asked()
+        .into_iter()
+        .filter(|asked| *asked == Asked::Connect("h0".to_owned()));
     assert_eq!(connects.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_died_between_steps_is_made_again() {
     let script = HostScript::new().on("more", [Act::WasLost]).on("more", []);
-    let played = Bed::new(1, vec![run("work"), run("more")]).script("h0", script).play().await;
+    let played = Bed::new(1, vec![run("work"), run("more")])
+        .script("h0", script)
+        .play()
+        .await;
     assert_eq!((played.words(), played.exit()), (vec!["ok"], 0));
     assert_eq!(played.transport.commands_on("h0"), ["work", "more", "more"]);
 }
@@ -54,8 +77,16 @@ async fn a_half_done_host_that_is_lost_has_failed() {
         .on("more", [Act::WasLost])
         .connects(Connect::After(Duration::ZERO))
         .connects(refused());
-    let bed = Bed::new(1, vec![run("work"), run("more").but(|modifiers| modifiers.ignore_errors = true)]);
-    let bed = bed.script("h0", script).with(|bed| bed.options.attempts = 1);
+    let bed = Bed::new(
+        1,
+        vec![
+            run("work"),
+            run("more").but(|modifiers| modifiers.ignore_errors = true),
+        ],
+    );
+    let bed = bed
+        .script("h0", script)
+        .with(|bed| bed.options.attempts = 1);
     let played = bed.play().await;
     assert!(matches!(
         played.outcome("h0"),
@@ -66,24 +97,44 @@ async fn a_half_done_host_that_is_lost_has_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_its_hosts_end_and_an_internal_error() {
-    let bed = Bed::new(3, vec![run("work")]).script("h1", HostScript::new().on("work", [Act::Panics]));
-    let played = bed.script("h2", HostScript::new().connects(Connect::Panics)).play().await;
+    let bed =
+        Bed::new(3, vec![run("work")]).script("h1", HostScript::new().on("work", [Act::Panics]));
+    let played = bed
+        .script("h2", HostScript::new().connects(Connect::Panics))
+        .play()
+        .await;
     assert_eq!(played.words(), ["ok", "failed", "failed"]);
     assert_eq!(played.exit(), 70);
-    assert_eq!(played.cause("h1"), "internal error: scripted panic in a command");
+    assert_eq!(
+        played.cause("h1"),
+        "internal error: scripted panic in a command"
+    );
     assert_eq!(played.transport.asked().last(), Some(&Asked::Shutdown));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_fails_its_host_alone() {
-    let played = Bed::new(3, vec![run("work")]).with(|bed| bed.full_log = Some("h1".to_owned())).play().await;
+    let played = Bed::new(3, vec![run("work")])
+        .with(|bed| bed.full_log = Some("h1".to_owned()))
+        .play()
+        .await;
     assert_eq!(played.words(), ["ok", "failed", "ok"]);
-    assert!(played.cause("h1").contains("No space left on device"), "{}", played.cause("h1"));
+    assert!(
+        played.cause("h1").contains("No space left on device"),
+        "{}",
+        played.cause("h1")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn sudo_that_refuses_is_the_cause() {
-    let script = HostScript::new().on("work", [Act::SudoRefuses("a password is required".to_owned())]);
-    let played = Bed::new(1, vec![run("work")]).script("h0", script).play().await;
+    let script = HostScript::new().on(
+        "work",
+        [Act::SudoRefuses("a password is required".to_owned())],
+    );
+    let played = Bed::new(1, vec![run("work")])
+        .script("h0", script)
+        .play()
+        .await;
     assert_eq!(played.cause("h0"), "sudo refused: a password is required");
 }

@@ -11,7 +11,8 @@ use crate::run::event::EventKind;
 use crate::task::Kind;
 use crate::transport::scripted::{Act, Connect, HostScript};
 
-use super::bed::{Bed, Modified as _, Played, run};
+use super::bed::{Bed, Played};
+use super::steps::{Modified as _, run};
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
@@ -38,7 +39,10 @@ fn script() -> impl Strategy<Value = HostScript> {
     let acts = || prop::collection::vec(act(), 0..4);
     let connects = prop::collection::vec(connect(), 0..3);
     (connects, acts(), acts(), acts()).prop_map(|(connects, first, second, tidy)| {
-        let script = HostScript::new().on("first", first).on("second", second).on("tidy", tidy);
+        let script = HostScript::new()
+            .on("first", first)
+            .on("second", second)
+            .on("tidy", tidy);
         connects.into_iter().fold(script, HostScript::connects)
     })
 }
@@ -109,11 +113,13 @@ fn bed(case: &Case) -> Bed {
 /// Every promise of the events of a run.
 fn check(played: &Played, hosts: usize) -> Result<(), TestCaseError> {
     let kinds: Vec<&EventKind> = played.events.iter().map(|event| &event.kind).collect();
-    prop_assert!(matches!(kinds[0], EventKind::RunStarted { .. }));
+    let starts = matches!(kinds[0], EventKind::RunStarted { .. });
+    prop_assert!(starts);
     let last = kinds.len() - 1;
     let finished = |kind: &&&EventKind| matches!(kind, EventKind::RunFinished { .. });
     prop_assert_eq!(kinds.iter().filter(finished).count(), 1);
-    prop_assert!(matches!(kinds[last], EventKind::RunFinished { .. }));
+    let ends_so = matches!(kinds[last], EventKind::RunFinished { .. });
+    prop_assert!(ends_so);
     let mut ends: HashMap<String, String> = HashMap::new();
     let mut reason: Option<CancelReason> = None;
     for kind in &kinds {
@@ -122,9 +128,15 @@ fn check(played: &Played, hosts: usize) -> Result<(), TestCaseError> {
                 let before = ends.insert(host.host.to_string(), outcome.word().to_owned());
                 prop_assert_eq!(before, None);
             }
-            EventKind::Output { host: Some(host), .. }
-            | EventKind::StepStarted { host: Some(host), .. }
-            | EventKind::StepFinished { host: Some(host), .. }
+            EventKind::Output {
+                host: Some(host), ..
+            }
+            | EventKind::StepStarted {
+                host: Some(host), ..
+            }
+            | EventKind::StepFinished {
+                host: Some(host), ..
+            }
             | EventKind::HostConnected { host } => {
                 prop_assert!(!ends.contains_key(host.host.as_str()), "{:?}", kind);
             }
@@ -143,7 +155,11 @@ fn check(played: &Played, hosts: usize) -> Result<(), TestCaseError> {
         prop_assert_eq!(&ends[label.as_str()], &host.outcome);
     }
     prop_assert_eq!(played.summary.counts.values().sum::<usize>(), hosts);
-    let all_ok = played.summary.hosts.values().all(|host| host.outcome == "ok");
+    let all_ok = played
+        .summary
+        .hosts
+        .values()
+        .all(|host| host.outcome == "ok");
     prop_assert!(all_ok || played.exit() != 0);
     prop_assert_eq!(played.transport.connected(), 0);
     Ok(())

@@ -7,7 +7,8 @@ use crate::run::event::EventKind;
 use crate::task::ParamValue;
 use crate::transport::scripted::{Act, HostScript};
 
-use super::bed::{Bed, Modified as _, run};
+use super::bed::Bed;
+use super::steps::{Modified as _, run};
 
 fn out(text: &str) -> Act {
     Act::Prints(Stream::Stdout, text.as_bytes().to_vec())
@@ -19,11 +20,20 @@ fn err(text: &str) -> Act {
 
 #[tokio::test(start_paused = true)]
 async fn lines_are_whole_and_logged_with_their_stream() {
-    let script = HostScript::new().on("work", [out("fir"), err("oops\n"), out("st\nlast"), Act::Exits(1)]);
-    let played = Bed::new(1, vec![run("work")]).script("h0", script).play().await;
+    let script = HostScript::new().on(
+        "work",
+        [out("fir"), err("oops\n"), out("st\nlast"), Act::Exits(1)],
+    );
+    let played = Bed::new(1, vec![run("work")])
+        .script("h0", script)
+        .play()
+        .await;
     assert_eq!(played.lines("h0"), ["oops", "first", "last"]);
     let log = played.log("h0");
-    let entries: Vec<&str> = log.lines().filter(|line| !line.starts_with("----")).collect();
+    let entries: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.starts_with("----"))
+        .collect();
     assert_eq!(entries, ["err| oops", "out| first", "out+ last"]);
     assert!(log.starts_with("---- work started 2"), "{log}");
     assert!(log.ends_with("---- work failed: exit 1\n"), "{log}");
@@ -31,31 +41,59 @@ async fn lines_are_whole_and_logged_with_their_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn the_tail_is_of_the_last_step_and_bounded() {
-    let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
-    let script = HostScript::new().on("first", [out("early\n")]).on("work", [out(&many), Act::Exits(1)]);
-    let played = Bed::new(1, vec![run("first"), run("work")]).script("h0", script).play().await;
+    let many: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
+    let many = many.join("\n") + "\n";
+    let script = HostScript::new()
+        .on("first", [out("early\n")])
+        .on("work", [out(&many), Act::Exits(1)]);
+    let played = Bed::new(1, vec![run("first"), run("work")])
+        .script("h0", script)
+        .play()
+        .await;
     let tail = played.events.iter().find_map(|event| match &event.kind {
         EventKind::HostFinished { tail, .. } => Some(tail.clone()),
         _ => None,
     });
     let tail = tail.unwrap();
-    assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "line 80", "line 99"));
+    assert_eq!(
+        (tail.len(), tail[0].as_str(), tail[19].as_str()),
+        (20, "line 80", "line 99")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_is_hidden_in_events_logs_causes_and_names() {
-    let script = HostScript::new().on("work", [out("key hunt"), out("er22!\n"), err("aHVudGVyMjI=\n")]);
-    let fail = super::bed::step(
-        "fail",
-        crate::task::Action::Fail(super::bed::text("bad hunter22", crate::task::Quoting::Plain)),
+    let script = HostScript::new().on(
+        "work",
+        [out("key hunt"), out("er22!\n"), err("aHVudGVyMjI=\n")],
     );
-    let bed = Bed::new(1, vec![run("work"), fail]).script("h0", script).with(|bed| {
-        bed.params = IndexMap::from([("token".to_owned(), ParamValue::Secret(Secret::new("hunter22")))]);
-    });
+    let fail = super::steps::step(
+        "fail",
+        crate::task::Action::Fail(super::steps::text(
+            "bad hunter22",
+            crate::task::Quoting::Plain,
+        )),
+    );
+    let bed = Bed::new(1, vec![run("work"), fail])
+        .script("h0", script)
+        .with(|bed| {
+            bed.params = IndexMap::from([(
+                "token".to_owned(),
+                ParamValue::Secret(Secret::new("hunter22")),
+            )]);
+        });
     let played = bed.play().await;
-    assert_eq!(played.lines("h0"), ["key ***!", "***="]);
-    let everything = format!("{:?} {} {:?}", played.events, played.log("h0"), played.summary);
-    assert!(!everything.contains("hunter22") && !everything.contains("aHVudGVy"), "{everything}");
+    assert_eq!(played.lines("h0"), ["key ***!", "***"]);
+    let everything = format!(
+        "{:?} {} {:?}",
+        played.events,
+        played.log("h0"),
+        played.summary
+    );
+    assert!(
+        !everything.contains("hunter22") && !everything.contains("aHVudGVy"),
+        "{everything}"
+    );
     assert_eq!(played.cause("h0"), "bad ***");
 }
 
@@ -64,7 +102,11 @@ async fn a_quiet_step_says_so_and_is_logged_whole() {
     let script = HostScript::new().on("work", [out("lots\n")]);
     let step = run("work").but(|modifiers| modifiers.quiet = true);
     let played = Bed::new(1, vec![step]).script("h0", script).play().await;
-    assert!(played.position(|kind| matches!(kind, EventKind::Output { quiet: true, .. })).is_some());
+    assert!(
+        played
+            .position(|kind| matches!(kind, EventKind::Output { quiet: true, .. }))
+            .is_some()
+    );
     assert!(played.log("h0").contains("out| lots\n"));
 }
 

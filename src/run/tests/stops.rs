@@ -8,7 +8,8 @@ use crate::run::cancel::Signal;
 use crate::run::event::EventKind;
 use crate::transport::scripted::{Act, Connect, HostScript};
 
-use super::bed::{Bed, run};
+use super::bed::Bed;
+use super::steps::run;
 
 fn hangs(confirmed: bool) -> HostScript {
     HostScript::new().on("work", [Act::HangsUntilStopped { confirmed }])
@@ -24,11 +25,16 @@ fn two_at_a_time(bed: &mut Bed) {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_signal_lets_running_hosts_finish() {
-    let bed = Bed::new(4, vec![run("work"), run("more")]).with(two_at_a_time).all(&slow(10));
+    let bed = Bed::new(4, vec![run("work"), run("more")])
+        .with(two_at_a_time)
+        .all(&slow(10));
     let bed = bed.with(|bed| bed.always = vec![run("tidy")]);
     let played = bed.signal(5, Signal::Interrupt).play().await;
     assert_eq!(played.words(), ["ok", "ok", "not_run", "not_run"]);
-    assert_eq!((played.exit(), played.summary.state.as_str()), (130, "paused"));
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (130, "paused")
+    );
     assert_eq!(played.transport.commands_on("h0"), ["work", "more", "tidy"]);
     assert_eq!(played.cause("h3"), "stopped by Ctrl-C");
     let told = played.events.iter().find_map(|event| match &event.kind {
@@ -40,14 +46,23 @@ async fn the_first_signal_lets_running_hosts_finish() {
 
 #[tokio::test(start_paused = true)]
 async fn the_second_signal_ends_the_remote_groups() {
-    let bed = Bed::new(3, vec![run("work"), run("more")]).with(two_at_a_time).all(&hangs(true));
+    let bed = Bed::new(3, vec![run("work"), run("more")])
+        .with(two_at_a_time)
+        .all(&hangs(true));
     let bed = bed.with(|bed| {
         bed.always = vec![run("tidy")];
         bed.options.limits.command = None;
     });
-    let played = bed.signal(5, Signal::Interrupt).signal(6, Signal::Interrupt).play().await;
+    let played = bed
+        .signal(5, Signal::Interrupt)
+        .signal(6, Signal::Interrupt)
+        .play()
+        .await;
     assert_eq!(played.words(), ["cancelled", "cancelled", "not_run"]);
-    assert_eq!((played.exit(), played.summary.state.as_str()), (130, "interrupted"));
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (130, "interrupted")
+    );
     assert_eq!(played.took, Duration::from_secs(6));
     // `always` steps follow the first signal, not the second.
     assert_eq!(played.transport.commands_on("h0"), ["work"]);
@@ -65,7 +80,11 @@ async fn the_second_signal_ends_the_remote_groups() {
 #[tokio::test(start_paused = true)]
 async fn an_end_that_is_not_proved_is_said() {
     let bed = Bed::new(1, vec![run("work")]).all(&hangs(false));
-    let played = bed.signal(1, Signal::Terminate).signal(2, Signal::Terminate).play().await;
+    let played = bed
+        .signal(1, Signal::Terminate)
+        .signal(2, Signal::Terminate)
+        .play()
+        .await;
     assert_eq!(played.exit(), 143);
     assert!(played.summary.hosts[0].may_still_run);
 }
@@ -74,7 +93,11 @@ async fn an_end_that_is_not_proved_is_said() {
 async fn a_session_that_heeds_no_stop_is_given_up() {
     let script = HostScript::new().on("work", [Act::HangsForEver]);
     let bed = Bed::new(1, vec![run("work")]).all(&script);
-    let played = bed.signal(1, Signal::Interrupt).signal(2, Signal::Interrupt).play().await;
+    let played = bed
+        .signal(1, Signal::Interrupt)
+        .signal(2, Signal::Interrupt)
+        .play()
+        .await;
     assert_eq!(played.words(), ["cancelled"]);
     assert!(played.summary.hosts[0].may_still_run);
     // The grace of 2 s and 10 s for the report.
@@ -83,7 +106,8 @@ async fn a_session_that_heeds_no_stop_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_signal_ends_connecting_since_nothing_has_begun() {
-    let bed = Bed::new(2, vec![run("work")]).script("h0", HostScript::new().connects(Connect::Hangs));
+    let bed =
+        Bed::new(2, vec![run("work")]).script("h0", HostScript::new().connects(Connect::Hangs));
     let played = bed.signal(3, Signal::Hangup).play().await;
     assert_eq!(played.words(), ["cancelled", "ok"]);
     assert_eq!(played.exit(), 129);
@@ -92,27 +116,45 @@ async fn a_signal_ends_connecting_since_nothing_has_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn the_runs_limit_ends_what_runs() {
-    let bed = Bed::new(2, vec![run("work")]).script("h0", hangs(true)).with(|bed| {
-        bed.options.limits.run = Some(Duration::from_secs(30));
-    });
+    let bed = Bed::new(2, vec![run("work")])
+        .script("h0", hangs(true))
+        .with(|bed| {
+            bed.options.limits.run = Some(Duration::from_secs(30));
+        });
     let played = bed.play().await;
     assert_eq!(played.words(), ["cancelled", "ok"]);
-    assert_eq!((played.exit(), played.summary.state.as_str()), (124, "interrupted"));
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (124, "interrupted")
+    );
     assert_eq!(played.took, Duration::from_secs(30));
-    assert_eq!(played.cause("h0"), "stopped because the run's time limit passed");
+    assert_eq!(
+        played.cause("h0"),
+        "stopped because the run's time limit passed"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tasks_deadline_starts_nothing_new() {
     let bed = Bed::new(3, vec![run("work")]).change(1, 0).all(&slow(40));
-    let played = bed.with(|bed| bed.deadline = Some(Duration::from_secs(60))).play().await;
+    let played = bed
+        .with(|bed| bed.deadline = Some(Duration::from_mins(1)))
+        .play()
+        .await;
     assert_eq!(played.words(), ["ok", "ok", "not_run"]);
-    assert_eq!((played.exit(), played.summary.state.as_str()), (124, "failed"));
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (124, "failed")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_pipe_ends_a_read_at_once() {
-    let played = Bed::new(1, vec![run("work")]).all(&hangs(true)).signal(1, Signal::ClosedPipe).play().await;
+    let played = Bed::new(1, vec![run("work")])
+        .all(&hangs(true))
+        .signal(1, Signal::ClosedPipe)
+        .play()
+        .await;
     assert_eq!(played.words(), ["cancelled"]);
     assert_eq!(played.took, Duration::from_secs(1));
     assert_eq!(played.exit(), 130);
@@ -129,8 +171,12 @@ async fn a_change_goes_on_after_a_closed_pipe() {
 async fn a_stalled_sink_keeps_no_signal_waiting() {
     let flood = Act::Floods(Stream::Stdout, b"line\n".to_vec(), 100_000);
     let script = HostScript::new().on("work", [flood]);
-    let bed = Bed::new(1, vec![run("work")]).all(&script).with(|bed| bed.slow_sink = Duration::from_secs(60));
-    let bed = bed.signal(90, Signal::Interrupt).signal(91, Signal::Interrupt);
+    let bed = Bed::new(1, vec![run("work")])
+        .all(&script)
+        .with(|bed| bed.slow_sink = Duration::from_secs(5));
+    let bed = bed
+        .signal(90, Signal::Interrupt)
+        .signal(91, Signal::Interrupt);
     let played = bed.play().await;
     assert_eq!(played.words(), ["cancelled"]);
     // What nobody took is in the log, and counted.
@@ -138,5 +184,9 @@ async fn a_stalled_sink_keeps_no_signal_waiting() {
     let logged = played.log("h0").matches("out| line").count();
     assert!(told < logged && logged < 100_000, "{told} {logged}");
     let note = format!("{} more lines are in the host's log alone", logged - told);
-    assert!(played.notes().contains(&note), "{note} {:?}", played.notes());
+    assert!(
+        played.notes().contains(&note),
+        "{note} {:?}",
+        played.notes()
+    );
 }

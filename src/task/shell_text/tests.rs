@@ -135,7 +135,7 @@ proptest! {
     #[test]
     fn closed_quotes_change_nothing(parts in prop::collection::vec(0_usize..6, 0..8), open in 0_usize..3) {
         let closed = ["'a\"b'", "\"a'b\"", "`d`", "$(e 'f')", "\"$(g \"h\")\"", "\\'"];
-        let text: String = parts.iter().map(|&part| format!("{} ", closed[part])).collect();
+        let text: String = parts.iter().flat_map(|&part| [closed[part], " "]).collect();
         prop_assert_eq!(misplaced(&format!("{text}{{{{ x }}}}")), None);
         let opened = ["'", "\"", "`"][open];
         let text = format!("{text}{opened}{{{{ x }}}}");

@@ -1,0 +1,410 @@
+//! A plan as text: `plan TASK`, and what is shown before the start gate. Pure.
+//!
+//! Steps that are the same for every host are shown once; where they differ, each form with the hosts that
+//! it is for. Secrets have no form here: a [`ParamValue::Secret`](crate::task::ParamValue) prints `***`.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::model::Label;
+use crate::plan::{Batch, By, HostPlan, Phase, Plan, StepText, WorstOut, step_texts};
+use crate::task::{GateAt, Kind, ParamValue, Step};
+
+use super::fold::fold;
+use super::grammar::counted;
+use super::sanitize::safe;
+use super::steps::{numbers, push_step};
+use super::style::{Role, Styles};
+use super::summary::quoted;
+
+/// Forms of one step that are shown; the others are counted.
+const MAX_FORMS: usize = 4;
+
+/// The plan; each line is ended.
+pub fn plan_text(plan: &Plan, styles: Styles) -> String {
+    let page = Page { styles };
+    let mut out = String::new();
+    page.head(&mut out, plan);
+    page.controller_steps(&mut out, "before, here", &plan.before);
+    let several = plan.phases.len() > 1;
+    for phase in &plan.phases {
+        page.phase(&mut out, phase, plan.kind, several);
+    }
+    page.controller_steps(
+        &mut out,
+        "after, here, if everything succeeded",
+        &plan.after,
+    );
+    page.gates(&mut out, plan);
+    for warning in &plan.warnings {
+        let lead = styles.paint(Role::Warning, "warning:");
+        let _ = writeln!(out, "{lead} {}", safe(warning));
+    }
+    out
+}
+
+/// One line for the start gate: `restart on 12 hosts in 3 zones, 2 at a time`.
+pub fn plan_line(plan: &Plan) -> String {
+    let zones: std::collections::BTreeSet<String> = plan
+        .phases
+        .iter()
+        .flat_map(hosts_of)
+        .map(|host| host.host.zone().to_string())
+        .collect();
+    let most = plan
+        .phases
+        .iter()
+        .map(|phase| phase.worst_out.overall)
+        .max()
+        .unwrap_or(0);
+    let at_once = if most < plan.targets.len() {
+        format!(", {most} at a time")
+    } else {
+        String::new()
+    };
+    format!(
+        "{} on {} in {}{at_once}",
+        safe(&plan.task.name),
+        counted(plan.targets.len(), "host"),
+        counted(zones.len(), "zone")
+    )
+}
+
+fn hosts_of(phase: &Phase) -> impl Iterator<Item = &HostPlan> {
+    phase.batches.iter().flat_map(|batch| &batch.hosts)
+}
+
+struct Page {
+    styles: Styles,
+}
+
+impl Page {
+    fn head(&self, out: &mut String, plan: &Plan) {
+        let name = self.styles.paint(Role::Strong, safe(&plan.task.name));
+        let kind = match plan.kind {
+            Kind::Read => "read",
+            Kind::Change => "change",
+        };
+        let of = match plan.population.len() {
+            all if all == plan.targets.len() => String::new(),
+            all => format!(" of {all}"),
+        };
+        let lock = plan
+            .lock
+            .as_ref()
+            .map(|lock| format!(", lock {}", safe(lock)));
+        let hosts = counted(plan.targets.len(), "host");
+        let _ = writeln!(
+            out,
+            "{name} ({kind})  {hosts}{of}{}",
+            lock.unwrap_or_default()
+        );
+        if !plan.task.desc.is_empty() {
+            let _ = writeln!(out, "  {}", safe(&plan.task.desc));
+        }
+        if !plan.params.is_empty() {
+            let _ = writeln!(out, "  with {}", params_line(&plan.params));
+        }
+        push_differing_params(out, plan);
+    }
+
+    fn controller_steps(&self, out: &mut String, title: &str, steps: &[Step]) {
+        if steps.is_empty() {
+            return;
+        }
+        self.title(out, title);
+        let texts = step_texts(steps);
+        for (number, text) in numbers(&texts).iter().zip(&texts) {
+            push_step(out, number, text, "", self.styles);
+        }
+    }
+
+    fn title(&self, out: &mut String, title: &str) {
+        let title = self.styles.paint(Role::Strong, format!("{title}:"));
+        let _ = writeln!(out, "\n{title}");
+    }
+
+    fn phase(&self, out: &mut String, phase: &Phase, kind: Kind, several: bool) {
+        if several {
+            self.title(out, &format!("phase {}", safe(&phase.name)));
+        } else {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "{}", strategy_line(phase, kind));
+        for batch in &phase.batches {
+            push_batch(out, batch, phase.batches.len());
+        }
+        let hosts: Vec<&HostPlan> = hosts_of(phase).collect();
+        self.host_steps(out, "steps on each host", &hosts, |host| &host.steps);
+        self.host_steps(out, "on a host where one fails", &hosts, |host| {
+            &host.rescue
+        });
+        self.host_steps(
+            out,
+            "at the end of each host, whatever happened",
+            &hosts,
+            |host| &host.always,
+        );
+    }
+
+    /// Steps that differ between hosts are shown in each of their forms.
+    fn host_steps(
+        &self,
+        out: &mut String,
+        title: &str,
+        hosts: &[&HostPlan],
+        of: fn(&HostPlan) -> &Arc<[Step]>,
+    ) {
+        let forms = forms_of(hosts, of);
+        if forms.iter().all(Vec::is_empty) {
+            return;
+        }
+        self.title(out, title);
+        for forms in &forms {
+            for form in forms.iter().take(MAX_FORMS) {
+                let whom = if form.hosts.len() == hosts.len() {
+                    String::new()
+                } else {
+                    let labels = form.hosts.iter().map(|label| label.as_str());
+                    format!("on {}", safe(&fold(labels)))
+                };
+                push_step(out, &form.number, &form.text, &whom, self.styles);
+            }
+            if let Some(rest) = forms.get(MAX_FORMS..).filter(|rest| !rest.is_empty()) {
+                let hosts: usize = rest.iter().map(|form| form.hosts.len()).sum();
+                let forms = counted(rest.len(), "other form");
+                let _ = writeln!(
+                    out,
+                    "     and {forms} on {}: `plan --json` has them",
+                    counted(hosts, "host")
+                );
+            }
+        }
+    }
+
+    fn gates(&self, out: &mut String, plan: &Plan) {
+        if plan.confirm.is_empty() {
+            return;
+        }
+        let places: Vec<&str> = plan.confirm.iter().map(|gate| gate_words(*gate)).collect();
+        let lead = self.styles.paint(Role::Strong, "asks");
+        let _ = writeln!(out, "\n{lead} {}", places.join(", "));
+    }
+}
+
+/// Params that are resolved per host, by their values.
+fn push_differing_params(out: &mut String, plan: &Plan) {
+    let mut values: IndexMap<String, Vec<&str>> = IndexMap::new();
+    for host in plan.phases.iter().take(1).flat_map(hosts_of) {
+        let own: IndexMap<String, ParamValue> = host
+            .params
+            .iter()
+            .filter(|(name, value)| plan.params.get(*name) != Some(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !own.is_empty() {
+            values
+                .entry(params_line(&own))
+                .or_default()
+                .push(host.host.label.as_str());
+        }
+    }
+    for (line, hosts) in values {
+        let whom = if hosts.len() == plan.targets.len() {
+            String::new()
+        } else {
+            format!(" on {}", safe(&fold(hosts)))
+        };
+        let _ = writeln!(out, "  with {line}{whom}");
+    }
+}
+
+fn push_batch(out: &mut String, batch: &Batch, count: usize) {
+    let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
+    let hosts = fold(labels);
+    let zone = match &batch.zone {
+        Some(zone) => format!("{}  ", safe(zone.as_str())),
+        None => String::new(),
+    };
+    let canary = if batch.canary { "  (canary)" } else { "" };
+    let number = if count > 1 {
+        format!("batch {}  ", batch.index + 1)
+    } else {
+        String::new()
+    };
+    let size = batch.hosts.len();
+    let _ = writeln!(out, "  {number}{zone}{} ({size}){canary}", safe(&hosts));
+}
+
+/// One form of a step, and the hosts that it is for.
+struct Form<'a> {
+    number: String,
+    text: StepText,
+    hosts: Vec<&'a Label>,
+}
+
+/// The forms of each step, in the order of the steps; of one step, in the order of its first hosts.
+fn forms_of<'a>(hosts: &[&'a HostPlan], of: fn(&HostPlan) -> &Arc<[Step]>) -> Vec<Vec<Form<'a>>> {
+    // Hosts with the very same steps are put into words once.
+    let mut groups: IndexMap<usize, (Vec<StepText>, Vec<&'a Label>)> = IndexMap::new();
+    for host in hosts {
+        let steps = of(host);
+        let group = groups.entry(Arc::as_ptr(steps).addr());
+        let (_, labels) = group.or_insert_with(|| (step_texts(steps), Vec::new()));
+        labels.push(&host.host.label);
+    }
+    let mut forms: Vec<Vec<Form<'a>>> = Vec::new();
+    for (texts, labels) in groups.into_values() {
+        let numbers = numbers(&texts);
+        for (index, (text, number)) in texts.into_iter().zip(numbers).enumerate() {
+            if forms.len() <= index {
+                forms.push(Vec::new());
+            }
+            match forms[index].iter_mut().find(|form| form.text == text) {
+                Some(form) => form.hosts.extend(&labels),
+                None => forms[index].push(Form {
+                    number,
+                    text,
+                    hosts: labels.clone(),
+                }),
+            }
+        }
+    }
+    forms
+}
+
+/// Where a gate asks.
+pub(crate) fn gate_words(gate: GateAt) -> &'static str {
+    match gate {
+        GateAt::Start => "before the first host",
+        GateAt::Canary => "after the canary",
+        GateAt::Zone => "after each zone",
+        GateAt::Batch => "after each batch",
+        GateAt::Phase => "after each phase",
+    }
+}
+
+fn params_line(params: &IndexMap<String, ParamValue>) -> String {
+    let shown = |value: &ParamValue| match value {
+        ParamValue::Secret(secret) => secret.to_string(),
+        value => quoted(&value.text()),
+    };
+    let params: Vec<String> = params
+        .iter()
+        .map(|(name, value)| format!("{name}={}", safe(&shown(value))))
+        .collect();
+    params.join(" ")
+}
+
+/// `by zone, 2 at once (50%), 0 failures tolerated; at most 2 hosts out at once: us-west-2a 2, us-west-2b 1`.
+fn strategy_line(phase: &Phase, kind: Kind) -> String {
+    let by = match phase.by {
+        By::Az => "zone by zone",
+        By::Spread => "spread over the zones",
+        By::Flat => "in order",
+    };
+    let total: usize = phase.batches.iter().map(|batch| batch.hosts.len()).sum();
+    let size = match phase.asked.batch {
+        _ if phase.batches.len() <= 1 => "all at once".to_owned(),
+        Some(asked @ crate::model::Amount::Percent(_)) => {
+            format!("{by}, {} at once ({asked})", phase.resolved.batch)
+        }
+        _ => format!("{by}, {} at once", phase.resolved.batch),
+    };
+    let failures = match phase.resolved.max_failures {
+        None => "any number of failures tolerated".to_owned(),
+        Some(0) => "stops at the first failure".to_owned(),
+        Some(most) if most >= total => "any number of failures tolerated".to_owned(),
+        Some(most) => format!("{} tolerated", counted(most, "failure")),
+    };
+    match kind {
+        // Looking takes no host out.
+        Kind::Read => format!("{size}, {failures}"),
+        Kind::Change => format!("{size}, {failures}; {}", worst_line(&phase.worst_out)),
+    }
+}
+
+fn worst_line(worst: &WorstOut) -> String {
+    let overall = counted(worst.overall, "host");
+    let zones: Vec<String> = worst
+        .per_zone
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(zone, count)| format!("{} {count}", safe(zone.as_str())))
+        .collect();
+    if zones.len() < 2 {
+        format!("at most {overall} out at once")
+    } else {
+        format!("at most {overall} out at once ({})", zones.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_plan_shows_everything_that_will_happen() {
+        let text = plan_text(&samples::plan(), Styles::plain());
+        insta::assert_snapshot!(text, @r#"
+        deploy (change)  3 hosts of 4, lock deploy
+          Put a version live
+          with version='1.4.2 beta' token=***
+          with port=9090
+
+        before, here:
+          1. local git fetch
+
+        zone by zone, 2 at once (50%), stops at the first failure; at most 2 hosts out at once (us-west-2a 2, us-west-2b 1)
+          batch 1  us-west-2a  app-[1-2] (2)  (canary)
+          batch 2  us-west-2b  app-3 (1)
+
+        steps on each host:
+          1. unpack  [sudo]
+             run:
+             | tar xf /tmp/app.tar
+             | ln -sfn app live
+          2. restart  [on app-[1-2]]
+          2. run rm -f /tmp/app.tar  [errors ignored, on app-3]
+            2.1. run systemctl restart api  [up to 3 attempts, on app-[1-2]]
+            2.2. wait_for tcp: "8080  [on app-[1-2]]
+               wait_for: tcp 8080
+
+        at the end of each host, whatever happened:
+          1. run rm -f /tmp/app.tar  [errors ignored]
+
+        asks before the first host
+        warning: us-west-2b has one host
+        "#);
+        assert!(!text.contains("hunter22"));
+    }
+
+    #[test]
+    fn a_plan_that_looks_takes_no_host_out() {
+        let mut plan = samples::plan();
+        plan.kind = Kind::Read;
+        plan.phases[0].batches.truncate(1);
+        plan.phases[0].resolved.max_failures = None;
+        plan.confirm.clear();
+        let text = plan_text(&plan, Styles::plain());
+        assert!(
+            text.contains("all at once, any number of failures tolerated\n"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("out at once (") && !text.contains("asks"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_gate_asks_in_one_line() {
+        assert_eq!(
+            plan_line(&samples::plan()),
+            "deploy on 3 hosts in 2 zones, 2 at a time"
+        );
+    }
+}
