@@ -14,6 +14,7 @@ use crate::{plan, report};
 use super::entry::Context;
 use super::failure::Failure;
 use super::library::TaskSource;
+use super::rerun;
 use super::run::{self, Prepared, Work};
 
 /// Runs a task of the library.
@@ -23,16 +24,8 @@ use super::run::{self, Prepared, Work};
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let params = args.words.iter().filter(|word| {
-        word.split_once('=')
-            .is_some_and(|(key, _)| task.params.contains_key(key))
-    });
-    let words: Vec<&str> = std::iter::once(args.name.as_str())
-        .chain(params.map(String::as_str))
-        .collect();
-    let rerun = shlex::try_join(words)
-        .ok()
-        .map(|words| format!("fab-rs {words}"));
+    let words = rerun::task_words(&task, &args.name, &args.words);
+    let rerun = rerun::command(&context.settings, &words, &[]);
     let work = Work {
         task,
         source: &source,
@@ -103,10 +96,11 @@ pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus
     } else {
         adhoc::command(&args.command, &manner)?
     };
-    let rerun = (!is_script)
-        .then(|| shlex::try_join(args.command.iter().map(String::as_str)).ok())
-        .flatten()
-        .map(|words| format!("fab-rs run -- {words}"));
+    let rerun = if is_script {
+        None
+    } else {
+        rerun::command(&context.settings, &["run"], &args.command)
+    };
     go(context, task, &args.words, is_script, rerun).await
 }
 
@@ -153,7 +147,8 @@ async fn go(
 /// There is no destination, a file is not there, or it was refused.
 pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
     let task = adhoc::put(&args.paths, &manner(context))?;
-    go(context, task, &args.words, false, None).await
+    let rerun = rerun::command(&context.settings, &["put"], &args.paths);
+    go(context, task, &args.words, false, rerun).await
 }
 
 /// Copies files from hosts.
@@ -161,11 +156,7 @@ pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitSta
 /// # Errors
 /// It was refused.
 pub(super) async fn get(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
-    let outdir = context
-        .settings
-        .outdir
-        .as_ref()
-        .map(|outdir| outdir.to_string_lossy());
-    let task = adhoc::get(&args.paths, outdir.as_deref(), &manner(context))?;
-    go(context, task, &args.words, false, None).await
+    let task = adhoc::get(&args.paths, None, &manner(context))?;
+    let rerun = rerun::command(&context.settings, &["get"], &args.paths);
+    go(context, task, &args.words, false, rerun).await
 }

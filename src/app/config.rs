@@ -207,27 +207,18 @@ impl Config {
     fn add_variables(&mut self, variables: &[(String, String)], errors: &mut Vec<Diagnostic>) {
         for (name, text) in variables {
             let variable = format!("FAB_RS_{}", name.to_uppercase());
-            match KEYS
-                .iter()
-                .find(|(key, _)| key.replace('.', "_") == *name && *key != "ssh.options")
-            {
-                Some((key, _)) => {
-                    let value = Value {
-                        text: text.clone(),
-                        origin: Origin::Variable(variable),
-                    };
-                    self.values.insert((*key).to_owned(), value);
-                }
-                None => {
-                    let known: Vec<String> =
-                        KEYS.iter().map(|(key, _)| key.replace('.', "_")).collect();
-                    let error =
-                        Diagnostic::new(format!("unknown environment variable `{variable}`"));
-                    errors.push(match nearest(name, known.iter().map(String::as_str)) {
-                        Some(near) => error.hint(format!("did you mean `FAB_RS_{}`?", near.to_uppercase())),
-                        None => error.hint("`fab-rs config --explain` lists the keys; a variable is `FAB_RS_` and the key in capitals"),
-                    });
-                }
+            let known = |(key, _): &&(&str, Option<&str>)| {
+                key.replace('.', "_") == *name && *key != "ssh.options"
+            };
+            if let Some((key, _)) = KEYS.iter().find(known) {
+                let origin = Origin::Variable(variable);
+                let value = Value {
+                    text: text.clone(),
+                    origin,
+                };
+                self.values.insert((*key).to_owned(), value);
+            } else {
+                errors.push(unknown_variable(name, &variable));
             }
         }
     }
@@ -260,6 +251,15 @@ fn unknown(key: &str, name: &str, span: &SourceSpan) -> Diagnostic {
     match nearest(name, siblings.iter().copied()) {
         Some(near) => error.label(format!("did you mean `{near}`?")),
         None => error.hint(format!("keys here: {}", siblings.join(", "))),
+    }
+}
+
+fn unknown_variable(name: &str, variable: &str) -> Diagnostic {
+    let known: Vec<String> = KEYS.iter().map(|(key, _)| key.replace('.', "_")).collect();
+    let error = Diagnostic::new(format!("unknown environment variable `{variable}`"));
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `FAB_RS_{}`?", near.to_uppercase())),
+        None => error.hint("`fab-rs config --explain` lists the keys; a variable is `FAB_RS_` and the key in capitals"),
     }
 }
 

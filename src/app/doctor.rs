@@ -54,7 +54,7 @@ pub(super) async fn doctor(context: &Context, args: DoctorArgs) -> Result<ExitSt
     let transport = one_host::transport(context)?;
     match transport.resolve(&host).await {
         Ok(resolved) => {
-            configuration(&mut findings, &resolved).await;
+            configuration(&findings, &resolved);
             port(&mut findings, &resolved, context.settings.limits.connect).await;
         }
         Err(words) => findings.bad(
@@ -147,7 +147,7 @@ async fn this_machine(findings: &mut Findings<'_>) {
     }
 }
 
-async fn configuration(findings: &mut Findings<'_>, resolved: &Resolved) {
+fn configuration(findings: &Findings<'_>, resolved: &Resolved) {
     findings.good(
         "ssh config",
         &format!(

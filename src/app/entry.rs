@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{self, ColorChoice, Command, Typed};
+use crate::cli::{self, ColorChoice, Command, ConfigArgs, Typed};
 use crate::model::ExitStatus;
-use crate::report::{ColourChoice, Console};
+use crate::report::{self, ColourChoice, Console};
 
 use super::environment::Environment;
 use super::failure::Failure;
@@ -49,12 +49,12 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn enter(typed: Typed) -> ExitStatus {
     let environment = match Environment::read() {
         Ok(environment) => environment,
-        Err(error) => return end(&Console::new(ColourChoice::Never), Failure::from(error)),
+        Err(error) => return end(&Console::new(ColourChoice::Never), &Failure::from(error)),
     };
     let no_color = environment.no_color;
     let settings = match Settings::new(environment, &typed.cli) {
         Ok(settings) => settings,
-        Err(errors) => return end(&Console::new(ColourChoice::Auto), Failure::refused(errors)),
+        Err(errors) => return end(&Console::new(ColourChoice::Auto), &Failure::refused(errors)),
     };
     let colours = match settings.color {
         ColorChoice::Always => ColourChoice::Always,
@@ -72,7 +72,7 @@ fn enter(typed: Typed) -> ExitStatus {
         Err(error) => {
             return end(
                 &console,
-                Failure::from(anyhow::Error::new(error).context("cannot start")),
+                &Failure::from(anyhow::Error::new(error).context("cannot start")),
             );
         }
     };
@@ -83,14 +83,14 @@ fn enter(typed: Typed) -> ExitStatus {
     };
     let status = match runtime.block_on(dispatch(context, typed.cli.command)) {
         Ok(status) => status,
-        Err(failure) => end(&console, failure),
+        Err(failure) => end(&console, &failure),
     };
     // A question that timed out still waits for a key in a blocking thread.
     runtime.shutdown_background();
     status
 }
 
-fn end(console: &Console, failure: Failure) -> ExitStatus {
+fn end(console: &Console, failure: &Failure) -> ExitStatus {
     if !failure.diagnostics.is_empty() {
         console.error(&failure.diagnostics);
     }
@@ -109,10 +109,28 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Show(args) => tasks::show(&context, &args),
         Command::Check(args) => tasks::check(&context, &args),
         Command::Schema(args) => Ok(tasks::schema(&context, &args)),
+        Command::Config(args) => Ok(config(&context, &args)),
         Command::Runs => history::runs(&context),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),
         Command::Ssh(args) => one_host::ssh(&context, args).await,
         Command::Doctor(args) => doctor::doctor(&context, args).await,
     }
+}
+
+/// Shows every value and where it comes from.
+fn config(context: &Context, args: &ConfigArgs) -> ExitStatus {
+    for (key, value) in context.settings.config.explain() {
+        match value {
+            Some(value) => {
+                let (text, origin) = (report::safe(&value.text), &value.origin);
+                context
+                    .console
+                    .data(&format!("{key} = {text}  ({origin})\n"));
+            }
+            None if args.explain => context.console.data(&format!("{key} is not set\n")),
+            None => {}
+        }
+    }
+    ExitStatus::Ok
 }

@@ -28,8 +28,6 @@ pub(crate) struct Environment {
     pub(crate) overrides: Vec<(String, String)>,
     /// stdin is a terminal.
     pub(crate) stdin_terminal: bool,
-    /// stdout is a terminal.
-    pub(crate) stdout_terminal: bool,
     /// stderr is a terminal.
     pub(crate) stderr_terminal: bool,
 }
@@ -89,7 +87,6 @@ impl Environment {
             no_color: variable("NO_COLOR").is_some(),
             overrides: overrides(),
             stdin_terminal: std::io::stdin().is_terminal(),
-            stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),
         })
     }

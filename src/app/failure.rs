@@ -27,11 +27,6 @@ impl Failure {
             diagnostics: diagnostics.into(),
         }
     }
-
-    /// A sentence and nothing else, refused.
-    pub(crate) fn sentence(message: impl Into<String>) -> Self {
-        Self::refused([Diagnostic::new(message)])
-    }
 }
 
 impl From<anyhow::Error> for Failure {

@@ -17,6 +17,7 @@ mod outside;
 mod params;
 mod password;
 mod prompt;
+mod rerun;
 mod run;
 mod settings;
 mod tasks;

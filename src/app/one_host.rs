@@ -72,12 +72,12 @@ pub(super) fn transport(context: &Context) -> Result<SshTransport, Failure> {
 pub(super) async fn ssh(context: &Context, args: SshArgs) -> Result<ExitStatus, Failure> {
     let host = find(context, &args.host).await?;
     std::fs::create_dir_all(&context.settings.state_dir).context("cannot make the state folder")?;
-    let argv = transport(context)?.interactive_args(&host).await;
-    let mut command = Command::new(&argv[0]);
+    let words = transport(context)?.interactive_args(&host).await;
+    let mut command = Command::new(&words[0]);
     if context.settings.forward_agent {
         command.arg("-A");
     }
-    command.args(&argv[1..]);
+    command.args(&words[1..]);
     match args.command.as_slice() {
         [] => {}
         // As for `run`: one word is a line for the host's shell, several are an argv.

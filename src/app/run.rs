@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId};
+use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
-    Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenOptions, Verbosity,
+    self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
+    ScreenOptions, Verbosity,
 };
 use crate::run::{self, Parts, RunOptions};
 use crate::signal::Signals;
@@ -149,7 +150,7 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
 /// # Errors
 /// A question that nobody would answer, no sudo password, no record.
 pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
-    let (settings, console) = (&context.settings, &context.console);
+    let settings = &context.settings;
     let Prepared {
         plan,
         engine,
@@ -158,65 +159,91 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     } = prepared;
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
-    if questions.start && !settings.output.json && !settings.output.quiet {
-        console.note(&crate::report::plan_text(&plan, console.note_styles()));
-    }
-    let sudo_password = if settings.ask_sudo {
-        Some(password::ask(console, "sudo password")?)
-    } else {
-        None
-    };
-    let transport = SshTransport::new(TransportSettings {
-        connect: settings.limits.connect,
-        login: settings.limits.login,
-        transfer_stall: settings.limits.transfer_stall,
-        known_hosts: settings.state_dir.join("known_hosts"),
-        socket_dir: environment::socket_dir()?,
-        sudo_password,
-    });
-    let screen = Screen::start(
-        screen_options(context),
-        Outlets::of_process().context("stdout or stderr is closed")?,
-    )
-    .context("cannot start the screen")?;
+    announce(context, &plan, questions);
+    let transport_settings = transport_settings(context)?;
+    let secrets = transport_settings
+        .sudo_password
+        .clone()
+        .into_iter()
+        .collect();
+    let transport = SshTransport::new(transport_settings);
+    let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
+    let screen =
+        Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
     let handle = screen.handle();
     let folder = record(context, &plan, &handle)?;
-    folder
-        .write_plan(&plan::json(&plan))
-        .context("cannot write the run's record")?;
-    let record_sink = folder.sink().context("cannot write the run's record")?;
+    let unwritten = "cannot write the run's record";
+    folder.write_plan(&plan::json(&plan)).context(unwritten)?;
+    let record_sink = folder.sink().context(unwritten)?;
     let stop = handle.clone();
     let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
         .context("cannot listen for signals")?;
-    let prompt = if settings.says_yes_to_all() || !terminal {
-        Asker::Yes
-    } else {
-        Asker::Terminal {
-            screen: handle,
-            start_answered: AtomicBool::new(questions.start && settings.says_yes()),
-        }
-    };
     let parts = Parts {
         transport,
         local: Local,
         engine,
         sink: (record_sink, screen.sink()),
         record: Arc::clone(&folder),
-        prompt,
+        prompt: asker(context, questions, terminal, handle),
     };
-    let options = options(context, &folder, plan.task.fanout);
-    let summary = run::execute(Arc::clone(&plan), parts, options, received).await;
-    screen
-        .finish(Closing {
-            rerun,
-            processes: crate::report::process_patterns(&plan),
-        })
-        .await;
+    let options = options(context, &folder, plan.task.fanout, secrets);
+    let processes = report::process_patterns(&plan);
+    let summary = run::execute(plan, parts, options, received).await;
+    screen.finish(Closing { rerun, processes }).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
 
-fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> RunOptions {
+/// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.
+fn announce(context: &Context, plan: &Plan, questions: Questions) {
+    let output = &context.settings.output;
+    if !questions.start || output.json || output.quiet {
+        return;
+    }
+    if context.settings.says_yes() && output.verbose == 0 {
+        context.console.note(&report::plan_line(plan));
+    } else {
+        context
+            .console
+            .note(&report::plan_text(plan, context.console.note_styles()));
+    }
+}
+
+fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
+    let settings = &context.settings;
+    let sudo_password = if settings.ask_sudo {
+        Some(password::ask(&context.console, "sudo password")?)
+    } else {
+        None
+    };
+    Ok(TransportSettings {
+        connect: settings.limits.connect,
+        login: settings.limits.login,
+        transfer_stall: settings.limits.transfer_stall,
+        known_hosts: settings.state_dir.join("known_hosts"),
+        socket_dir: environment::socket_dir()?,
+        sudo_password,
+    })
+}
+
+fn asker(context: &Context, questions: Questions, terminal: bool, screen: ScreenHandle) -> Asker {
+    let settings = &context.settings;
+    if settings.says_yes_to_all() || !terminal {
+        return Asker::Yes;
+    }
+    let start_answered = AtomicBool::new(questions.start && settings.says_yes());
+    Asker::Terminal {
+        screen,
+        start_answered,
+    }
+}
+
+fn options(
+    context: &Context,
+    folder: &RunFolder,
+    task_fanout: Option<u32>,
+    secrets: Vec<Secret>,
+) -> RunOptions {
     let settings = &context.settings;
     RunOptions {
         run: folder.id().clone(),
@@ -226,6 +253,7 @@ fn options(context: &Context, folder: &RunFolder, task_fanout: Option<u32>) -> R
         warn_only: settings.run.warn_only,
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
+        secrets,
         cwd: settings.environment.cwd.clone(),
     }
 }
@@ -260,10 +288,15 @@ fn screen_options(context: &Context) -> ScreenOptions {
 fn record(
     context: &Context,
     plan: &Plan,
-    screen: &crate::report::ScreenHandle,
+    screen: &ScreenHandle,
 ) -> Result<Arc<RunFolder>, Failure> {
     use std::hash::{BuildHasher as _, Hasher as _};
     let state = &context.settings.state_dir;
+    let outdir = context
+        .settings
+        .outdir
+        .as_ref()
+        .map(|dir| context.settings.environment.cwd.join(dir));
     loop {
         // The seed of a hash map is random: enough to keep runs of one second apart.
         let random = std::hash::RandomState::new().build_hasher().finish();
@@ -273,7 +306,9 @@ fn record(
             (random & 0xffff) as u16,
         );
         let screen = screen.clone();
-        match RunFolder::create(state, &id, move |text| screen.note(text.to_owned())) {
+        match RunFolder::create(state, &id, outdir.clone(), move |text| {
+            screen.note(text.to_owned());
+        }) {
             Ok(folder) => return Ok(folder),
             Err(error)
                 if error.kind() == std::io::ErrorKind::AlreadyExists

@@ -175,31 +175,18 @@ fn ssh_flags(typed: &ConnectionFlags) -> SshKeys {
 
 fn limits(reader: &mut Reader<'_>, connection: &ConnectionFlags, run: &RunFlags) -> Limits {
     let built_in = Limits::default();
-    let fixed =
-        |typed: Option<Duration>, configured: Option<Option<Duration>>, default: Duration| {
-            typed.or_else(|| configured.flatten()).unwrap_or(default)
-        };
+    let connect = reader.limit("limits.connect", built_in.connect);
     Limits {
-        connect: fixed(
-            connection.connect_timeout,
-            reader.limit("limits.connect"),
-            built_in.connect,
-        ),
-        login: fixed(None, reader.limit("limits.login"), built_in.login),
+        connect: connection.connect_timeout.unwrap_or(connect),
+        login: reader.limit("limits.login", built_in.login),
         command: run
             .command_timeout
-            .or_else(|| reader.limit("limits.command").unwrap_or(built_in.command)),
+            .or_else(|| reader.limit_or_none("limits.command")),
         silence: run
             .silence
-            .or_else(|| reader.limit("limits.silence").unwrap_or(built_in.silence)),
-        transfer_stall: fixed(
-            None,
-            reader.limit("limits.transfer_stall"),
-            built_in.transfer_stall,
-        ),
-        run: run
-            .run_limit
-            .or_else(|| reader.limit("limits.run").unwrap_or(built_in.run)),
+            .or_else(|| reader.limit_or_none("limits.silence")),
+        transfer_stall: reader.limit("limits.transfer_stall", built_in.transfer_stall),
+        run: run.run_limit.or_else(|| reader.limit_or_none("limits.run")),
     }
 }
 
@@ -246,19 +233,25 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// A limit; `Some(None)` is `none`.
-    fn limit(&mut self, key: &str) -> Option<Option<Duration>> {
-        let value = self.config.get(key)?;
-        if value.text == "none" {
-            return Some(None);
+    /// A limit that there always is.
+    fn limit(&mut self, key: &str, built_in: Duration) -> Duration {
+        let Some(value) = self.config.get(key) else {
+            return built_in;
+        };
+        parse_duration(&value.text).unwrap_or_else(|_| {
+            self.refuse(value, "a duration such as `10s`");
+            built_in
+        })
+    }
+
+    /// A limit, or `none`.
+    fn limit_or_none(&mut self, key: &str) -> Option<Duration> {
+        let value = self.config.get(key).filter(|value| value.text != "none")?;
+        let limit = parse_duration(&value.text).ok();
+        if limit.is_none() {
+            self.refuse(value, "a duration such as `10s`, nor `none`");
         }
-        match parse_duration(&value.text) {
-            Ok(duration) => Some(Some(duration)),
-            Err(_) => {
-                self.refuse(value, "a duration such as `10s`, nor `none`");
-                None
-            }
-        }
+        limit
     }
 
     fn color(&mut self) -> Option<ColorChoice> {

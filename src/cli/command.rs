@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Ssh(SshArgs),
     /// Find out why a host does not connect
     Doctor(DoctorArgs),
+    /// Show the configuration, and where each value comes from
+    Config(ConfigArgs),
     /// Print a JSON Schema for editors
     Schema(SchemaArgs),
 }
@@ -202,6 +204,14 @@ pub(crate) struct DoctorArgs {
     /// The host's name, address or id; without one, this machine's side alone
     #[arg(value_name = "HOST")]
     pub(crate) host: Option<String>,
+}
+
+/// How the configuration is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Keys that have no value too
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// Which schema is printed.

@@ -12,8 +12,8 @@ mod values;
 
 pub(crate) use argv::{Typed, parse};
 pub(crate) use command::{
-    AdhocArgs, CheckArgs, Cli, Command, DoctorArgs, HostsArgs, ListArgs, LogsArgs, PlanArgs,
-    ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
+    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
+    PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };
 pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};

@@ -1,3 +1,5 @@
+//! Tests of the record chain, over dumps of a real JVM and over cut ones.
+
 use std::io::Write;
 
 use flate2::write::GzEncoder;

@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_unit_is_required() {
         assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_mins(90)));
         for text in ["", "90", "s", "-1s", "1 fortnight"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }

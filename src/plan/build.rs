@@ -48,6 +48,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let mut controller = Controller::new(request, &names, places.rollout());
     let before = controller.steps(&outline.before);
     let after = controller.steps(&outline.after);
+    let raw_steps = std::mem::take(&mut hosts.raw_steps);
     let mut errors = hosts.into_errors();
     errors.extend(controller.renderer.errors);
     if !errors.is_empty() {
@@ -77,6 +78,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     };
     let found = warnings::of(&plan, request.fanout, request.now);
     plan.warnings.extend(found);
+    plan.warnings.extend(warnings::unquoted(&raw_steps));
     Ok(plan)
 }
 
@@ -100,6 +102,8 @@ struct Hosts<'a> {
     params: Section<Params>,
     vars: Section<Vars>,
     steps: Section<HostSteps>,
+    /// Steps whose shell text takes a value unquoted.
+    raw_steps: BTreeSet<String>,
 }
 
 /// What one host runs.
@@ -138,6 +142,7 @@ impl<'a> Hosts<'a> {
             names,
             params: Section::new(params),
             vars: Section::new(vars),
+            raw_steps: steps.raw_steps().clone(),
             steps: Section::new(steps.into_names()),
         }
     }

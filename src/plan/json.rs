@@ -23,6 +23,7 @@ pub fn json(plan: &Plan) -> Value {
         "population": plan.population.len(),
         "targets": plan.targets.len(),
         "zones": zones(plan),
+        "host_params": host_params(plan),
         "phases": plan.phases.iter().map(phase).collect::<Vec<_>>(),
         "warnings": plan.warnings,
         "lock": plan.lock,
@@ -54,6 +55,24 @@ fn zones(plan: &Plan) -> Vec<Value> {
     order
         .into_iter()
         .map(|zone| json!({ "name": zone, "hosts": hosts.remove(&zone) }))
+        .collect()
+}
+
+/// Each host's params that are not the same for all.
+fn host_params(plan: &Plan) -> Map<String, Value> {
+    let first = plan.phases.iter().take(1);
+    let hosts = first
+        .flat_map(|phase| &phase.batches)
+        .flat_map(|batch| &batch.hosts);
+    hosts
+        .filter_map(|planned| {
+            let own = planned.params.iter();
+            let own: Map<String, Value> = own
+                .filter(|(name, _)| !plan.params.contains_key(*name))
+                .map(|(name, value)| (name.clone(), value.json()))
+                .collect();
+            (!own.is_empty()).then(|| (planned.host.label.to_string(), own.into()))
+        })
         .collect()
 }
 

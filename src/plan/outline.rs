@@ -220,7 +220,7 @@ pub(super) fn content(path: &str, bytes: &[u8]) -> Result<Text, Diagnostic> {
     });
     Ok(Text::Template(Arc::new(Template {
         source: text.to_owned(),
-        quoting: Quoting::Plain,
+        quoting: Quoting::File,
         span: SourceSpan::new(&source, 0..text.len()),
         registers: Vec::new(),
     })))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::render::Renderer;
-use crate::task::{Condition, Expression, Names, Template, Text};
+use crate::task::{Condition, Expression, Names, ParamValue, Quoting, Template, Text};
 
 /// Names that are known only while a run goes on, beside registers.
 const RUN_NAMES: [&str; 5] = ["loop", "attempt", "error", "results", "result"];
@@ -71,6 +71,14 @@ impl Renderer<'_> {
             return text.clone();
         };
         let names = self.template_names(template);
+        if template.quoting == Quoting::File && self.reads_secret(&names) {
+            // A secret is no part of a plan: the file is made when it is sent.
+            let revealing = self.scope.revealing_secrets();
+            let plain = std::mem::replace(&mut self.scope, revealing);
+            self.check_names(&names, &template.source);
+            self.scope = plain;
+            return text.clone();
+        }
         if self.waits(&template.registers, &names) {
             self.check_names(&names, &template.source);
             return text.clone();
@@ -118,6 +126,16 @@ impl Renderer<'_> {
     /// Whether anything of this is known only while the run goes on.
     fn waits(&self, registers: &[String], names: &Names) -> bool {
         !registers.is_empty() || names.paths.iter().any(|name| self.is_later(&name.path))
+    }
+
+    fn reads_secret(&self, names: &Names) -> bool {
+        let mut params = self.scope.params().iter();
+        params.any(|(name, value)| {
+            let path = format!("params.{name}");
+            let reads = |found: &str| found == path || found == "params";
+            matches!(value, ParamValue::Secret(_))
+                && names.paths.iter().any(|name| reads(&name.path))
+        })
     }
 
     fn is_later(&self, path: &str) -> bool {

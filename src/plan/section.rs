@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{Diagnostic, Label};
 use crate::task::{
-    Action, Condition, Engine, Expression, Group, Modifiers, Probe, ProbeKind, RunProgram, Scope,
-    Step, SubTask, Text,
+    Action, Condition, Engine, Expression, Group, Modifiers, Probe, ProbeKind, Quoting, RunProgram,
+    Scope, Step, SubTask, Text,
 };
 
 use super::name_cache::NameCache;
@@ -100,6 +100,10 @@ pub(super) struct Reads<'a> {
     /// Inside a `task:` step, where `params` and `vars` are its own, made from names that are collected too.
     inside: bool,
     found: BTreeSet<String>,
+    /// The step that is read.
+    step: String,
+    /// Steps whose shell text takes a value as it is.
+    raw: BTreeSet<String>,
 }
 
 impl<'a> Reads<'a> {
@@ -108,6 +112,8 @@ impl<'a> Reads<'a> {
             names,
             inside: false,
             found: BTreeSet::new(),
+            step: String::new(),
+            raw: BTreeSet::new(),
         }
     }
 
@@ -120,7 +126,15 @@ impl<'a> Reads<'a> {
             && let Ok(names) = self.names.of_template(template)
         {
             self.paths(names.paths.iter().map(|name| name.path.as_str()));
+            if names.raw && template.quoting == Quoting::Shell {
+                self.raw.insert(self.step.clone());
+            }
         }
+    }
+
+    /// The steps whose shell text takes a value as it is, by name.
+    pub(super) fn raw_steps(&self) -> &BTreeSet<String> {
+        &self.raw
     }
 
     fn paths<'n>(&mut self, paths: impl Iterator<Item = &'n str>) {
@@ -160,6 +174,7 @@ impl<'a> Reads<'a> {
 
     pub(super) fn steps(&mut self, steps: &[Step]) {
         for step in steps {
+            step.name.shown().clone_into(&mut self.step);
             self.text(&step.name);
             self.modifiers(&step.modifiers);
             self.action(&step.action);

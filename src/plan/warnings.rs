@@ -1,6 +1,6 @@
 //! What an operator should know before saying yes to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Plan;
@@ -32,6 +32,13 @@ pub(super) fn of(plan: &Plan, fanout: usize, now: jiff::Timestamp) -> Vec<String
     }
     warnings.extend(young_hosts(plan, now));
     warnings
+}
+
+/// Steps that put a value into a shell text as it is: what the value holds, the shell executes.
+pub(super) fn unquoted(steps: &BTreeSet<String>) -> impl Iterator<Item = String> {
+    steps
+        .iter()
+        .map(|name| format!("step `{name}` puts a value unquoted into its shell text (`| raw`)"))
 }
 
 /// Zones of which nothing is left in service while one of their batches is out.

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     async fn recorded(state: &Path, kinds: Vec<EventKind>) -> StoredRun {
-        let folder = RunFolder::create(state, &samples::run_id(), |_| {}).unwrap();
+        let folder = RunFolder::create(state, &samples::run_id(), None, |_| {}).unwrap();
         let mut sink = folder.sink().unwrap();
         for (seq, kind) in (0..).zip(kinds) {
             sink.accept(&event(seq, seq * 1000, kind)).await;

@@ -179,7 +179,7 @@ mod tests {
     fn stored(hosts: &[&str]) -> (tempfile::TempDir, StoredRun) {
         let state = tempfile::tempdir().unwrap();
         let id = RunId::from_text("20250102T030405Z-run-0001");
-        let folder = RunFolder::create(state.path(), &id, |_| {}).unwrap();
+        let folder = RunFolder::create(state.path(), &id, None, |_| {}).unwrap();
         for host in hosts {
             folder
                 .host_log(&Host::named(*host, "a"))

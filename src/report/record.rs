@@ -20,13 +20,15 @@ use super::json::push_event;
 pub struct RunFolder {
     id: RunId,
     path: PathBuf,
+    files: PathBuf,
     trouble: Mutex<Option<String>>,
     told: Box<dyn Fn(&str) + Send + Sync>,
     _alive: File,
 }
 
 impl RunFolder {
-    /// Makes the folder, mode 0700, and locks it. `told` is called once, with one line for people, should
+    /// Makes the folder, mode 0700, and locks it. Files from hosts go below `files`, by default into the folder's own
+    /// `files/`. `told` is called once, with one line for people, should
     /// the record become incomplete later; the run goes on.
     ///
     /// # Errors
@@ -34,6 +36,7 @@ impl RunFolder {
     pub fn create(
         state: &Path,
         id: &RunId,
+        files: Option<PathBuf>,
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<Arc<Self>> {
         let runs = state.join("runs");
@@ -45,6 +48,7 @@ impl RunFolder {
         alive.lock()?;
         Ok(Arc::new(Self {
             id: id.clone(),
+            files: files.unwrap_or_else(|| path.join("files")),
             path,
             trouble: Mutex::new(None),
             told: Box::new(told),
@@ -114,9 +118,8 @@ impl Record for RunFolder {
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
-        let files = self.path.join("files");
-        private_folder(&files, true)?;
-        let folder = files.join(host.label.file_name());
+        private_folder(&self.files, true)?;
+        let folder = self.files.join(host.label.file_name());
         private_folder(&folder, true)?;
         Ok(folder)
     }
@@ -224,7 +227,7 @@ mod tests {
     use super::*;
 
     fn folder(state: &Path) -> Arc<RunFolder> {
-        RunFolder::create(state, &samples::run_id(), |_| {}).expect("the folder is made")
+        RunFolder::create(state, &samples::run_id(), None, |_| {}).expect("the folder is made")
     }
 
     fn mode(path: &Path) -> u32 {
@@ -295,7 +298,7 @@ mod tests {
     fn a_run_has_a_folder_of_its_own() {
         let state = tempfile::tempdir().unwrap();
         let _first = folder(state.path());
-        let second = RunFolder::create(state.path(), &samples::run_id(), |_| {});
+        let second = RunFolder::create(state.path(), &samples::run_id(), None, |_| {});
         assert_eq!(
             second.err().map(|e| e.kind()),
             Some(io::ErrorKind::AlreadyExists)
@@ -308,7 +311,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&said);
-        let folder = RunFolder::create(state.path(), &samples::run_id(), move |text| {
+        let folder = RunFolder::create(state.path(), &samples::run_id(), None, move |text| {
             heard.lock().unwrap().push(text.to_owned());
         })
         .unwrap();

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     async fn record(state: &Path, id: &str, finish: bool) -> Arc<RunFolder> {
-        let folder = RunFolder::create(state, &RunId::from_text(id), |_| {}).unwrap();
+        let folder = RunFolder::create(state, &RunId::from_text(id), None, |_| {}).unwrap();
         let mut sink = folder.sink().unwrap();
         for event in samples::every_kind() {
             let last = event.kind.clone();

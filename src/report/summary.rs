@@ -19,8 +19,7 @@ use super::view::{HostView, RunView};
 /// What the command line knows about a run's end that its events do not.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
-    /// The command that runs the same again, without its hosts, such as `fab-rs heapdump live=false`; `None`
-    /// proposes no such command.
+    /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,

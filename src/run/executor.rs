@@ -167,7 +167,11 @@ impl<W: World> Executor<W> {
                     shared.wire.clone(),
                     Arc::clone(&shared.stop),
                     HostLog::new(file),
-                    Arc::new(Mask::new(unit::secrets(shared.plan.params.values()))),
+                    Arc::new(Mask::new(
+                        unit::secrets(shared.plan.params.values())
+                            .into_iter()
+                            .chain(&shared.options.secrets),
+                    )),
                 );
                 let scope = shared.places.controller_scope(&shared.plan);
                 let values = shared.rendering.values(scope);

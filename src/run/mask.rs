@@ -19,16 +19,32 @@ const SHORTEST: usize = 6;
 const WRAPS: [usize; 2] = [76, 64];
 
 /// The texts to hide. Cheap to ask where there is none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mask {
     /// No needle holds a newline; longest first.
     needles: Vec<Vec<u8>>,
+    /// Whether a needle begins with this byte: most bytes begin none.
+    begins: [bool; 256],
+}
+
+impl Default for Mask {
+    fn default() -> Self {
+        Self {
+            needles: Vec::new(),
+            begins: [false; 256],
+        }
+    }
 }
 
 impl Mask {
     /// Hides every form of these secrets.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut needles = Vec::new();
+        Self::default().with(secrets)
+    }
+
+    /// Hides these too.
+    pub(crate) fn with<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut needles = self.needles.clone();
         for secret in secrets {
             let value = secret.expose();
             add_base64(&mut needles, value.as_bytes());
@@ -40,7 +56,11 @@ impl Mask {
         needles.retain(|needle| needle.len() >= SHORTEST);
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         needles.dedup();
-        Self { needles }
+        let mut begins = [false; 256];
+        for needle in &needles {
+            begins[usize::from(needle[0])] = true;
+        }
+        Self { needles, begins }
     }
 
     /// The text without secrets.
@@ -107,6 +127,15 @@ impl MaskedStream {
         let mut at = 0;
         while at < self.held.len() {
             let rest = &self.held[at..];
+            let plain = rest
+                .iter()
+                .take_while(|byte| !mask.begins[usize::from(**byte)]);
+            let plain = plain.count();
+            if plain > 0 {
+                self.out.extend_from_slice(&rest[..plain]);
+                at += plain;
+                continue;
+            }
             if mask.may_become(rest) {
                 break;
             }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{Limits, RunId};
+use crate::model::{Limits, RunId, Secret};
 use crate::task::Engine;
 
 /// Settings of one run.
@@ -25,6 +25,9 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// Who started it, as `rollout.user`.
     pub user: String,
+    /// Secrets beside those among the params, such as the sudo password: hidden wherever output would show
+    /// them.
+    pub secrets: Vec<Secret>,
     /// The working directory; local paths of a task that are not found in its folder are relative to it.
     pub cwd: PathBuf,
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::format_duration;
+use crate::model::{Secret, format_duration};
 
 use super::event::{Lines, StepRef, StepResult};
 use super::host_log::HostLog;
@@ -50,6 +50,11 @@ impl Teller {
             fault: None,
             untold: 0,
         }
+    }
+
+    /// Hides further secrets from here on.
+    pub(crate) fn hide<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        self.mask = Arc::new(self.mask.with(secrets));
     }
 
     /// Which host speaks.

@@ -40,7 +40,11 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, site: Site) -> HostEnd
         shared.wire.clone(),
         Arc::clone(&shared.stop),
         log,
-        Arc::new(Mask::new(secrets(site.plan.params.values()))),
+        Arc::new(Mask::new(
+            secrets(site.plan.params.values())
+                .into_iter()
+                .chain(&shared.options.secrets),
+        )),
     );
     let values = shared
         .rendering

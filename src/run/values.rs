@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::model::{Diagnostic, RunId, Secret};
 use crate::task::{
-    Condition, Engine, Expression, RegisterValue, RunFacts, RunProgram, Scope, StepError, SubScope,
+    Condition, Engine, Expression, RegisterValue, RunFacts, RunProgram, Scope, StepError, SubTask,
     Text,
 };
 use crate::transport::Program;
@@ -125,18 +125,11 @@ impl Values {
         self.scope.secrets()
     }
 
-    /// The scope of a `task:` step.
-    pub(crate) fn enter(&self, sub: &SubScope) -> Result<Scope, Unrendered> {
-        if let Some(late) = sub.late_params.keys().next() {
-            return Err(format!(
-                "param `{late}` of task `{}` reads a register",
-                sub.task.name
-            ));
-        }
-        let scope = self.scope.clone();
-        Ok(scope
-            .with_params(Arc::clone(&sub.params))
-            .with_vars(Arc::clone(&sub.vars)))
+    /// The scope of a `task:` step's own steps.
+    pub(crate) fn enter(&self, step: &SubTask) -> Result<Scope, Unrendered> {
+        self.engine
+            .enter(step, &self.scope)
+            .map_err(|error| cause(&error))
     }
 
     /// Sets a register.

@@ -2,6 +2,7 @@
 //! `super::step`; here is what they stand on.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(crate) struct Work<W: World> {
     /// How many rescues stand around the step at work: their `error` wants its output.
     pub(crate) rescues: u32,
     pub(crate) last_words: LastWords,
+    /// The folder of the task at work, from which its files are read.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// Why no session came about.
@@ -75,6 +78,7 @@ impl<W: World> Work<W> {
         teller: Teller,
     ) -> Self {
         Self {
+            folder: shared.plan.task.folder.clone(),
             shared,
             site,
             session: None,

@@ -91,8 +91,8 @@ impl Param {
 /// A pattern as its task has it: the anchors were added when it was read.
 fn without_anchors(pattern: &str) -> &str {
     let inner = pattern
-        .strip_prefix("\\A(?:")
-        .and_then(|rest| rest.strip_suffix(")\\z"));
+        .strip_prefix(r"\A(?:")
+        .and_then(|rest| rest.strip_suffix(r")\z"));
     inner.unwrap_or(pattern)
 }
 

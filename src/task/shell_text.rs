@@ -320,6 +320,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod tests;

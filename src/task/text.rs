@@ -16,6 +16,8 @@ pub enum Quoting {
     Shell,
     /// Each value matches itself in a regular expression.
     Pattern,
+    /// As they are, secrets too: the content of a file that goes to a host.
+    File,
 }
 
 /// A template as written, and where.

@@ -91,8 +91,8 @@ pub enum Exit {
 pub struct ExecReport {
     /// How the leader ended.
     pub exit: Exit,
-    /// Whether the supervisor reported itself on the host. Where it did not, the program was never
-    /// started, so that even a lost connection leaves nothing unknown and the command may be sent again.
+    /// Whether the program was started, or may have been. Where this is false it certainly was not: even
+    /// a lost connection then leaves nothing unknown, and the command may be sent again.
     pub started: bool,
     /// Something the command started still held its output: a daemon, which was left alone.
     pub left_running: bool,

@@ -8,6 +8,8 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::preamble::without_comments;
+
 /// The guard's process and the pipe that keeps it waiting.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -25,7 +27,7 @@ impl Guard {
         let mut command = Command::new("sh");
         command
             .arg("-c")
-            .arg(include_str!("guard.sh"))
+            .arg(without_comments(include_str!("guard.sh")))
             .arg("fab-rs-guard")
             .arg(folder)
             .current_dir("/")

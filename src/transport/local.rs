@@ -75,10 +75,7 @@ pub(super) async fn exec_under<O: Output>(
 }
 
 async fn ended(child: &mut Child) -> ChannelEnd {
-    child
-        .wait()
-        .await
-        .map_or(ChannelEnd::Died, |status| channel_end(status))
+    child.wait().await.map_or(ChannelEnd::Died, channel_end)
 }
 
 fn channel_end(status: ExitStatus) -> ChannelEnd {

@@ -6,6 +6,7 @@
 mod bastion;
 mod command;
 mod controller;
+mod doctor;
 mod error;
 mod guard;
 mod local;
@@ -21,9 +22,10 @@ mod ssh_error;
 mod sudo;
 mod supervise;
 #[cfg(test)]
-mod supervise_tests;
+mod tests;
 mod transfer;
 mod tries;
+mod trouble;
 mod workplace;
 
 use std::future::Future;
@@ -37,6 +39,7 @@ use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
 pub use controller::Controller;
+pub use doctor::{LoginTrial, OfferedKey};
 pub use error::{ConnectError, TransferError};
 pub use local::Local;
 pub use session::SshSession;

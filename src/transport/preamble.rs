@@ -16,19 +16,19 @@ use super::{Program, RemoteCommand, Sudo};
 const LOADER: &str = "while IFS= read -r fab_l; do case $fab_l in FAB-RS:*) fab_n=${fab_l#FAB-RS:}; \
      if fab_s=$(dd bs=$fab_n count=1 iflag=fullblock 2>/dev/null); then fab_full=1; \
      else fab_full=; fab_s=$(dd bs=1 count=$fab_n 2>/dev/null); fi; \
-     eval \"$fab_s\"; exit 126;; esac; done";
+     eval \"$fab_s\"; exit 126;; esac; done; exit 126";
 
 /// The supervisor, without its comments.
-static SUPERVISOR: LazyLock<String> = LazyLock::new(|| {
-    let mut text = String::new();
-    for line in include_str!("boot.sh").lines().map(str::trim_start) {
-        if !line.is_empty() && !line.starts_with('#') {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
-});
+static SUPERVISOR: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("boot.sh")));
+
+/// A shell text of ours without the lines that are only for people. None of ours holds a here-document.
+pub(super) fn without_comments(text: &str) -> String {
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
 
 /// Seconds without a lifeline byte after which the supervisor ends the program: a lost network needs no help
 /// of sshd. Four of [`super::supervise`]'s bytes fit in.

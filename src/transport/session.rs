@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::marker::Nonce;
 use super::master::Master;
 use super::preamble::{Elevation, command_line, compose, sudo_user};
-use super::supervise::{ChannelEnd, Streams, Supervised, drive};
+use super::supervise::{ChannelEnd, Ending, Streams, Supervised, drive};
 use super::transfer;
 use super::{
     ExecReport, Exit, Fetch, Output, RemoteCommand, Session, Sudo, TransferError,
@@ -164,48 +164,35 @@ impl SshSession {
         Some(format!("ssh: {last}"))
     }
 
-    /// Runs the command over a new channel.
-    async fn exec_over_mux<O: Output>(
+    /// Runs a supervisor over a new channel.
+    async fn supervise<O: Output>(
         &self,
-        command: &RemoteCommand,
-        preamble: Vec<u8>,
-        nonce: &Nonce,
-        elevation: Elevation<'_>,
-        (output, stop): (&mut O, &CancellationToken),
-    ) -> ExecReport {
-        let mut remote = self.mux.raw_command(command_line(elevation));
+        line: String,
+        supervised: Supervised<'_>,
+        output: &mut O,
+    ) -> Result<Ending, ExecReport> {
+        let mut remote = self.mux.raw_command(line);
         remote
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = match remote.spawn().await {
             Ok(child) => child,
-            Err(error) => return self.unopened(&error),
+            Err(error) => return Err(self.unopened(&error)),
         };
         let (Some(stdin), Some(stdout), Some(stderr)) = (
             child.stdin().take(),
             child.stdout().take(),
             child.stderr().take(),
         ) else {
-            return ExecReport::never_sent(&"the channel has no streams");
-        };
-        let supervised = Supervised {
-            preamble,
-            nonce,
-            grace: command.grace,
-            stop,
+            return Err(ExecReport::never_sent(&"the channel has no streams"));
         };
         let streams = Streams {
             stdin,
             stdout,
             stderr,
         };
-        let ending = drive(supervised, streams, wait(child), output).await;
-        let mut report = ending.report(sudo_user(&command.sudo));
-        if report.exit == Exit::Lost {
-            report.notes.extend(self.last_words());
-        }
-        report
+        Ok(drive(supervised, streams, wait(child), output).await)
     }
 
     /// No channel came about: the connection is lost, or the server opens no further one.
@@ -285,8 +272,23 @@ impl Session for SshSession {
             Elevation::None | Elevation::Quiet(_) => Vec::new(),
         };
         preamble.extend(composed);
-        self.exec_over_mux(command, preamble, &nonce, elevation, (output, stop))
-            .await
+        let supervised = Supervised {
+            preamble,
+            nonce: &nonce,
+            grace: command.grace,
+            stop,
+        };
+        let line = command_line(elevation);
+        match self.supervise(line, supervised, output).await {
+            Ok(ending) => {
+                let mut report = ending.report(sudo_user(&command.sudo));
+                if report.exit == Exit::Lost {
+                    report.notes.extend(self.last_words());
+                }
+                report
+            }
+            Err(report) => report,
+        }
     }
 
     async fn upload(

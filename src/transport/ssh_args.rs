@@ -86,8 +86,9 @@ pub(super) fn master(
 ) -> Vec<OsString> {
     let mut args = master_options(socket);
     args.extend(connection(host, way, shared));
+    // Whatever the configuration says: its failures are told by what ssh says at this level.
     args.push("-o".into());
-    args.push("BatchMode=yes".into());
+    args.push("LogLevel=INFO".into());
     args.push("--".into());
     args.push(host.address.as_str().into());
     args
@@ -106,7 +107,6 @@ pub(super) fn bastion(
     let mut args = master_options(socket);
     let mut words = Words::default();
     words.config(ssh.config.as_deref());
-    words.option("BatchMode=yes");
     // Its log is the only place that says why a channel was refused, and for whom.
     words.option("LogLevel=DEBUG1");
     words.way(way);
@@ -168,6 +168,7 @@ fn master_options(socket: &Path) -> Vec<OsString> {
     }
     words.pair("-S", &percent_doubled(socket));
     for option in [
+        "BatchMode=yes",
         "ControlPersist=no",
         "RemoteCommand=none",
         "PermitLocalCommand=no",
@@ -339,11 +340,11 @@ mod tests {
             Path::new("/s/1/master"),
         ));
         assert!(
-            args.starts_with("-M -N -T -S /s/1/master -o ControlPersist=no"),
+            args.starts_with("-M -N -T -S /s/1/master -o BatchMode=yes"),
             "{args}"
         );
         assert!(args.contains("-o ConnectTimeout=3 "), "{args}");
-        assert!(args.ends_with("-o BatchMode=yes -- 10.0.0.1"), "{args}");
+        assert!(args.ends_with("-o LogLevel=INFO -- 10.0.0.1"), "{args}");
         for word in [
             "StrictHostKeyChecking",
             "HostKeyAlias",

@@ -60,8 +60,8 @@ impl SshConfig {
     pub(super) async fn fast_kex(&self) -> &[String] {
         self.kex
             .get_or_init(async || {
-                let known = run(["-Q".into(), "kex".into()]).await.unwrap_or_default();
-                let knows = |name: &&str| known.lines().any(|line| line.trim() == *name);
+                let printed = run(["-Q".into(), "kex".into()]).await.unwrap_or_default();
+                let knows = |name: &&str| printed.lines().any(|line| line.trim() == *name);
                 FAST_KEX
                     .into_iter()
                     .filter(knows)

@@ -1,93 +1,13 @@
 //! What ssh's last words mean: its stderr, in English (`LC_ALL=C`), to a kind, a sentence and hints. Pure
 //! text; the table of real words is in `tests/fixtures/ssh_errors`.
 
+use super::trouble::{Target, Trouble, WORDS_KEPT};
 use crate::model::UnreachableKind as Kind;
 
-/// Why a connection did not come about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
-    /// Which kind.
-    pub(super) kind: Kind,
-    /// One sentence for people.
-    pub(super) sentence: String,
-    /// What to do about it.
-    pub(super) hints: Vec<String>,
-    /// Whether another try may help.
-    pub(super) transient: bool,
-    /// ssh's own words that say more than the sentence, at most [`WORDS_KEPT`] lines.
-    pub(super) words: Vec<String>,
-}
-
-/// How many lines of ssh's own words a cause carries.
-const WORDS_KEPT: usize = 4;
-
-/// Where the connection went.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
-    /// Name or address.
-    pub(super) address: &'a str,
-    /// The port, where it is known.
-    pub(super) port: Option<u16>,
-    /// The bastion before it.
-    pub(super) bastion: Option<&'a str>,
-}
-
-impl Target<'_> {
-    /// `10.0.2.13 port 22`, as ssh says it.
-    fn place(self) -> String {
-        let mut place = match self.port {
-            Some(port) => format!("{} port {port}", self.address),
-            None => self.address.to_owned(),
-        };
-        if let Some(bastion) = self.bastion {
-            place.push_str(&format!(" (seen from bastion {bastion})"));
-        }
-        place
-    }
-}
-
-impl Trouble {
-    fn new(kind: Kind, sentence: impl Into<String>) -> Self {
-        Self {
-            kind,
-            sentence: sentence.into(),
-            hints: Vec::new(),
-            transient: false,
-            words: Vec::new(),
-        }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
-    }
-
-    fn transient(mut self) -> Self {
-        self.transient = true;
-        self
-    }
-
-    /// The sentence, then ssh's words.
-    pub(super) fn causes(&self) -> Vec<String> {
-        let mut causes = vec![self.sentence.clone()];
-        causes.extend(self.words.iter().cloned());
-        causes
-    }
-
-    /// The login limit passed. `words` is what ssh had said until then.
-    pub(super) fn late(words: &str, target: Target<'_>, seconds: u64) -> Self {
-        let sentence = format!("no login at {} within {seconds} s", target.place());
-        let mut trouble = Self::new(Kind::LoginTimeout, sentence)
-            .hint("the server answers but does not finish the login: look at its load, DNS and PAM")
-            .transient();
-        trouble.words = last_words(words);
-        trouble
-    }
-}
-
 /// What ssh's stderr means.
-pub(super) fn classify(words: &str, target: Target<'_>) -> Trouble {
+pub(super) fn classify(words: &str, mut target: Target<'_>) -> Trouble {
     let text = Text(words);
+    target.port = target.port.or_else(|| text.port());
     let mut trouble = host_key(text, target)
         .or_else(|| denied(text, target))
         .or_else(|| configuration(text))
@@ -97,6 +17,16 @@ pub(super) fn classify(words: &str, target: Target<'_>) -> Trouble {
     if trouble.words.is_empty() && trouble.kind != Kind::HostKeyChanged {
         trouble.words = last_words(words);
     }
+    trouble
+}
+
+/// The login limit passed; `words` is what ssh had said until then.
+pub(super) fn late(words: &str, target: Target<'_>, seconds: u64) -> Trouble {
+    let sentence = format!("no login at {} within {seconds} s", target.place());
+    let mut trouble = Trouble::new(Kind::LoginTimeout, sentence)
+        .hint("the server answers but does not finish the login: look at its load, DNS and PAM")
+        .transient();
+    trouble.words = last_words(words);
     trouble
 }
 
@@ -146,6 +76,20 @@ impl<'a> Text<'a> {
     fn line(self, part: &str) -> Option<&'a str> {
         self.lines().find(|line| line.contains(part))
     }
+
+    /// The port that ssh names. Behind a ProxyCommand it knows none and says 65535.
+    fn port(self) -> Option<u16> {
+        let line = self.line(" port ")?;
+        let digits = line.split_once(" port ")?.1;
+        let end = digits.find(|c: char| !c.is_ascii_digit());
+        let port = digits[..end.unwrap_or(digits.len())].parse().ok()?;
+        (port != u16::MAX).then_some(port)
+    }
+
+    /// Whether a ProxyCommand carried the connection.
+    fn through_a_command(self) -> bool {
+        self.has("UNKNOWN port 65535")
+    }
 }
 
 /// The text between two others.
@@ -158,7 +102,7 @@ fn host_key(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
     if text.has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         return Some(key_changed(text, target));
     }
-    if text.has("REVOKED HOST KEY") {
+    if text.has("REVOKED HOST KEY") || text.has(" revoked by file ") {
         return Some(
             Trouble::new(Kind::HostKeyChanged, "the host showed a revoked host key")
                 .hint("do not connect before it is known why this key is still in use"),
@@ -256,14 +200,50 @@ fn key_hints(text: Text<'_>, mut trouble: Trouble) -> Trouble {
     {
         trouble = trouble.hint("no agent answers: `eval \"$(ssh-agent)\"`, then `ssh-add`");
     }
-    if let Some(line) = text.line("no such identity:") {
-        let file = between(line, "no such identity: ", ":").unwrap_or("?");
+    let missing = text
+        .line("no such identity:")
+        .and_then(|line| between(line, "no such identity: ", ":"))
+        .or_else(|| {
+            between(
+                text.line("Identity file ")?,
+                "Identity file ",
+                " not accessible",
+            )
+        });
+    if let Some(file) = missing {
         trouble = trouble.hint(format!("there is no key file `{file}`"));
     }
     trouble
 }
 
-fn configuration(text: Text<'_>) -> Option<Trouble> {
+/// What ssh says when it refuses its configuration or its command line.
+const REFUSED_CONFIGURATION: &[&str] = &[
+    "Can't open user config file",
+    "Bad configuration option",
+    "bad configuration options",
+    "Bad owner or permissions",
+    "Bad port",
+    "Bad SSH2",
+    "Unsupported option",
+    "unknown key type",
+    "extra arguments",
+    "Missing argument",
+    "missing argument",
+    "hostname contains invalid characters",
+    "Bad number",
+    "invalid time value",
+    "unsupported KEX",
+];
+
+/// What ssh says when it cannot make its control socket.
+const NO_SOCKET: &[&str] = &[
+    "too long for Unix domain socket",
+    "cannot bind to path",
+    "ControlSocket",
+    "muxserver_listen",
+];
+
+fn algorithms(text: Text<'_>) -> Option<Trouble> {
     if let Some(line) = text.line("no matching ") {
         let what = between(line, "no matching ", " found").unwrap_or("algorithm");
         let offer = line
@@ -287,52 +267,32 @@ fn configuration(text: Text<'_>) -> Option<Trouble> {
             )),
         );
     }
-    for part in [
-        "Can't open user config file",
-        "Bad configuration option",
-        "bad configuration options",
-        "Bad owner or permissions",
-        "Bad port",
-        "Bad SSH2",
-        "Unsupported option",
-        "unknown key type",
-        "extra arguments",
-        "Missing argument",
-        "missing argument",
-        "hostname contains invalid characters",
-        "Bad number",
-        "invalid time value",
-        "unsupported KEX",
-    ] {
-        if let Some(line) = text.line(part) {
-            return Some(
-                Trouble::new(Kind::Configuration, "ssh refuses its configuration")
-                    .hint(format!("ssh says: {line}")),
-            );
-        }
+    None
+}
+
+fn configuration(text: Text<'_>) -> Option<Trouble> {
+    if let Some(trouble) = algorithms(text) {
+        return Some(trouble);
     }
-    for part in [
-        "too long for Unix domain socket",
-        "cannot bind to path",
-        "ControlSocket",
-        "muxserver_listen",
-    ] {
-        if text.has(part) {
-            return Some(
-                Trouble::new(Kind::Local, "ssh could not make its control socket")
-                    .hint("is the folder for sockets full, read-only or its path too long?"),
-            );
-        }
-    }
-    if let Some(line) = text
-        .line("exec: ")
-        .filter(|line| line.contains("not found"))
-    {
+    let refused = REFUSED_CONFIGURATION
+        .iter()
+        .find_map(|part| text.line(part));
+    if let Some(line) = refused {
         return Some(
-            Trouble::new(Kind::Configuration, "the ProxyCommand cannot be started").hint(line),
+            Trouble::new(Kind::Configuration, "ssh refuses its configuration")
+                .hint(format!("ssh says: {line}")),
         );
     }
-    None
+    if NO_SOCKET.iter().any(|part| text.has(part)) {
+        return Some(
+            Trouble::new(Kind::Local, "ssh could not make its control socket")
+                .hint("is the folder for sockets full, read-only or its path too long?"),
+        );
+    }
+    let line = text
+        .line("exec: ")
+        .filter(|line| line.contains("not found"))?;
+    Some(Trouble::new(Kind::Configuration, "the ProxyCommand cannot be started").hint(line))
 }
 
 fn on_the_way(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
@@ -342,6 +302,62 @@ fn on_the_way(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
             Trouble::new(Kind::Refused, format!("connection refused by {place}"))
                 .hint("nothing listens there: is sshd up, and the port right?")
                 .transient(),
+        );
+    }
+    if let Some(trouble) = name(text, target) {
+        return Some(trouble);
+    }
+    if text.has("No route to host") || text.has("Network is unreachable") {
+        return Some(
+            Trouble::new(Kind::NoRoute, format!("no route to {place}"))
+                .hint("is the VPN up, and does the host want a bastion (`-J`)?")
+                .transient(),
+        );
+    }
+    no_answer(text, target)
+}
+
+fn no_answer(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
+    let place = target.place();
+    let no_banner = text.has("banner exchange") && text.has("timed out");
+    // Through a bastion or a ProxyCommand ssh cannot tell a connection that opened from one that never did.
+    if no_banner && !text.through_a_command() {
+        let sentence = format!("{place} accepts connections, but no SSH server spoke in time");
+        return Some(
+            Trouble::new(Kind::NoBanner, sentence)
+                .hint("the host hangs (memory, disk, MaxStartups), or something before it takes its connections")
+                .transient(),
+        );
+    }
+    if no_banner && target.bastion.is_none() {
+        return Some(
+            Trouble::new(
+                Kind::NoAnswer,
+                format!("no answer from {place} through its ProxyCommand"),
+            )
+            .hint("run the command by hand: `ssh -v` shows it")
+            .transient(),
+        );
+    }
+    if no_banner || text.has("Connection timed out") || text.has("Operation timed out") {
+        return Some(
+            Trouble::new(Kind::NoAnswer, format!("no answer from {place}"))
+                .hint("is it running, do its security group and the VPN let port 22 through, does it want a bastion (`-J`)?")
+                .transient(),
+        );
+    }
+    None
+}
+
+fn name(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
+    if text.has("Temporary failure in name resolution") {
+        return Some(
+            Trouble::new(
+                Kind::NameNotFound,
+                format!("no name server answered for `{}`", target.address),
+            )
+            .hint("is the network, its DNS or VPN up?")
+            .transient(),
         );
     }
     if text.has("Could not resolve hostname") || text.has("Name or service not known") {
@@ -355,40 +371,6 @@ fn on_the_way(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
             }
             None => trouble.hint("is the name right, and the network's DNS or VPN up?"),
         });
-    }
-    if text.has("Temporary failure in name resolution") {
-        return Some(
-            Trouble::new(
-                Kind::NameNotFound,
-                format!("no name server answered for `{}`", target.address),
-            )
-            .hint("is the network, its DNS or VPN up?")
-            .transient(),
-        );
-    }
-    if text.has("No route to host") || text.has("Network is unreachable") {
-        return Some(
-            Trouble::new(Kind::NoRoute, format!("no route to {place}"))
-                .hint("is the VPN up, and does the host want a bastion (`-J`)?")
-                .transient(),
-        );
-    }
-    let no_banner = text.has("banner exchange") && text.has("timed out");
-    // Through a bastion ssh cannot tell a connection that opened from one that never did.
-    if no_banner && target.bastion.is_none() {
-        let sentence = format!("{place} accepts connections, but no SSH server spoke in time");
-        return Some(
-            Trouble::new(Kind::NoBanner, sentence)
-                .hint("the host hangs (memory, disk, MaxStartups), or something before it takes its connections")
-                .transient(),
-        );
-    }
-    if no_banner || text.has("Connection timed out") || text.has("Operation timed out") {
-        return Some(
-            Trouble::new(Kind::NoAnswer, format!("no answer from {place}"))
-                .hint("is it running, do its security group and the VPN let port 22 through, does it want a bastion (`-J`)?")
-                .transient(),
-        );
     }
     None
 }
@@ -405,6 +387,16 @@ fn closed(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {
                 format!("{place} answers, but not as an SSH server"),
             )
             .hint("is the port right?"),
+        );
+    }
+    if text.through_a_command() && target.bastion.is_none() {
+        return Some(
+            Trouble::new(
+                Kind::ClosedEarly,
+                format!("the ProxyCommand to {place} ended before the login"),
+            )
+            .hint("run the command by hand: `ssh -v` shows it")
+            .transient(),
         );
     }
     let closed = [
@@ -438,4 +430,354 @@ fn unclassified(text: Text<'_>, target: Target<'_>) -> Trouble {
         },
     )
     .hint("`fab-rs doctor HOST` looks closer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: Target<'_> = Target {
+        address: "web",
+        port: None,
+        bastion: None,
+    };
+    const INNER: Target<'_> = Target {
+        address: "db",
+        port: Some(22),
+        bastion: Some("gate"),
+    };
+
+    macro_rules! words {
+        ($name:literal) => {
+            include_str!(concat!("../../tests/fixtures/ssh_errors/", $name, ".txt"))
+        };
+    }
+
+    /// Name, words, kind, sentence, transient.
+    type Row = (&'static str, &'static str, Kind, &'static str, bool);
+
+    macro_rules! row {
+        ($name:literal, $kind:ident, $sentence:literal, $transient:literal) => {
+            ($name, words!($name), Kind::$kind, $sentence, $transient)
+        };
+    }
+
+    fn check(rows: &[Row], target: Target<'_>) {
+        for (name, words, kind, sentence, transient) in rows {
+            let trouble = classify(words, target);
+            assert_eq!(
+                (trouble.kind, trouble.sentence.as_str(), trouble.transient),
+                (*kind, *sentence, *transient),
+                "{name}"
+            );
+            assert!(!trouble.hints.is_empty(), "{name}");
+        }
+    }
+
+    const ON_THE_WAY: &[Row] = &[
+        row!("refused", Refused, "connection refused by web port 1", true),
+        row!("no_route", NoRoute, "no route to web port 2277", true),
+        row!(
+            "name_not_found",
+            NameNotFound,
+            "the name `web` does not resolve",
+            false
+        ),
+        row!(
+            "silent",
+            NoBanner,
+            "web port 3000 accepts connections, but no SSH server spoke in time",
+            true
+        ),
+        row!(
+            "closes",
+            ClosedEarly,
+            "web port 3001 closed the connection before the login",
+            true
+        ),
+        row!(
+            "resets",
+            ClosedEarly,
+            "web port 3002 closed the connection before the login",
+            true
+        ),
+        row!(
+            "banner_then_close",
+            ClosedEarly,
+            "web port 3004 closed the connection before the login",
+            true
+        ),
+        row!(
+            "not_ssh",
+            ClosedEarly,
+            "web port 3005 closed the connection before the login",
+            true
+        ),
+        row!(
+            "ssh1",
+            ClosedEarly,
+            "web port 3006 answers, but not as an SSH server",
+            false
+        ),
+        row!(
+            "max_startups",
+            ClosedEarly,
+            "web port 3007 closed the connection before the login",
+            true
+        ),
+        row!(
+            "proxy_fails",
+            ClosedEarly,
+            "the ProxyCommand to web ended before the login",
+            true
+        ),
+        row!(
+            "proxy_missing",
+            Configuration,
+            "the ProxyCommand cannot be started",
+            false
+        ),
+    ];
+
+    #[test]
+    fn real_words_on_the_way_to_a_host() {
+        check(ON_THE_WAY, HOST);
+        let down = "ssh: connect to host 10.0.0.1 port 22: Connection timed out\r\n";
+        let trouble = classify(down, HOST);
+        assert_eq!(
+            (trouble.kind, trouble.sentence.as_str()),
+            (Kind::NoAnswer, "no answer from web port 22")
+        );
+        let unsure = "ssh: Could not resolve hostname web: Temporary failure in name resolution";
+        assert!(classify(unsure, HOST).transient);
+    }
+
+    #[test]
+    fn real_words_about_keys_and_logins() {
+        check(
+            &[
+                row!(
+                    "key_changed",
+                    HostKeyChanged,
+                    "host key changed at web",
+                    false
+                ),
+                row!(
+                    "key_changed_alias",
+                    HostKeyChanged,
+                    "host key changed at web",
+                    false
+                ),
+                row!(
+                    "revoked",
+                    HostKeyChanged,
+                    "the host showed a revoked host key",
+                    false
+                ),
+                row!(
+                    "key_unknown_strict",
+                    HostKeyUnknown,
+                    "host key of web is not known",
+                    false
+                ),
+                row!(
+                    "key_unknown_ask",
+                    HostKeyUnknown,
+                    "host key of web is not known",
+                    false
+                ),
+                row!(
+                    "denied",
+                    Denied,
+                    "root@127.0.77.2 refused the login; it takes publickey",
+                    false
+                ),
+                row!(
+                    "denied_password",
+                    Denied,
+                    "root@127.0.77.3 refused the login; it takes publickey, password",
+                    false
+                ),
+                row!(
+                    "too_many_failures",
+                    Denied,
+                    "web port 2277 refused after too many keys",
+                    false
+                ),
+            ],
+            HOST,
+        );
+    }
+
+    const CONFIGURATION: &[Row] = &[
+        row!(
+            "config_missing",
+            Configuration,
+            "ssh refuses its configuration",
+            false
+        ),
+        row!(
+            "config_bad",
+            Configuration,
+            "ssh refuses its configuration",
+            false
+        ),
+        row!(
+            "bad_option",
+            Configuration,
+            "ssh refuses its configuration",
+            false
+        ),
+        row!(
+            "bad_port",
+            Configuration,
+            "ssh refuses its configuration",
+            false
+        ),
+        row!(
+            "strange_name",
+            Configuration,
+            "ssh refuses its configuration",
+            false
+        ),
+        row!(
+            "kex_mismatch",
+            Configuration,
+            "no key exchange method in common; the server offers diffie-hellman-group1-sha1,kex-strict-s-v00@openssh.com",
+            false
+        ),
+        row!(
+            "hostkey_mismatch",
+            Configuration,
+            "no host key type in common; the server offers ssh-rsa",
+            false
+        ),
+        row!(
+            "cipher_mismatch",
+            Configuration,
+            "no cipher in common; the server offers 3des-cbc",
+            false
+        ),
+        row!(
+            "socket_too_long",
+            Local,
+            "ssh could not make its control socket",
+            false
+        ),
+    ];
+
+    #[test]
+    fn real_words_about_configuration() {
+        check(CONFIGURATION, HOST);
+        let owner = "Bad owner or permissions on /home/ops/.ssh/config\r\n";
+        assert_eq!(classify(owner, HOST).kind, Kind::Configuration);
+    }
+
+    #[test]
+    fn real_words_from_behind_a_bastion() {
+        check(
+            &[
+                row!(
+                    "bastion_silent",
+                    NoAnswer,
+                    "no answer from db port 22 (seen from bastion gate)",
+                    true
+                ),
+                row!(
+                    "bastion_close",
+                    ClosedEarly,
+                    "db port 22 (seen from bastion gate) closed the connection before the login",
+                    true
+                ),
+            ],
+            INNER,
+        );
+        for (reason, kind, sentence) in [
+            (
+                "connect failed: Connection refused",
+                Kind::Refused,
+                "connection refused by db port 22 (seen from bastion gate)",
+            ),
+            (
+                "connect failed: Name or service not known",
+                Kind::NameNotFound,
+                "the name `db` does not resolve",
+            ),
+            (
+                "connect failed: Connection timed out",
+                Kind::NoAnswer,
+                "no answer from db port 22 (seen from bastion gate)",
+            ),
+            (
+                "connect failed: No route to host",
+                Kind::NoRoute,
+                "no route to db port 22 (seen from bastion gate)",
+            ),
+            (
+                "administratively prohibited: open failed",
+                Kind::Bastion,
+                "bastion gate forbids forwarded connections",
+            ),
+        ] {
+            let trouble = classify_channel(reason, INNER);
+            assert_eq!((trouble.kind, trouble.sentence.as_str()), (kind, sentence));
+            assert_eq!(trouble.words, [format!("bastion gate: {reason}")]);
+        }
+    }
+
+    #[test]
+    fn a_changed_key_says_where_the_old_one_is_and_how_to_forget_it() {
+        let trouble = classify(words!("key_changed_alias"), HOST);
+        assert_eq!(
+            trouble.words,
+            [
+                "Offending ED25519 key in /home/ops/.ssh/kh_alias:1",
+                "the host now shows SHA256:tlFLgTEIrD+qSSsW/+J0ULmySxFCy97GeaC1pu2HwGQ",
+            ]
+        );
+        assert_eq!(
+            trouble.hints,
+            [
+                "compare it with the console, then `ssh-keygen -f \"/home/ops/.ssh/kh_alias\" -R \"i-0123456789abcdef0\"`"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refused_login_says_what_is_wrong_with_the_key() {
+        for (words, hint) in [
+            (words!("agent_refused"), "the agent would not sign"),
+            (
+                words!("identity_open"),
+                "others may read it: `chmod 600 id_open`",
+            ),
+            (
+                words!("identity_garbage"),
+                "`id_garbage` could not be read as a private key",
+            ),
+            (
+                words!("identity_missing"),
+                "there is no key file `/nonexistent`",
+            ),
+            (words!("identity_passphrase"), "is the user right (`-u`)?"),
+        ] {
+            let trouble = classify(words, HOST);
+            assert_eq!(trouble.kind, Kind::Denied);
+            assert!(trouble.hints[0].starts_with(hint), "{:?}", trouble.hints);
+        }
+        let denied = classify(words!("identity_passphrase"), HOST);
+        assert!(denied.hints[1].contains("passphrase or PIN wants an agent"));
+    }
+
+    #[test]
+    fn words_that_nobody_knows_are_shown() {
+        let trouble = classify("one\n\ntwo\nthree\nfour\nfive\n", HOST);
+        assert_eq!(trouble.kind, Kind::Unclassified);
+        assert_eq!(trouble.words, ["two", "three", "four", "five"]);
+        let silent = classify("", HOST);
+        assert_eq!(
+            silent.causes(),
+            ["ssh ended without a word on its way to web"]
+        );
+    }
 }

@@ -4,6 +4,7 @@
 
 use std::future::{Future, pending};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -22,6 +23,8 @@ const FIRST_BYTE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(1);
 /// How long after the grace a stopped command's supervisor may take for KILL and its report.
 const STOP_SLACK: Duration = Duration::from_secs(8);
+/// What a shell ends with when it cannot execute a command.
+const CANNOT_EXECUTE: u8 = 126;
 /// How much of what precedes the supervisor (rc files, sudo) is kept to explain a failed start.
 const NOISE_KEPT: usize = 4096;
 
@@ -56,10 +59,22 @@ pub(super) struct Supervised<'a> {
     pub(super) stop: &'a CancellationToken,
 }
 
+/// How far the command got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Delivery {
+    /// Not the whole preamble went out: nothing runs without its last line.
+    #[default]
+    Cut,
+    /// It went out; whether it arrived is not known.
+    Sent,
+    /// The supervisor has spoken.
+    Answered,
+}
+
 /// What came out, before it is put into a report.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    started: bool,
+    delivery: Delivery,
     /// The supervisor's last word: code and flag.
     end: Option<(u8, char)>,
     left_running: bool,
@@ -74,7 +89,7 @@ impl Ending {
     pub(super) fn report(self, sudo_user: Option<&str>) -> ExecReport {
         let mut report = ExecReport {
             exit: Exit::Lost,
-            started: self.started,
+            started: self.delivery == Delivery::Answered,
             left_running: self.left_running,
             group_ended: false,
             notes: Vec::new(),
@@ -100,8 +115,14 @@ impl Ending {
                 }
                 report.started &= flag != 'c';
             }
-            (None, Some(ChannelEnd::Code(code))) if !self.started => {
-                report.exit = Exit::Code(code);
+            (None, Some(ChannelEnd::Code(_))) if !report.started && self.stopped => {
+                // Stopped before it was sent: the loader found nothing to run.
+                report.exit = Exit::Code(CANNOT_EXECUTE);
+                report.group_ended = true;
+            }
+            (None, Some(ChannelEnd::Code(code))) if !report.started => {
+                // A forced command may end with 0 in place of ours: that is no success.
+                report.exit = Exit::Code(if code == 0 { CANNOT_EXECUTE } else { code });
                 match sudo_user {
                     Some(user) => report.sudo_refused = Some(sudo::refusal(&noise, user, code)),
                     None => report.notes.push(never_started(&noise, code)),
@@ -111,7 +132,17 @@ impl Ending {
                 "the supervisor on the host was killed; its command may still be running"
                     .to_owned(),
             ),
-            (None, Some(ChannelEnd::Died) | None) => {}
+            (None, Some(ChannelEnd::Died)) if self.delivery == Delivery::Cut => report
+                .notes
+                .push("the connection was lost before the command was sent".to_owned()),
+            // Whether the supervisor got what was sent is not known.
+            (None, Some(ChannelEnd::Died)) => report.started = true,
+            (None, None) => {
+                report.started = self.delivery >= Delivery::Sent;
+                report
+                    .notes
+                    .push("the host did not say in time that the command has ended".to_owned());
+            }
         }
         report
     }
@@ -154,8 +185,9 @@ where
         ending: Ending::default(),
         lingering: false,
     };
+    let sent = AtomicBool::new(false);
     {
-        let feeding = pin!(feed(streams.stdin, preamble, stop));
+        let feeding = pin!(feed(streams.stdin, preamble, stop, &sent));
         let limit = pin!(async {
             stop.cancelled().await;
             sleep(grace + STOP_SLACK).await;
@@ -167,15 +199,24 @@ where
         }
     }
     reader.ending.stopped = stop.is_cancelled();
+    if sent.load(Ordering::Relaxed) {
+        reader.ending.delivery = reader.ending.delivery.max(Delivery::Sent);
+    }
     reader.ending
 }
 
 /// Sends the preamble, then a byte now and then; closes stdin when the command is to be stopped. Never
 /// resolves: a closed stdin is the reader's business.
-async fn feed(mut stdin: impl AsyncWrite + Unpin, preamble: Vec<u8>, stop: &CancellationToken) {
-    let send = async {
+async fn feed(
+    mut stdin: impl AsyncWrite + Unpin,
+    preamble: Vec<u8>,
+    stop: &CancellationToken,
+    sent: &AtomicBool,
+) {
+    let sending = async {
         stdin.write_all(&preamble).await?;
         stdin.flush().await?;
+        sent.store(true, Ordering::Relaxed);
         drop(preamble);
         let mut ticks = interval_at(Instant::now() + FIRST_BYTE, LIFELINE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,9 +227,9 @@ async fn feed(mut stdin: impl AsyncWrite + Unpin, preamble: Vec<u8>, stop: &Canc
         }
     };
     // An error means that nobody reads any more: the reader sees the streams' end.
-    let _: Option<std::io::Result<()>> = stop.run_until_cancelled(send).await;
+    let _: Option<std::io::Result<()>> = stop.run_until_cancelled(sending).await;
     drop(stdin);
-    pending().await
+    pending::<()>().await;
 }
 
 /// One of the two output streams.
@@ -246,7 +287,7 @@ impl<R: AsyncRead + Unpin> Half<R> {
         match (words.next(), words.next()) {
             (Some("start"), _) => {
                 self.begun = true;
-                ending.started = true;
+                ending.delivery = Delivery::Answered;
             }
             (Some(code), Some(flag)) => {
                 self.complete = true;

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::ConnectError;
 use super::bastion::{Gate, refused_channel};
 use super::master::LaunchError;
-use super::ssh_error::{Target, Trouble, classify, classify_channel};
+use super::ssh_error::{classify, classify_channel, late};
+use super::trouble::{Target, Trouble};
 use crate::model::UnreachableKind;
 
 /// How one try failed.
@@ -87,7 +88,7 @@ pub(super) async fn explain(
         LaunchError::Cancelled => return Failure::Final(ConnectError::Cancelled),
         LaunchError::Local(error) => return Failure::Final(local_trouble(&error.to_string())),
         LaunchError::Late(words) => {
-            return Failure::Try(Trouble::late(&words, target, login.as_secs()));
+            return Failure::Try(late(&words, target, login.as_secs()));
         }
         LaunchError::Ended(words) => words,
     };
@@ -142,7 +143,9 @@ pub(super) fn local_trouble(error: &str) -> ConnectError {
     ConnectError::Unreachable {
         kind: UnreachableKind::Local,
         causes: vec!["ssh could not be started here".to_owned(), error.to_owned()],
-        hints: Vec::new(),
+        hints: vec![
+            "is OpenSSH's `ssh` installed, and the folder for sockets writable?".to_owned(),
+        ],
         attempts: 0,
     }
 }

@@ -1,6 +1,7 @@
 //! From the text of a task to its plan.
 
 mod calls;
+mod library;
 mod params;
 mod steps;
 mod whole;
@@ -46,9 +47,13 @@ impl ParamSource for World {
 }
 
 /// Files that tasks name.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("lib/a.sh", "echo a"),
     ("app.conf", "port={{ params.port }}\nname={{ host.name }}\n"),
+    (
+        "secret.conf",
+        "token={{ params.token }} on {{ host.name }}\n",
+    ),
     ("bad.conf", "port={{ params.prot }}\n"),
 ];
 

@@ -186,3 +186,49 @@ fn files_of_a_host_go_into_a_folder_that_its_label_cannot_leave() {
         ["download: /var/log/x → out {{ x }}/%2E.%2F..%2Fetc/"]
     );
 }
+
+#[test]
+fn a_file_may_hold_a_secret_and_the_plan_does_not() {
+    let text = "\
+task: files
+kind: change
+strategy: all
+params:
+  port: {type: int, default: 80}
+  conf: {type: path, default: secret.conf}
+  token: {type: string, secret: true, from: \"env:TOKEN\"}
+steps:
+  - template: {src: secret.conf, dest: /etc/app.conf}
+  - template: {src: \"{{ params.conf }}\", dest: /etc/app.conf}
+";
+    let plan = Given::new(text).planned();
+    assert!(!format!("{plan:?}").contains("s3cr3t"));
+    let host = &plan.phases[0].batches[0].hosts[0];
+    let scope = Scope::new(Arc::clone(&host.params)).with_host(&host.host, 0);
+    for step in host.steps.iter() {
+        let Action::Copy(copy) = &step.action else {
+            panic!("{step:?}");
+        };
+        let content = engine().text(copy.text.as_ref().unwrap(), &scope);
+        assert_eq!(content.as_deref(), Ok("token=s3cr3t-t0ken on a1\n"));
+    }
+}
+
+#[test]
+fn a_value_that_goes_unquoted_is_told() {
+    let text = "\
+task: raw
+kind: read
+params:
+  flags: {type: string, default: -l}
+steps:
+  - name: list
+    run: \"ls {{ params.flags | raw }} {{ host.name }}\"
+";
+    let plan = Given::new(text).planned();
+    assert_eq!(runs(&plan, "a1"), ["run: ls -l 'a1'"]);
+    assert_eq!(
+        plan.warnings,
+        ["step `list` puts a value unquoted into its shell text (`| raw`)"]
+    );
+}

@@ -1,6 +1,8 @@
 //! Batches, warnings and JSON of whole plans.
 
 use super::*;
+use crate::model::{Amount, Zone};
+use crate::task::GateAt;
 
 #[test]
 fn batches_go_zone_by_zone_and_never_cross_one() {
@@ -69,6 +71,48 @@ fn warnings_say_what_an_operator_should_know() {
 }
 
 #[test]
+fn a_plan_has_its_numbers_beside_what_was_asked() {
+    let mut given = Given::new(RESTART).with("service", "api");
+    given.population = fleet(&[("a", 5), ("b", 3)]);
+    given.overrides.batch = Some("50%".parse().unwrap());
+    given.overrides.max_failures = Some("25%".parse().unwrap());
+    let plan = given.planned();
+    let phase = &plan.phases[0];
+    assert_eq!(phase.name, "main");
+    assert_eq!(phase.resolved.batch, 2);
+    assert_eq!(phase.resolved.max_failures, Some(2));
+    assert_eq!(phase.asked.batch, Some(Amount::Percent(50)));
+    assert_eq!(phase.worst_out.overall, 2);
+    let per_zone = &phase.worst_out.per_zone;
+    assert_eq!(
+        (per_zone[&Zone::new("a")], per_zone[&Zone::new("b")]),
+        (2, 1)
+    );
+    assert_eq!(plan.confirm, [GateAt::Start]);
+    assert_eq!(plan.lock.as_deref(), Some("restart/-/-"));
+    let indexes: Vec<usize> = phase.batches.iter().map(|batch| batch.index).collect();
+    assert_eq!(indexes, (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_thousand_hosts_that_all_differ_are_planned() {
+    let fleet = fleet(&[("a", 340), ("b", 330), ("c", 330)]);
+    let hosts: Vec<Arc<Host>> = fleet
+        .iter()
+        .map(|host| Arc::clone(&tagged(&[Arc::clone(host)], &[("service", "api")])[0]))
+        .collect();
+    let text = RESTART.replace(
+        "run: hostname",
+        "run: \"echo {{ host.name }} {{ zone.name }}\"",
+    );
+    let plan = Given::new(&text).on(hosts).planned();
+    let phase = &plan.phases[0];
+    assert_eq!(phase.batches.len(), 1000);
+    assert_eq!(runs(&plan, "c330")[2], "run: echo 'c330' 'c'");
+    assert_eq!(phase.worst_out.overall, 1);
+}
+
+#[test]
 fn the_json_has_its_stable_shape() {
     let plan = Given::new(RESTART).with("service", "api").planned();
     let mut value = json(&plan);
@@ -83,6 +127,7 @@ fn the_json_has_its_stable_shape() {
             "population": 4,
             "targets": 4,
             "zones": [{"name": "a", "hosts": ["a1", "a2"]}, {"name": "b", "hosts": ["b1", "b2"]}],
+            "host_params": {},
             "phases": [{
                 "name": "main",
                 "by": "az",
@@ -114,22 +159,4 @@ fn the_json_has_its_stable_shape() {
             "after": [],
         })
     );
-}
-
-#[test]
-fn a_thousand_hosts_that_all_differ_are_planned() {
-    let fleet = fleet(&[("a", 340), ("b", 330), ("c", 330)]);
-    let hosts: Vec<Arc<Host>> = fleet
-        .iter()
-        .map(|host| Arc::clone(&tagged(&[Arc::clone(host)], &[("service", "api")])[0]))
-        .collect();
-    let text = RESTART.replace(
-        "run: hostname",
-        "run: \"echo {{ host.name }} {{ zone.name }}\"",
-    );
-    let plan = Given::new(&text).on(hosts).planned();
-    let phase = &plan.phases[0];
-    assert_eq!(phase.batches.len(), 1000);
-    assert_eq!(runs(&plan, "c330")[2], "run: echo 'c330' 'c'");
-    assert_eq!(phase.worst_out.overall, 1);
 }

@@ -184,7 +184,7 @@ impl<W: World> Work<W> {
             Action::Local(local) => self.run_local(step, running, &local.program).await,
             Action::Copy(copy) => self.copy(step, running, copy).await.into(),
             Action::Download(download) => self.download(step, running, download).await,
-            Action::WaitFor(wait) => self.wait_for(step, running, wait).await.into(),
+            Action::WaitFor(wait) => self.wait_for(step, running, wait).await,
             Action::Assert { that, msg } => self.assert(that, msg.as_ref()).into(),
             Action::Fail(message) => self.fail(message).into(),
             Action::Log(message) => self.log(message).await.into(),

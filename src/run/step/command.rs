@@ -112,13 +112,7 @@ impl<W: World> Work<W> {
     /// directory.
     pub(crate) fn local_path(&self, path: &str) -> PathBuf {
         let path = Path::new(path);
-        let in_folder = self
-            .shared
-            .plan
-            .task
-            .folder
-            .as_ref()
-            .map(|folder| folder.join(path));
+        let in_folder = self.folder.as_ref().map(|folder| folder.join(path));
         match in_folder {
             Some(found) if found.exists() => found,
             _ => self.shared.options.cwd.join(path),

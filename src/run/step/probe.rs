@@ -42,13 +42,17 @@ pub(crate) struct Said {
     pub(crate) good: bool,
     /// What was answered, for people.
     pub(crate) text: String,
+    /// The body or output, masked.
+    pub(crate) body: String,
 }
 
 impl Said {
-    fn bad(text: impl Into<String>) -> Self {
+    /// The answer, which is wrong for one more reason.
+    fn but(self, why: &str) -> Self {
         Self {
             good: false,
-            text: text.into(),
+            text: format!("{}, and {why}", self.text),
+            ..self
         }
     }
 }
@@ -117,26 +121,21 @@ impl<W: World> Work<W> {
     ) -> Result<Said, End> {
         let body = String::from_utf8_lossy(&answer.body).into_owned();
         let body = self.teller.mask.text(&body);
+        let whole = body.trim_end_matches(['\n', '\r']);
+        let matches = wanted.matches.as_ref();
+        let matches = matches.is_none_or(|regex| regex.is_match(&body));
+        let equals = wanted.equals.as_ref();
+        let equals = equals.is_none_or(|text| text.trim_end_matches(['\n', '\r']) == whole);
         let mut said = Said {
             good: answer.good,
             text: answer.text,
+            body: body.clone(),
         };
-        if said.good
-            && wanted
-                .matches
-                .as_ref()
-                .is_some_and(|regex| !regex.is_match(&body))
-        {
-            said = Said::bad(format!("{}, and the text does not match", said.text));
+        if said.good && !matches {
+            said = said.but("the text does not match");
         }
-        let whole = body.trim_end_matches(['\n', '\r']);
-        if said.good
-            && wanted
-                .equals
-                .as_ref()
-                .is_some_and(|equals| equals.trim_end_matches(['\n', '\r']) != whole)
-        {
-            said = Said::bad(format!("{}, and the text is another", said.text));
+        if said.good && !equals {
+            said = said.but("the text is another");
         }
         let register = RegisterValue {
             rc: answer.rc,
@@ -152,7 +151,7 @@ impl<W: World> Work<W> {
             && let Some(until) = &probe.until
             && !self.values.holds(until).map_err(End::failed)?
         {
-            said = Said::bad(format!("{}, and `until` does not hold", said.text));
+            said = said.but("`until` does not hold");
         }
         Ok(said)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::run::shared::{Asked, World};
+use crate::run::unit::secrets;
 use crate::run::values::shown;
 use crate::run::work::Work;
 use crate::task::{Condition, Question, SubTask, Text};
@@ -98,14 +99,18 @@ impl<W: World> Work<W> {
 
     /// Another task's steps, with its params and vars in place of this one's.
     pub(crate) async fn sub_task(&mut self, sub: &SubTask) -> End {
-        let (Some(group), Some(inner)) = (&sub.steps, &sub.scope) else {
+        let Some(group) = &sub.steps else {
             return End::failed(format!("task `{}` was not planned", sub.name));
         };
-        let entered = match self.values.enter(inner) {
+        let entered = match self.values.enter(sub) {
             Ok(scope) => scope,
             Err(cause) => return End::failed(cause),
         };
+        self.teller.hide(secrets(entered.params().values()));
         let outer = std::mem::replace(&mut self.values.scope, entered);
+        let inner = sub.scope.as_ref();
+        let folder = inner.map_or_else(|| self.folder.clone(), |inner| inner.task.folder.clone());
+        let outer_folder = std::mem::replace(&mut self.folder, folder);
         let guarded = Guarded {
             steps: &group.steps,
             rescue: &group.rescue,
@@ -115,6 +120,7 @@ impl<W: World> Work<W> {
         };
         let end = self.group(guarded).await;
         self.values.scope = outer;
+        self.folder = outer_folder;
         end
     }
 }

@@ -11,7 +11,7 @@ use crate::run::work::Work;
 use crate::task::{Step, WaitFor};
 
 use super::attempt::Running;
-use super::end::End;
+use super::end::{Done, End};
 use super::probe::Said;
 
 /// The limit of a wait where neither the step nor the run sets one.
@@ -38,8 +38,29 @@ impl Streak {
 }
 
 impl<W: World> Work<W> {
-    /// The whole step.
-    pub(crate) async fn wait_for(&mut self, step: &Step, running: &Running, wait: &WaitFor) -> End {
+    /// The whole step. Its register holds the last answer.
+    pub(crate) async fn wait_for(
+        &mut self,
+        step: &Step,
+        running: &Running,
+        wait: &WaitFor,
+    ) -> Done {
+        let mut body = Vec::new();
+        let end = self.waited(step, running, wait, &mut body).await;
+        Done {
+            end,
+            stdout: body,
+            stderr: Vec::new(),
+        }
+    }
+
+    async fn waited(
+        &mut self,
+        step: &Step,
+        running: &Running,
+        wait: &WaitFor,
+        body: &mut Vec<u8>,
+    ) -> End {
         let wanted = match self.wanted(&wait.probe) {
             Ok(wanted) => wanted,
             Err(cause) => return End::failed(cause),
@@ -52,6 +73,7 @@ impl<W: World> Work<W> {
             let question = (step, &wait.probe);
             match self.probed(question, running, &wanted, (due, limit)).await {
                 Ok(said) => {
+                    said.body.as_bytes().clone_into(body);
                     if streak.enough(&said, wait, Instant::now()) {
                         return End::passed();
                     }
@@ -99,6 +121,7 @@ mod tests {
         let said = |good| Said {
             good,
             text: String::new(),
+            body: String::new(),
         };
         let start = Instant::now();
         let mut streak = Streak::default();

@@ -168,7 +168,7 @@ impl Bed {
         }
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let hosts: Vec<Arc<Host>> = self.hosts.iter().map(|name| host(name)).collect();
         let plans: Vec<HostPlan> = hosts.iter().map(|host| self.host_plan(host)).collect();
         let batches = plans.chunks(self.batch).enumerate();
@@ -330,6 +330,7 @@ fn options() -> RunOptions {
         warn_only: false,
         fail_fast: false,
         user: "mo".to_owned(),
+        secrets: Vec::new(),
         cwd: PathBuf::from("/"),
     }
 }

@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
         }
         // Compiled alone first, so that a stray parenthesis is found.
         self.regex("`pattern`", &pattern, entry.value)?;
-        Regex::new(&format!("^(?:{pattern})$")).ok()
+        Regex::new(&format!(r"\A(?:{pattern})\z")).ok()
     }
 
     fn limit(&mut self, fields: &Fields<'a>, key: &str, of: &ParamType) -> Option<String> {

@@ -1,7 +1,5 @@
 //! Whole task files: the examples of the format, and every kind of mistake with its message and place.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -29,9 +27,32 @@ impl Files for AnyFile {
     }
 }
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tasks")
+macro_rules! fixture {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/tasks/",
+            $name
+        ))
+    };
 }
+
+/// The examples of the format, by name.
+const EXAMPLES: [(&str, &str); 5] = [
+    (
+        "es_rolling_restart",
+        fixture!("examples/es_rolling_restart.yml"),
+    ),
+    ("heapdump", fixture!("examples/heapdump.yml")),
+    ("hotfix", fixture!("examples/hotfix.yml")),
+    ("rolling_restart", fixture!("examples/rolling_restart.yml")),
+    (
+        "zk_rolling_restart",
+        fixture!("examples/zk_rolling_restart.yml"),
+    ),
+];
+
+const MISTAKES: &str = fixture!("errors.txt");
 
 fn read_text(path: &str, text: &str) -> Result<Task, Vec<Diagnostic>> {
     let source = Arc::new(Source {
@@ -80,32 +101,16 @@ fn unsupported(task: &Task) -> Vec<String> {
 
 #[test]
 fn the_examples_of_the_format_have_no_errors() {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(fixtures().join("examples")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let task = read_text(&path.to_string_lossy(), &text)
-            .unwrap_or_else(|errors| panic!("{:#?}", errors.iter().map(told).collect::<Vec<_>>()));
-        assert!(!task.unsupported.is_empty(), "{}", task.name);
-        names.push(task.name);
+    for (name, text) in EXAMPLES {
+        let task = task(text);
+        assert_eq!(task.name, name);
+        assert!(!task.unsupported.is_empty(), "{name}");
     }
-    names.sort();
-    assert_eq!(
-        names,
-        [
-            "es_rolling_restart",
-            "heapdump",
-            "hotfix",
-            "rolling_restart",
-            "zk_rolling_restart"
-        ]
-    );
 }
 
 #[test]
 fn what_the_engine_lacks_is_noted_once_with_its_place() {
-    let text = fs::read_to_string(fixtures().join("examples/heapdump.yml")).unwrap();
-    let task = task(&text);
+    let task = task(EXAMPLES[1].1);
     let notes: Vec<String> = task.unsupported.iter().map(told).collect();
     assert_eq!(
         notes,
@@ -121,9 +126,8 @@ fn what_the_engine_lacks_is_noted_once_with_its_place() {
 /// Cases of `errors.txt`: a task file, then what is told about it, after a line of `=`, `-`.
 #[test]
 fn mistakes_are_told_with_their_place() {
-    let cases = fs::read_to_string(fixtures().join("errors.txt")).unwrap();
     let mut actual = String::new();
-    for case in cases.split("====\n").skip(1) {
+    for case in MISTAKES.split("====\n").skip(1) {
         let (text, _) = case.split_once("----\n").expect("a case has two parts");
         let errors = read_text("t.yml", text).err().unwrap_or_default();
         let told: Vec<String> = errors.iter().map(told).collect();
@@ -131,7 +135,7 @@ fn mistakes_are_told_with_their_place() {
         let case = format!("====\n{text}----\n{}\n", told.join("\n"));
         actual.push_str(&case);
     }
-    let expected = &cases[cases.find("====").unwrap_or(0)..];
+    let expected = &MISTAKES[MISTAKES.find("====").unwrap_or(0)..];
     for (expected, actual) in expected.split("====\n").zip(actual.split("====\n")) {
         assert_eq!(actual, expected);
     }
@@ -366,12 +370,10 @@ proptest! {
     /// Cutting, doubling and swapping parts of good files gives a task or errors with a place each.
     #[test]
     fn no_mutation_makes_it_panic(
-        which in 0_usize..3,
+        which in 0_usize..5,
         cuts in prop::collection::vec((0_usize..2000, 0_usize..40, "[-:{}\\[\\]|>'\"&*!%@ \\n\tax0é]{0,4}"), 1..4),
     ) {
-        let name = ["hotfix", "zk_rolling_restart", "heapdump"][which];
-        let path = fixtures().join(format!("examples/{name}.yml"));
-        let mut text: Vec<char> = fs::read_to_string(path).unwrap().chars().collect();
+        let mut text: Vec<char> = EXAMPLES[which].1.chars().collect();
         for (at, length, put) in cuts {
             let at = at.min(text.len());
             let end = (at + length).min(text.len());

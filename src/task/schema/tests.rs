@@ -1,8 +1,5 @@
 //! The schema against the files that `decode` accepts, and against some that it does not.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
@@ -10,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::Source;
 use crate::task::Files;
+use crate::task::library::Library;
 
 static VALIDATOR: LazyLock<jsonschema::Validator> =
     LazyLock::new(|| jsonschema::validator_for(&task_schema()).unwrap());
@@ -35,10 +33,6 @@ fn decodes(text: &str) -> bool {
     crate::task::read(&source, None, &AnyFile).is_ok()
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
 fn mistakes(text: &str) -> Vec<String> {
     let value: Value = serde_yaml::from_str(text).unwrap();
     VALIDATOR
@@ -52,20 +46,36 @@ fn it_is_a_schema() {
     assert!(jsonschema::meta::is_valid(&task_schema()));
 }
 
+macro_rules! example {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/tasks/examples/",
+            $name,
+            ".yml"
+        ))
+    };
+}
+
+const EXAMPLES: [&str; 5] = [
+    example!("es_rolling_restart"),
+    example!("heapdump"),
+    example!("hotfix"),
+    example!("rolling_restart"),
+    example!("zk_rolling_restart"),
+];
+
 #[test]
 fn it_accepts_the_library_and_the_examples() {
-    let mut seen = 0;
-    for folder in ["tasks", "tests/fixtures/tasks/examples"] {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "yml") {
-                let text = fs::read_to_string(&path).unwrap();
-                assert_eq!(mistakes(&text), [""; 0], "{}", path.display());
-                seen += 1;
-            }
-        }
+    let library = Library::built_in();
+    let tasks: Vec<_> = library.entries().filter_map(|entry| entry.task).collect();
+    assert!(tasks.len() >= 6, "{}", tasks.len());
+    for task in tasks {
+        assert_eq!(mistakes(&task.source.text), [""; 0], "{}", task.name);
     }
-    assert!(seen >= 11, "{seen}");
+    for text in EXAMPLES {
+        assert_eq!(mistakes(text), [""; 0], "{text}");
+    }
 }
 
 #[test]

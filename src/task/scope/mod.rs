@@ -38,6 +38,7 @@ pub struct Scope {
     run: Option<Arc<RunFacts>>,
     locals: Arc<BTreeMap<Arc<str>, Value>>,
     step: Option<Arc<str>>,
+    reveals_secrets: bool,
 }
 
 impl Scope {
@@ -53,6 +54,7 @@ impl Scope {
             run: None,
             locals: Arc::default(),
             step: None,
+            reveals_secrets: false,
         }
     }
 
@@ -99,6 +101,14 @@ impl Scope {
         scope.params = Arc::clone(&sub.params);
         scope.vars = Arc::clone(&sub.vars);
         scope
+    }
+
+    /// The same with secrets as text, for the content of files.
+    pub(crate) fn revealing_secrets(&self) -> Self {
+        Self {
+            reveals_secrets: true,
+            ..self.clone()
+        }
     }
 
     /// Names the step for which templates are rendered from here on, for errors.
@@ -183,7 +193,10 @@ impl Scope {
     /// What stands at a template's root under this name.
     pub(super) fn get(&self, name: &str) -> Option<Value> {
         match name {
-            "params" => Some(Value::from_object(ParamsView(Arc::clone(&self.params)))),
+            "params" => Some(Value::from_object(ParamsView {
+                values: Arc::clone(&self.params),
+                reveals_secrets: self.reveals_secrets,
+            })),
             "vars" => Some(values::vars(&self.vars)),
             "host" => {
                 let (host, index) = self.host.as_ref()?;

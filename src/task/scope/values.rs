@@ -15,7 +15,11 @@ use crate::task::template::{TemplateFault, from_json};
 
 /// `params`.
 #[derive(Debug)]
-pub(super) struct ParamsView(pub(super) Arc<IndexMap<String, ParamValue>>);
+pub(super) struct ParamsView {
+    pub(super) values: Arc<IndexMap<String, ParamValue>>,
+    /// Secrets are text: only where the result is a file on a host.
+    pub(super) reveals_secrets: bool,
+}
 
 impl Object for ParamsView {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
@@ -23,12 +27,15 @@ impl Object for ParamsView {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        self.0.get(key).map(|value| param(key, value))
+        self.values.get(key).map(|value| match value {
+            ParamValue::Secret(secret) if self.reveals_secrets => secret.expose().into(),
+            _ => param(key, value),
+        })
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let plain = self
-            .0
+            .values
             .iter()
             .filter(|(_, value)| !matches!(value, ParamValue::Secret(_)));
         Enumerator::Values(plain.map(|(name, _)| name.as_str().into()).collect())

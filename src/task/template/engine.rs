@@ -13,7 +13,7 @@ use super::fault::{self, TemplateFault};
 use super::names::{self, Names, expression_names, template_names};
 use super::tag::{Piece, pieces};
 use crate::model::{Diagnostic, SourceSpan};
-use crate::task::{Condition, Expression, Scope, Template, Text};
+use crate::task::{Condition, Expression, Quoting, Scope, Template, Text};
 
 /// What templates may ask of the world; `app` implements it.
 pub trait Outside: Send + Sync {
@@ -73,9 +73,11 @@ impl Engine {
     /// the file and the host.
     pub fn render(&self, template: &Template, scope: &Scope) -> Result<String, Diagnostic> {
         let name = template_name(&template.source, template.quoting);
+        let revealing = (template.quoting == Quoting::File).then(|| scope.revealing_secrets());
+        let seen = revealing.as_ref().unwrap_or(scope);
         ENVIRONMENT
             .get_template(&name)
-            .and_then(|compiled| compiled.render(self.root(scope)))
+            .and_then(|compiled| compiled.render(self.root(seen)))
             .map_err(|error| {
                 let names = || template_names(&template.source, template.quoting, &template.span);
                 self.explain(&error, (&template.source, &template.span), names, scope)

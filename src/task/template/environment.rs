@@ -76,7 +76,7 @@ pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(bu
 /// The name under which a template of this source is found.
 pub(super) fn template_name(source: &str, quoting: Quoting) -> String {
     let prefix = match quoting {
-        Quoting::Plain => PLAIN,
+        Quoting::Plain | Quoting::File => PLAIN,
         Quoting::Shell => SHELL,
         Quoting::Pattern => PATTERN,
     };

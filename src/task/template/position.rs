@@ -9,8 +9,10 @@ use crate::model::SourceSpan;
 /// where the two texts cannot be laid side by side.
 pub(super) fn place(span: &SourceSpan, source: &str, range: Range<usize>) -> SourceSpan {
     let raw = &span.source.text[span.range.clone()];
+    let text = source.get(range.clone()).unwrap_or_default();
+    let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
     let found = align(raw, source, range.start)
-        .zip(align(raw, source, range.end.max(range.start + 1) - 1))
+        .zip(align(raw, source, range.start + last))
         .filter(|(start, last)| start <= last);
     match found {
         Some((start, last)) => {
@@ -69,6 +71,8 @@ fn header_length(raw: &str) -> usize {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::Source;
 
@@ -105,6 +109,36 @@ mod tests {
             found(folded, 5..27, "one {{ two }}", "two"),
             "t.yml:3:6 two"
         );
+    }
+
+    proptest! {
+        /// Every character of a block's text is found where it stands in the file.
+        #[test]
+        fn a_block_maps_onto_its_file(
+            lines in prop::collection::vec("( {0,3}[a-z{}|>'\"#é]{1,6}( [a-z{}]{1,4})?)?", 1..6),
+            indent in 1_usize..5,
+            from_content in any::<bool>(),
+        ) {
+            let decoded = lines.join("\n") + "\n";
+            let mut file = "run: |\n".to_owned();
+            let mut offsets = Vec::new();
+            for line in &lines {
+                let start = file.len() + indent;
+                let shown = if line.is_empty() { String::new() } else { " ".repeat(indent) + line };
+                offsets.extend(line.char_indices().map(|(at, c)| (start + at, c)));
+                file = file + &shown + "\n";
+            }
+            let start = if from_content { 7 } else { 5 };
+            let source = Arc::new(Source { path: "t.yml".into(), text: file.clone() });
+            let span = SourceSpan::new(&source, start..file.len());
+            let texts = decoded.char_indices().filter(|(_, c)| *c != '\n');
+            for ((at, c), (expected, _)) in texts.zip(offsets) {
+                if !c.is_whitespace() {
+                    let found = place(&span, &decoded, at..at + c.len_utf8());
+                    prop_assert_eq!(found.range, expected..expected + c.len_utf8());
+                }
+            }
+        }
     }
 
     #[test]

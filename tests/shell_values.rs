@@ -1,17 +1,15 @@
-//! Random shell texts with hostile values through real shells: whatever [`misplaced`] lets pass, no value
-//! runs. The texts are nonsense made of everything that changes how a shell reads on.
+//! Random shell texts with hostile values through real shells: in whatever text is let pass, no value runs.
+//! The texts are nonsense made of everything that changes how a shell reads on.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use fab_rs::model::{Source, SourceSpan};
+use fab_rs::task::{Engine, Fab, Outside, ParamValue, Quoting, Scope, Template, template_names};
 use indexmap::IndexMap;
 use serde_json::json;
-
-use super::misplaced;
-use crate::model::{Source, SourceSpan};
-use crate::task::{Engine, Fab, Outside, ParamValue, Quoting, Scope, Template, template_names};
 
 const FRAGMENTS: [&str; 58] = [
     "{{ params.x }}",
@@ -172,11 +170,10 @@ fn no_value_runs_in_a_text_that_is_let_pass() {
             .map(|_| FRAGMENTS[numbers.below(FRAGMENTS.len())])
             .collect();
         let template = template(&text);
-        if !text.contains("params.x") || misplaced(&text).is_some() {
+        if !text.contains("params.x")
+            || template_names(&text, Quoting::Shell, &template.span).is_err()
+        {
             *seen.get_mut("refused").unwrap() += 1;
-            continue;
-        }
-        if template_names(&text, Quoting::Shell, &template.span).is_err() {
             continue;
         }
         *seen.get_mut("passed").unwrap() += 1;

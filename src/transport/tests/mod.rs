@@ -1,0 +1,5 @@
+//! The supervisor against real shells: dash, bash and busybox, with and without sudo.
+
+mod ends;
+mod runs;
+mod ways;
