@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 
 use crate::inventory::{self, AwsNames, HostWord, Inventory, InventoryRef, InventoryRequest};
-use crate::inventory::{Limit, Narrowing, SelectRequest, Selected};
+use crate::inventory::{Limit, Narrowing, SelectError, SelectRequest, Selected};
 use crate::model::Diagnostic;
 use crate::model::selector::Term;
 use crate::model::words::{Meanings, TypedWords, ask_for_state, sort_words};
@@ -147,27 +147,48 @@ impl Fleet {
     /// The hosts that are meant; `task_targets` where nothing was typed.
     ///
     /// # Errors
-    /// No selector, no host, or a flag that cannot be read.
+    /// No selector, no host, a host without an address, or a flag that cannot be read.
     pub(crate) fn select(
         &self,
         settings: &Settings,
         task_targets: Vec<Term>,
     ) -> Result<Selected, Failure> {
+        let request = self.request(settings, task_targets)?;
+        inventory::select(&self.inventory, &request).map_err(|error| refused(&error))
+    }
+
+    /// As [`Fleet::select`], to look at alone: hosts without an address stay.
+    ///
+    /// # Errors
+    /// As `select`, addresses aside.
+    pub(crate) fn survey(&self, settings: &Settings) -> Result<Selected, Failure> {
+        let request = self.request(settings, Vec::new())?;
+        inventory::survey(&self.inventory, &request).map_err(|error| refused(&error))
+    }
+
+    fn request(
+        &self,
+        settings: &Settings,
+        task_targets: Vec<Term>,
+    ) -> Result<SelectRequest, Failure> {
         let selection = &settings.selection;
         let exclude: Result<Vec<Narrowing>, _> =
             selection.exclude.iter().map(|text| text.parse()).collect();
         let limit: Option<Result<Limit, _>> = selection.limit.as_ref().map(|text| text.parse());
-        let request = SelectRequest {
+        Ok(SelectRequest {
             terms: self.terms.clone(),
             task_targets,
             hosts: self.hosts.clone(),
             exclude: exclude?,
             limit: limit.transpose()?,
             sample: selection.sample,
-        };
-        inventory::select(&self.inventory, &request).map_err(|error| Failure {
-            status: error.exit(),
-            diagnostics: error.diagnostics(),
         })
+    }
+}
+
+fn refused(error: &SelectError) -> Failure {
+    Failure {
+        status: error.exit(),
+        diagnostics: error.diagnostics(),
     }
 }

@@ -36,12 +36,18 @@ pub(super) async fn hosts(context: &Context, args: HostsArgs) -> Result<ExitStat
         .notes
         .iter()
         .for_each(|note| context.console.remark(note));
-    let selected = fleet.select(settings, Vec::new())?;
+    let selected = fleet.survey(settings)?;
     selected
         .warnings
         .iter()
         .for_each(|warning| context.console.warn(warning));
     let targets = targets(&selected);
+    for problem in targets
+        .iter()
+        .filter_map(|host| fleet.inventory.problem(&host.id))
+    {
+        context.console.warn(&problem.message);
+    }
     if args.count {
         context.console.data(&format!("{}\n", targets.len()));
     } else if args.fold {

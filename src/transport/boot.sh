@@ -48,7 +48,7 @@ fab_members() {
     [ -n "$fab_l" ] || continue
     fab_seen=1
     fab_p=${fab_f#/proc/}
-    set -- ${fab_l##*) }
+    set -- ${fab_l##*') '}
     case $1 in Z | X) continue ;; esac
     [ "$4" = "$fab_pid" ] || [ "$3" = "$fab_pid" ] || continue
     fab_live="$fab_live ${fab_p%/stat}"
@@ -172,6 +172,8 @@ fab_main() {
     fab_r=$?
     [ -n "$fab_s" ] || break
   done
+  # ksh says 256 and the signal.
+  [ "$fab_r" -le 255 ] || fab_r=$((128 + fab_r % 128))
   kill "$fab_w"
   wait "$fab_w"
   case $? in
