@@ -37,6 +37,10 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
             .filter(|(_, on)| *on)
             .map(|(name, _)| (*name).to_owned()),
     );
+    line.extend(settings.run.set.iter().flat_map(|(name, value)| {
+        // Secrets are refused there, so there is none to leave out.
+        ["--set".to_owned(), format!("{name}={value}")]
+    }));
     line.extend(words.iter().map(|word| (*word).to_owned()));
     if !tail.is_empty() {
         line.push("--".to_owned());
