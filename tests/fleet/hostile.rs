@@ -320,3 +320,42 @@ fn a_secret_on_a_command_line_is_refused() {
     missing.ended(2).says("THE_TOKEN");
     assert!(desk.runs().is_empty());
 }
+
+#[test]
+fn a_secret_that_is_asked_for_is_not_shown_while_it_is_typed() {
+    let Some((fleet, _)) = fleets::calm() else {
+        return;
+    };
+    let desk = desk(fleet);
+    let task = "task: ask\nkind: read\nparams: {token: {type: string, secret: true, required: true, from: prompt}}\nsteps:\n  - run: 'cat \"$FAB_SECRET_TOKEN_FILE\" | tr a-z A-Z; echo; cat \"$FAB_SECRET_TOKEN_FILE\"'\n";
+    desk.write("tasks/ask.yml", task);
+    let line = desk.command(&["ask", "role=app"]);
+    let line = std::iter::once(line.get_program()).chain(line.get_args());
+    let line: Vec<_> = line.map(|word| word.to_str().unwrap()).collect();
+    let mut command = std::process::Command::new("script");
+    let line = shlex::try_join(line).unwrap();
+    // What was said so far is seen in a file: the question has to come before the answer.
+    command.args(["-q", "-e", "-f", "-c", &line, "screen"]);
+    desk.surround(&mut command);
+    command
+        .env("SHELL", "/bin/sh")
+        .stdin(std::process::Stdio::piped());
+    let mut running = crate::desk::Running::of(&mut command);
+    let screen = || std::fs::read_to_string(desk.path().join("screen")).unwrap_or_default();
+    until("the question", || screen().contains("token"));
+    // The question is on the screen a moment before what is typed is hidden.
+    crate::desk::nap(500);
+    running.type_in(format!("{TOKEN}\n").as_bytes());
+    let ran = running.end();
+    ran.ended(0);
+    assert!(ran.out().contains(&TOKEN.to_uppercase()), "{}", ran.all());
+    assert!(
+        ran.out().contains("***") && !ran.out().contains(TOKEN),
+        "{}",
+        ran.all()
+    );
+    assert_eq!(
+        files_with(&desk.path().join("state"), TOKEN.as_bytes()).len(),
+        0
+    );
+}
