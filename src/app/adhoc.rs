@@ -24,7 +24,7 @@ use super::run::{self, Prepared, Work};
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let words = rerun::task_words(&task, &args.name, &args.words);
+    let words = rerun::task_words(&task, &args.name, &args.words, &context.settings.run.set);
     let rerun = rerun::command(&context.settings, &words, &[]);
     let work = Work {
         task,

@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{adhoc, doctor, history, hosts, one_host, tasks};
+use super::{adhoc, doctor, history, hosts, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -63,6 +63,7 @@ fn enter(typed: Typed) -> ExitStatus {
     };
     let console = Arc::new(Console::new(colours));
     typed.notes.iter().for_each(|note| console.remark(note));
+    open_files::allow_many();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -231,6 +231,8 @@ mod tests {
         assert!(refused("restart role=app -A").contains("-J"));
         assert!(refused("restart role=app -p secret").contains("no password on a command line"));
         assert!(refused("restart role=app -g bastion").contains("-J"));
+        assert!(refused("restart role=app --sudo").contains("`run`, `put` and `get` alone"));
+        assert!(refused("plan restart role=app --sudo").contains("`run`, `put` and `get` alone"));
     }
 
     #[test]

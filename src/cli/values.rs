@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use crate::model::{Amount, parse_duration};
 
-/// A limit on a flag: a bare number is seconds, else a number with a unit.
+/// A limit on a flag: a bare number is seconds, else a number with a unit. 0 is refused: it would end
+/// everything at once, and whoever types it means the opposite.
 ///
 /// # Errors
 /// A sentence for clap to print.
 pub(super) fn limit(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
+    let limit = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if limit.is_zero() {
+        return Err("a limit of 0 would end everything at once; a long one is `24h`".to_owned());
     }
-    parse_duration(text).map_err(|error| error.to_string())
+    Ok(limit)
 }
 
 /// `KEY=VALUE`.
@@ -44,6 +49,12 @@ mod tests {
         assert_eq!(limit("2"), Ok(Duration::from_secs(2)));
         assert_eq!(limit("2m"), Ok(Duration::from_mins(2)));
         assert!(limit("2x").is_err());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        assert!(limit("0").unwrap_err().contains("end everything at once"));
+        assert!(limit("0s").is_err());
     }
 
     #[test]
