@@ -1,6 +1,7 @@
 //! How a host's bad end reads, in one line and in full. Pure; who prints it when is `printer`'s and
 //! `summary`'s business.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -164,12 +165,17 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
 }
 
 /// A step's name in a sentence: its first line, not all of a long one. Commands are named after themselves.
-pub(crate) fn short(step: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn short(step: &str) -> Cow<'_, str> {
+    short_within(step, STEP_WIDTH)
+}
+
+/// As [`short`], for at most so many characters.
+pub(crate) fn short_within(step: &str, width: usize) -> Cow<'_, str> {
     let first = step.trim_start().lines().next().unwrap_or_default();
-    if first == step && first.chars().count() <= STEP_WIDTH {
+    if first == step && first.chars().count() <= width {
         return step.into();
     }
-    let start: String = first.chars().take(STEP_WIDTH - 1).collect();
+    let start: String = first.chars().take(width.saturating_sub(1)).collect();
     format!("{}…", start.trim_end()).into()
 }
 

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::model::{Label, Size, Zone, format_duration};
 
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{reason_words, short};
+use super::host_failure::{reason_words, short_within};
 use super::sanitize::safe;
 use super::style::{Role, Styles, cut};
 use super::summary::role_of;
@@ -31,6 +31,8 @@ pub(crate) struct RowsLook {
 const BAR: usize = 20;
 /// A host that printed nothing for so long is said to be silent.
 const SILENT: Duration = Duration::from_secs(10);
+/// Characters of a step's name.
+const STEP_WIDTH: usize = 36;
 /// Hosts that are shown by name; the others are counted.
 const NAMED_HOSTS: usize = 8;
 
@@ -45,7 +47,10 @@ pub(crate) fn rows(view: &RunView, now: Duration, look: RowsLook) -> Vec<String>
     }
     if let Some((step, since)) = &view.controller {
         let took = format_duration(now.saturating_sub(*since));
-        rows.push(format!("local  {} {took}", safe(&short(&step.name))));
+        rows.push(format!(
+            "local  {} {took}",
+            safe(&short_within(&step.name, STEP_WIDTH))
+        ));
     }
     let zones = zone_rows(view, look.styles);
     let room = look
@@ -210,7 +215,7 @@ fn host_row(
     let lead = format!("{}{pad}  ", styles.label(&name));
     let (step, since) = match (&host.step, &host.state) {
         (Some((step, since)), _) => (
-            safe(&short(&step.name)).into_owned(),
+            safe(&short_within(&step.name, STEP_WIDTH)).into_owned(),
             now.saturating_sub(*since),
         ),
         (None, HostState::Connecting { .. }) => ("connecting".to_owned(), age),

@@ -397,11 +397,19 @@ mod tests {
 
     /// A screen over real pipes, and the ends to read.
     fn piped(options: ScreenOptions) -> (Screen, io::PipeReader, io::PipeReader) {
+        screen_on(StreamKind::Pipe, options)
+    }
+
+    /// As [`piped`], with a stdout that is taken for something else.
+    fn screen_on(
+        kind: StreamKind,
+        options: ScreenOptions,
+    ) -> (Screen, io::PipeReader, io::PipeReader) {
         let (stdout, out) = io::pipe().unwrap();
         let (stderr, err) = io::pipe().unwrap();
         let outlets = Outlets {
             streams: Streams {
-                stdout: StreamKind::Pipe,
+                stdout: kind,
                 stderr: StreamKind::Pipe,
                 shared: false,
                 width: 100,
@@ -560,6 +568,28 @@ mod tests {
         );
         assert!(said.contains("1 failed"), "{said}");
         assert!(said.contains("could not be shown in time"), "{said}");
+    }
+
+    /// A terminal that was stopped and goes on: it says what it has missed, and gets the rest.
+    #[tokio::test]
+    async fn no_run_waits_for_a_terminal() {
+        let (screen, out, err) = screen_on(StreamKind::Terminal, ScreenOptions::default());
+        let err = read(err);
+        let mut kinds = vec![run_started(Kind::Read, &[("app-1", "a")])];
+        kinds.extend((0..200).map(|_| flood(1000)));
+        kinds.push(finished("app-1", HostOutcome::Ok, 10, &[]));
+        feed(&screen, kinds).await;
+        let skipped = screen.handle.shared.skipped()[0].1;
+        let out = read(out);
+        screen.finish(Closing::default()).await;
+        let shown = out.join().unwrap().lines().count() as u64;
+        assert_eq!(shown + skipped, 200_000);
+        let said = err.join().unwrap();
+        assert!(
+            said.contains("skipped, this terminal is too slow"),
+            "{said}"
+        );
+        assert!(said.contains("1 succeeded"), "{said}");
     }
 
     #[tokio::test]

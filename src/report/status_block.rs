@@ -3,11 +3,14 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::terminal::ControlsHidden;
+
 /// Rows that are redrawn in place.
 pub(crate) struct StatusBlock {
     block: MultiProgress,
     rows: Vec<ProgressBar>,
     hidden: bool,
+    _controls: Option<ControlsHidden>,
 }
 
 /// Redraws a second at most.
@@ -16,7 +19,10 @@ const REDRAWS: u8 = 10;
 impl StatusBlock {
     /// A block on stderr.
     pub(crate) fn on_stderr() -> Self {
-        Self::on(ProgressDrawTarget::stderr_with_hz(REDRAWS))
+        Self {
+            _controls: ControlsHidden::on_stderr(),
+            ..Self::on(ProgressDrawTarget::stderr_with_hz(REDRAWS))
+        }
     }
 
     /// A block on any target.
@@ -25,6 +31,7 @@ impl StatusBlock {
             block: MultiProgress::with_draw_target(target),
             rows: Vec::new(),
             hidden: false,
+            _controls: None,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::model::{HostOutcome, Label, Size, format_duration};
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{Ending, in_full, reason_words, short};
+use super::host_failure::{Ending, in_full, reason_words, short, short_within};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -52,7 +52,9 @@ const SHORT_TAIL: usize = 4;
 const MAX_FILES: usize = 20;
 /// Characters of hosts that a command names; with more of them it would no longer be read.
 const MAX_HOST_LIST: usize = 160;
-/// Runs shorter than this have no slow hosts.
+/// Characters of a slow host's step.
+const SLOW_STEP: usize = 30;
+/// Hosts that took less are not slow.
 const WORTH_RANKING: Duration = Duration::from_secs(5);
 
 /// The summary, its lines ended.
@@ -190,34 +192,43 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     }
 }
 
-/// The three hosts that took longest, each with its longest step.
+/// Hosts that took much longer than most, at most three, each with its longest step.
 fn push_slowest(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let mut ended: Vec<(&Label, &HostView, Duration)> = view
         .hosts
         .iter()
-        .filter_map(|(label, host)| Some((label, host, host.end()?.duration)))
-        .filter(|(_, _, duration)| !duration.is_zero())
+        .filter_map(|(label, host)| Some((label, host, host.end()?)))
+        .filter(|(_, _, end)| matches!(end.outcome, HostOutcome::Ok | HostOutcome::Failed { .. }))
+        .map(|(label, host, end)| (label, host, end.duration))
         .collect();
-    ended.sort_by_key(|(_, _, duration)| std::cmp::Reverse(*duration));
-    if ended.len() < 4 || ended[0].2 < WORTH_RANKING {
+    if ended.len() < 4 {
         return;
     }
-    let slowest: Vec<String> = ended[..3]
+    ended.sort_by_key(|(_, _, duration)| std::cmp::Reverse(*duration));
+    let usual = ended[ended.len() / 2].2;
+    let slow = |duration: Duration| duration >= WORTH_RANKING && duration >= usual * 3 / 2;
+    let slowest: Vec<String> = ended
         .iter()
+        .take(3)
+        .filter(|(_, _, duration)| slow(*duration))
         .map(|(label, host, duration)| {
             let label = look.styles.label(&safe(label.as_str())).to_string();
-            let step = host
-                .longest
-                .as_ref()
-                .map(|(step, _)| format!(" (`{}`)", safe(&short(step))));
-            format!(
-                "{label} {}{}",
-                format_duration(*duration),
-                step.unwrap_or_default()
-            )
+            let step = host.longest.as_ref().map(|(step, _)| {
+                let step = short_within(step, SLOW_STEP);
+                format!(" (`{}`)", safe(&step))
+            });
+            let took = format_duration(*duration);
+            format!("{label} {took}{}", step.unwrap_or_default())
         })
         .collect();
-    let _ = writeln!(out, "slowest: {}", slowest.join(", "));
+    if !slowest.is_empty() {
+        let usual = format_duration(usual);
+        let _ = writeln!(
+            out,
+            "slowest: {}; half took {usual} or less",
+            slowest.join(", ")
+        );
+    }
 }
 
 fn push_files(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
@@ -490,7 +501,7 @@ mod tests {
                   | relation "users" already exists
                   | migration 0042 aborted
         stopped: 1 of 12 hosts in zone eu-west-1a failed, limit is 0; 24 hosts not started: web-b[1-24]
-        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s
+        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s; half took 30 s or less
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2
@@ -506,7 +517,7 @@ mod tests {
                   | relation "users" already exists
                   | migration 0042 aborted
         stopped: 1 of 12 hosts in zone eu-west-1a failed, limit is 0; 24 hosts not started: web-b[1-24]
-        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s
+        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s; half took 30 s or less
         summary: 11 succeeded, 1 failed, 24 not started in 38 s
         record: /state/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs last web-a2

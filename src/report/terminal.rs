@@ -3,6 +3,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::termios::{LocalModes, OptionalActions, tcsetattr};
+
 /// What stands behind a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamKind {
@@ -63,6 +65,37 @@ fn size_of(stream: BorrowedFd<'_>) -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0 && size.ws_row > 0)
         .then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
+}
+
+/// Keeps the terminal from writing `^C` into what is drawn on it, until it is dropped. A fab-rs that is
+/// killed leaves that off, which costs the user nothing but the `^C`.
+pub(crate) struct ControlsHidden {
+    before: rustix::termios::Termios,
+}
+
+impl ControlsHidden {
+    /// On the terminal that stderr is; `None` where it is none, or where this process is in the background
+    /// and may not set it.
+    pub(crate) fn on_stderr() -> Option<Self> {
+        let stderr = std::io::stderr();
+        let foreground = rustix::termios::tcgetpgrp(stderr.as_fd()).ok()?;
+        if foreground != rustix::process::getpgrp() {
+            return None;
+        }
+        let before = rustix::termios::tcgetattr(stderr.as_fd()).ok()?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHOCTL);
+        tcsetattr(stderr.as_fd(), OptionalActions::Now, &hidden).ok()?;
+        Some(Self { before })
+    }
+}
+
+impl Drop for ControlsHidden {
+    fn drop(&mut self) {
+        let stderr = std::io::stderr();
+        // A terminal that has gone has nothing to restore.
+        let _ = tcsetattr(stderr.as_fd(), OptionalActions::Now, &self.before);
+    }
 }
 
 /// Whether two descriptors are one file. A file that cannot be asked is taken for the same.

@@ -91,8 +91,8 @@ impl Param {
 /// A pattern as its task has it: the anchors were added when it was read.
 fn without_anchors(pattern: &str) -> &str {
     let inner = pattern
-        .strip_prefix("^(?:")
-        .and_then(|rest| rest.strip_suffix(")$"));
+        .strip_prefix(r"\A(?:")
+        .and_then(|rest| rest.strip_suffix(r")\z"));
     inner.unwrap_or(pattern)
 }
 
@@ -349,7 +349,7 @@ mod tests {
             "param `port`: `65536` is more than the maximum, 65535"
         );
         let service = Param {
-            pattern: Some(Regex::new("^(?:[a-z]+)$").unwrap()),
+            pattern: Some(Regex::new(r"\A(?:[a-z]+)\z").unwrap()),
             ..param("service", ParamType::String)
         };
         assert!(service.parse("api").is_ok());

@@ -5,10 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::addresses::SSH_PORT;
 use crate::fault::Fault;
-use crate::host::Host;
+use crate::spec::HostSpec;
 use crate::{keys, place};
+
+/// What a client must know to reach a host.
+#[derive(Debug)]
+pub(crate) struct Door<'a> {
+    pub(crate) spec: &'a HostSpec,
+    /// An address, or a name that only the bastion resolves.
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    pub(crate) login: &'a str,
+    /// The file of the host's private key; the public one is beside it.
+    pub(crate) host_key: PathBuf,
+}
 
 /// Where the files are.
 #[derive(Debug, Clone)]
@@ -35,36 +46,31 @@ impl Access {
     }
 
     /// Writes all of them.
-    pub(crate) fn write(&self, hosts: &[Host], other_key: &Path) -> Result<()> {
+    pub(crate) fn write(&self, doors: &[Door<'_>], other_key: &Path) -> Result<()> {
         let file = |path: PathBuf, text: String| place::replace(&path, text.as_bytes(), 0o644);
-        file(self.known_hosts(), known_hosts(hosts, other_key)?)?;
-        file(self.ssh_config(), self.ssh_config_text(hosts))?;
-        let login = hosts.first().map_or("deploy", |host| host.login.as_str());
-        file(self.inventory(), self.inventory_text(hosts, login))?;
+        file(self.known_hosts(), known_hosts(doors, other_key)?)?;
+        file(self.ssh_config(), self.ssh_config_text(doors))?;
+        file(self.inventory(), self.inventory_text(doors))?;
         let ec2 = "  - ec2: {regions: [us-west-2]}\n";
-        file(
-            self.ec2_inventory(),
-            self.with_ssh(ec2, &rules(hosts), login),
-        )
+        file(self.ec2_inventory(), self.with_ssh(ec2, doors))
     }
 
-    fn ssh_config_text(&self, hosts: &[Host]) -> String {
+    fn ssh_config_text(&self, doors: &[Door<'_>]) -> String {
         let mut text = String::from("# Written by `cargo lab`; use it with `ssh -F`.\n");
-        for host in hosts {
+        for door in doors {
             let _ = write!(
                 text,
                 "Host {}\n    HostName {}\n",
-                host.name(),
-                host.address()
+                door.spec.name, door.address
             );
-            if let Some(bastion) = &host.spec.behind {
+            if let Some(bastion) = &door.spec.behind {
                 let _ = writeln!(text, "    ProxyJump {bastion}");
             }
         }
-        let login = hosts.first().map_or("deploy", |host| host.login.as_str());
+        let (login, port) = login_and_port(doors);
         let _ = write!(
             text,
-            "Host *\n    User {login}\n    Port {SSH_PORT}\n    IdentityFile \"{}\"\n    IdentitiesOnly yes\n    \
+            "Host *\n    User {login}\n    Port {port}\n    IdentityFile \"{}\"\n    IdentitiesOnly yes\n    \
              IdentityAgent none\n    UserKnownHostsFile \"{}\"\n    GlobalKnownHostsFile /dev/null\n    \
              StrictHostKeyChecking yes\n    UpdateHostKeys no\n    BatchMode yes\n    KexAlgorithms curve25519-sha256\n",
             self.login_key.display(),
@@ -73,19 +79,19 @@ impl Access {
         text
     }
 
-    fn inventory_text(&self, hosts: &[Host], login: &str) -> String {
+    fn inventory_text(&self, doors: &[Door<'_>]) -> String {
         let mut source = String::from("  - hosts:\n");
-        for host in hosts {
+        for door in doors {
             let _ = write!(
                 source,
                 "      - {{name: {}, address: {}",
-                quoted(host.name()),
-                quoted(&host.address())
+                quoted(&door.spec.name),
+                quoted(&door.address)
             );
-            if let Some(zone) = &host.spec.zone {
+            if let Some(zone) = &door.spec.zone {
                 let _ = write!(source, ", zone: {}", quoted(zone));
             }
-            let tags: Vec<_> = host
+            let tags: Vec<_> = door
                 .spec
                 .tags
                 .iter()
@@ -96,35 +102,43 @@ impl Access {
             }
             source.push_str("}\n");
         }
-        self.with_ssh(&source, &rules(hosts), login)
+        self.with_ssh(&source, doors)
     }
 
-    fn with_ssh(&self, source: &str, rules: &str, login: &str) -> String {
+    fn with_ssh(&self, source: &str, doors: &[Door<'_>]) -> String {
+        let (login, port) = login_and_port(doors);
         format!(
-            "# Written by `cargo lab`.\nversion: 1\nsources:\n{source}ssh:\n  config: {}\n  user: {}\n  port: {SSH_PORT}\n  \
-             host_keys: ssh\n{rules}",
+            "# Written by `cargo lab`.\nversion: 1\nsources:\n{source}ssh:\n  config: {}\n  user: {}\n  port: {port}\n  \
+             host_keys: ssh\n{}",
             quoted(&self.ssh_config().display().to_string()),
             quoted(login),
+            rules(doors)
         )
     }
 }
 
+/// The same for all hosts of a fleet.
+fn login_and_port<'a>(doors: &[Door<'a>]) -> (&'a str, u16) {
+    doors
+        .first()
+        .map_or(("deploy", 22), |door| (door.login, door.port))
+}
+
 /// Rules for the hosts behind a bastion.
-fn rules(hosts: &[Host]) -> String {
+fn rules(doors: &[Door<'_>]) -> String {
     let mut text = String::new();
-    for host in hosts {
-        let bastion = hosts
+    for door in doors {
+        let bastion = doors
             .iter()
-            .find(|other| Some(&other.spec.name) == host.spec.behind.as_ref());
+            .find(|other| Some(&other.spec.name) == door.spec.behind.as_ref());
         if let Some(bastion) = bastion {
             let _ = write!(
                 text,
                 "  - match: [{}]\n    ssh: {{jump: {}}}\n",
-                quoted(&format!("name={}", host.name())),
+                quoted(&format!("name={}", door.spec.name)),
                 quoted(&format!(
-                    "{}@{}:{SSH_PORT}",
-                    bastion.login,
-                    bastion.address()
+                    "{}@{}:{}",
+                    bastion.login, bastion.address, bastion.port
                 ))
             );
         }
@@ -136,25 +150,23 @@ fn rules(hosts: &[Host]) -> String {
     }
 }
 
-fn known_hosts(hosts: &[Host], other_key: &Path) -> Result<String> {
+fn known_hosts(doors: &[Door<'_>], other_key: &Path) -> Result<String> {
     let mut text = String::new();
-    for host in hosts {
-        if host.spec.has(&Fault::UnknownHostKey) {
+    for door in doors {
+        if door.spec.has(&Fault::UnknownHostKey) {
             continue;
         }
-        let key = if host.spec.has(&Fault::WrongHostKey) {
+        let key = if door.spec.has(&Fault::WrongHostKey) {
             keys::public(other_key)?
         } else {
-            host_key(host)?
+            keys::public(&door.host_key)?
         };
-        let _ = writeln!(text, "[{}]:{SSH_PORT} {key}", host.address());
+        let _ = match door.port {
+            22 => writeln!(text, "{} {key}", door.address),
+            port => writeln!(text, "[{}]:{port} {key}", door.address),
+        };
     }
     Ok(text)
-}
-
-/// The public key of a host, from the private one it serves.
-fn host_key(host: &Host) -> Result<String> {
-    keys::public(&host.dir.join("host_key"))
 }
 
 /// A YAML string in double quotes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::place;
 use crate::process::Process;
 
 /// The port of every host's sshd.
@@ -78,9 +79,7 @@ impl Keeper {
 /// Claims addresses for so many hosts. The same seed leads to the same block when that is free.
 pub(crate) fn claim(seed: &str, hosts: usize, keeper: &Path) -> Result<Claim> {
     let blocks = hosts.div_ceil(BLOCK).max(1);
-    let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = place::hash(seed.as_bytes());
     let first = usize::try_from(hash % BLOCKS as u64).unwrap_or(0);
     for attempt in 0..100 {
         let index = (first + attempt * 97) % (BLOCKS - blocks);

@@ -1,10 +1,7 @@
 //! From a description to a running fleet: checks, a folder, addresses. What a running fleet can do is `fleet`'s.
 
-use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -13,10 +10,8 @@ use crate::addresses;
 use crate::fleet::Fleet;
 use crate::host::Host;
 use crate::keys::Keys;
-use crate::process::Process;
 use crate::spec::{FleetSpec, HostSpec};
-use crate::state::State;
-use crate::{java, place, requirements};
+use crate::{folder, java, place, requirements};
 
 /// What a fleet will be.
 #[derive(Debug, Clone)]
@@ -25,9 +20,6 @@ pub struct Builder {
     spec: FleetSpec,
     detached: bool,
 }
-
-/// Tells the fleets of one process apart.
-static FLEETS: AtomicUsize = AtomicUsize::new(0);
 
 impl Builder {
     pub(crate) fn new(name: String) -> Self {
@@ -72,8 +64,15 @@ impl Builder {
     /// Starts the fleet; returns when every sshd listens and every Java service answers.
     pub fn start(self) -> Result<Fleet> {
         requirements::check(&self.spec)?;
-        check(&self.spec.hosts)?;
-        let dir = self.dir()?;
+        check_names(&self.spec.hosts)?;
+        let zookeeper = self
+            .spec
+            .hosts
+            .iter()
+            .flat_map(|host| &host.services)
+            .any(|service| service.zookeeper);
+        ensure!(!zookeeper, "ZooKeeper is for the full tier");
+        let dir = folder::make(&self.name, self.detached)?;
         let tools = place::install_tools()?;
         if self
             .spec
@@ -140,63 +139,13 @@ impl Builder {
             Err(error) => panic!("the fleet {name} did not start: {error:#}"),
         }
     }
-
-    /// Makes the fleet's folder, empty, and removes the folders of fleets whose process is gone.
-    fn dir(&self) -> Result<PathBuf> {
-        ensure!(
-            is_name(&self.name),
-            "`{}` is no name for a fleet: use letters, digits, `-`, `_`",
-            self.name
-        );
-        let fleets = place::fleets();
-        fs::create_dir_all(&fleets).with_context(|| format!("cannot make {}", fleets.display()))?;
-        sweep(&fleets);
-        let own = Process::of(std::process::id()).context("/proc is not mounted")?;
-        let name = if self.detached {
-            self.name.clone()
-        } else {
-            let number = FLEETS.fetch_add(1, Ordering::Relaxed);
-            format!("{}.{}.{}.{number}", self.name, own.pid, own.start)
-        };
-        let dir = fleets.join(name);
-        if dir.exists() {
-            let alive = State::read(&dir)?.is_some_and(|state| state.is_alive());
-            ensure!(
-                !alive,
-                "the fleet {} is up already: `cargo lab down --name {0}` first",
-                self.name
-            );
-            fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
-        }
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        fs::canonicalize(&dir).with_context(|| format!("cannot find {}", dir.display()))
-    }
 }
 
-/// Removes the folders `NAME.PID.START.N` of processes that are gone.
-fn sweep(fleets: &Path) {
-    for entry in fs::read_dir(fleets).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let parts: Vec<_> = name.to_str().unwrap_or_default().split('.').collect();
-        if let [_, pid, start, _] = parts[..]
-            && let (Ok(pid), Ok(start)) = (pid.parse(), start.parse())
-            && !(Process { pid, start }).is_alive()
-        {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn check(hosts: &[HostSpec]) -> Result<()> {
+/// Whether the names of hosts and services will do, and bastions are there.
+pub(crate) fn check_names(hosts: &[HostSpec]) -> Result<()> {
     for (index, host) in hosts.iter().enumerate() {
-        let good = is_name(&host.name) && !host.name.contains('_') && !host.name.starts_with('-');
+        let good =
+            folder::is_name(&host.name) && !host.name.contains('_') && !host.name.starts_with('-');
         ensure!(
             good,
             "`{}` is no host name: use letters, digits, `-`",
@@ -219,7 +168,7 @@ fn check(hosts: &[HostSpec]) -> Result<()> {
         }
         for service in &host.services {
             ensure!(
-                is_name(&service.name),
+                folder::is_name(&service.name),
                 "`{}` is no name for a service",
                 service.name
             );

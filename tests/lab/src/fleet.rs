@@ -206,7 +206,8 @@ impl Fleet {
             let public = keys::public(&keys.host(index))?;
             place::replace(&host.dir.join("host_key.pub"), public.as_bytes(), 0o644)?;
         }
-        self.access.write(&self.hosts, &keys.other())
+        let doors: Vec<_> = self.hosts.iter().map(Host::door).collect();
+        self.access.write(&doors, &keys.other())
     }
 
     fn launch_all(&self) -> Result<()> {

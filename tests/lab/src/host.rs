@@ -11,11 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Door;
 use crate::addresses::SSH_PORT;
 use crate::fault::Fault;
-use crate::place;
 use crate::process::{HostProcess, Process, child_of, poll, tree};
 use crate::spec::HostSpec;
+use crate::{inside, place};
 
 /// The processes that are a host, as the machine sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,16 @@ impl Host {
     /// The host's folder on the machine: configuration and logs.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    pub(crate) fn door(&self) -> Door<'_> {
+        Door {
+            spec: &self.spec,
+            address: self.address(),
+            port: SSH_PORT,
+            login: &self.login,
+            host_key: self.dir.join("host_key"),
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -212,11 +223,7 @@ impl Host {
     /// Where a path of the host is seen from outside, for example `/var/tmp`. An absolute symbolic link on the way
     /// would lead to the machine's own file.
     pub fn path(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
-        let path = path.as_ref();
-        Ok(self
-            .init()?
-            .root()
-            .join(path.strip_prefix("/").unwrap_or(path)))
+        Ok(inside::path(self.init()?, path.as_ref()))
     }
 
     /// The login user's home on the host.
@@ -255,26 +262,12 @@ impl Host {
 
     /// Runs a line of shell inside the host, without ssh.
     pub fn exec(&self, line: &str) -> Result<Output> {
-        let mut command = self.command("sh")?;
-        command.args(["-c", line]);
-        command
-            .output()
-            .with_context(|| format!("cannot run nsenter for {}", self.name()))
+        inside::run(self.command("sh")?, line)
     }
 
     /// What a line of shell inside the host prints; an error when it fails.
     pub fn exec_ok(&self, line: &str) -> Result<String> {
-        let output = self.exec(line)?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "`{line}` on {} ended with {}: {}",
-                self.name(),
-                output.status,
-                said.trim_end()
-            );
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        inside::run_ok(self.command("sh")?, self.name(), line)
     }
 
     /// Ends the host and everything on it at once, as a power cut would.
@@ -293,20 +286,12 @@ impl Host {
 
     /// Stops every process of the host without ending one: connections stay open and are silent.
     pub fn freeze(&self) {
-        self.signal_all(Signal::STOP);
+        inside::signal(&self.processes(), Signal::STOP);
     }
 
     /// Lets a frozen host go on.
     pub fn thaw(&self) {
-        self.signal_all(Signal::CONT);
-    }
-
-    fn signal_all(&self, signal: Signal) {
-        for process in self.processes() {
-            if let Some(process) = Process::of(process.outer_pid) {
-                process.signal(signal);
-            }
-        }
+        inside::signal(&self.processes(), Signal::CONT);
     }
 
     /// Cuts every ssh connection to the host; what runs there is not told. Returns how many processes of sshd ended.

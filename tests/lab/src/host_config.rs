@@ -12,7 +12,7 @@ use crate::spec::{HostSpec, Service};
 use crate::{keys, place};
 
 /// `lab-sudo` as `/etc/shadow` wants it.
-const SUDO_HASH: &str = "$6$labsalt$0yHhN8WOR88kr3CFGjQJ5YWcUKNDeY7u.L/B.MnXX4f0bFMCU3FrkSL7tIhfokWpJcUXdNL1lSADIGjJVqXOO1";
+pub(crate) const SUDO_HASH: &str = "$6$labsalt$0yHhN8WOR88kr3CFGjQJ5YWcUKNDeY7u.L/B.MnXX4f0bFMCU3FrkSL7tIhfokWpJcUXdNL1lSADIGjJVqXOO1";
 
 /// Everything that the files of one host say.
 pub(crate) struct Config<'a> {

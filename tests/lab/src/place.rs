@@ -19,6 +19,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("bin/shutdown", include_str!("host_files/reboot.sh")),
     ("unitd", include_str!("host_files/unitd.sh")),
     ("tcp.pl", include_str!("host_files/tcp.pl")),
+    ("machines.pl", include_str!("host_files/machines.pl")),
+    ("tree.sh", include_str!("host_files/tree.sh")),
     ("keeper.pl", include_str!("host_files/keeper.pl")),
     ("ec2.py", include_str!("host_files/ec2.py")),
     ("bin/sudo", include_str!("host_files/sudo.sh")),
@@ -123,4 +125,11 @@ pub(crate) fn replace(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         fs::rename(&new, file)
     };
     write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A short name for bytes (FNV-1a); for telling apart what the lab made itself.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -95,8 +95,31 @@ fn pid(number: u32) -> Option<Pid> {
 
 /// The first child of a process.
 pub(crate) fn child_of(parent: u32) -> Option<Process> {
-    let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
-    Process::of(text.split_whitespace().next()?.parse().ok()?)
+    children_of(parent).into_iter().next()
+}
+
+/// The children of a process (of its first thread); none when it is gone.
+pub(crate) fn children(parent: Process) -> Vec<Process> {
+    if parent.is_alive() {
+        children_of(parent.pid)
+    } else {
+        Vec::new()
+    }
+}
+
+fn children_of(parent: u32) -> Vec<Process> {
+    let file = format!("/proc/{parent}/task/{parent}/children");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|pid| Process::of(pid.parse().ok()?))
+        .collect()
+}
+
+/// The number that a process has in the innermost pid namespace that it is in.
+pub(crate) fn inner_pid(process: Process) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).ok()?;
+    let line = status.lines().find(|line| line.starts_with("NSpid:"))?;
+    line.split_whitespace().last()?.parse().ok()
 }
 
 /// A process and everything below it, in the order of their numbers.

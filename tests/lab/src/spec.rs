@@ -192,6 +192,10 @@ pub struct Service {
     /// Live objects to hold, in MiB.
     #[serde(default = "megabytes")]
     pub megabytes: u32,
+    /// Whether the unit is a member of the fleet's ZooKeeper quorum; then nothing but its name and owner counts. Full
+    /// tier only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub zookeeper: bool,
     /// Whether two threads hold each other's lock.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deadlock: bool,
@@ -217,6 +221,7 @@ impl Service {
             owner: None,
             jvm_flags: Vec::new(),
             megabytes: megabytes(),
+            zookeeper: false,
             deadlock: false,
         }
     }
@@ -225,6 +230,16 @@ impl Service {
     pub fn shell(name: impl Into<String>) -> Self {
         Self {
             java: false,
+            ..Self::java(name)
+        }
+    }
+
+    /// A member of the fleet's ZooKeeper quorum, on port 2181 (full tier only).
+    pub fn zookeeper(name: impl Into<String>) -> Self {
+        Self {
+            java: false,
+            zookeeper: true,
+            port: 2181,
             ..Self::java(name)
         }
     }

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{Host, HostProcesses};
 use crate::moto::Ec2;
-use crate::place;
 use crate::process::Process;
 use crate::spec::HostSpec;
+use crate::{folder, place};
+
+/// The file in a fleet's folder that says what runs.
+const STATE: &str = "fleet.json";
 
 /// A fleet as it was when it was last written down.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,12 +47,12 @@ impl HostState {
 impl State {
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).context("a fleet's state is JSON")?;
-        place::replace(&dir.join("fleet.json"), &text, 0o644)
+        place::replace(&dir.join(STATE), &text, 0o644)
     }
 
     /// The state in this folder; none when no fleet was written down there.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
-        let file = dir.join("fleet.json");
+        let file = dir.join(STATE);
         let text = match fs::read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -73,15 +76,5 @@ impl State {
 
 /// The names of the fleets that were started to stay.
 pub fn names() -> Vec<String> {
-    let entries = fs::read_dir(place::fleets())
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut names: Vec<_> = entries
-        .filter(|entry| entry.path().join("fleet.json").exists())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.contains('.'))
-        .collect();
-    names.sort();
-    names
+    folder::names_with(STATE)
 }

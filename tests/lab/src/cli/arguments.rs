@@ -25,10 +25,20 @@ pub(crate) enum Command {
     Bench(Vec<std::ffi::OsString>),
 }
 
+/// What hosts are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Namespaces on loopback.
+    Light,
+    /// Machines with a real systemd.
+    Full,
+}
+
 /// A fleet to start.
 #[derive(Debug)]
 pub(crate) struct Up {
     pub(crate) name: String,
+    pub(crate) tier: Tier,
     pub(crate) hosts: usize,
     pub(crate) zones: usize,
     pub(crate) role: String,
@@ -43,6 +53,7 @@ impl Default for Up {
     fn default() -> Self {
         Self {
             name: "lab".to_owned(),
+            tier: Tier::Light,
             hosts: 6,
             zones: 3,
             role: "app".to_owned(),
@@ -64,6 +75,7 @@ cargo lab COMMAND: real SSH hosts on this machine (docs/lab.md)
 
   up      start a fleet that stays
           --name N          its name (default: lab)
+          --tier light      full: machines with a real systemd and HAProxy before `api`, as root
           --hosts 6         how many hosts
           --zones 3         over how many zones of us-west-2
           --role app        their tag `role`, and the beginning of their names
@@ -151,6 +163,7 @@ fn up(parser: &mut lexopt::Parser) -> Result<Command> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("name") => up.name = parser.value()?.string()?,
+            Long("tier") => up.tier = tier(&parser.value()?.string()?)?,
             Long("hosts") => up.hosts = parser.value()?.parse().context("--hosts")?,
             Long("zones") => up.zones = parser.value()?.parse().context("--zones")?,
             Long("role") => up.role = parser.value()?.string()?,
@@ -162,10 +175,21 @@ fn up(parser: &mut lexopt::Parser) -> Result<Command> {
             other => return Err(other.unexpected().into()),
         }
     }
+    if up.tier == Tier::Full && (up.ec2 || up.bastion) {
+        bail!("the full tier has no --ec2 and no --bastion");
+    }
     if !(1..=26).contains(&up.zones) {
         bail!("--zones takes 1 to 26");
     }
     Ok(Command::Up(up))
+}
+
+fn tier(name: &str) -> Result<Tier> {
+    match name {
+        "light" => Ok(Tier::Light),
+        "full" => Ok(Tier::Full),
+        _ => bail!("--tier takes light or full"),
+    }
 }
 
 fn fault(text: &str) -> Result<(String, Fault)> {

@@ -74,12 +74,18 @@ fn headline(name: &str, what: &str) {
 
 /// Packages and the virtual environment. What cannot be had is a failure where `LAB_REQUIRE` says so.
 fn set_up() -> Result<()> {
-    let missing: Vec<_> = packages::install()?
+    let full = place::is_root() && required() != Required::Light;
+    let missing: Vec<_> = packages::install(full)?
         .iter()
         .map(|package| package.name)
         .collect();
     if missing.is_empty() {
         moto::install()?;
+        if full && lab::full::check().is_ok() && !lab::full::has_tree() {
+            say!("building the root tree of the full tier: a minute or three, once");
+            // Should it fail, the tests say so or are skipped, as LAB_REQUIRE has it.
+            let _ = lab::full::prepare_tree();
+        }
         say!("all there");
     } else if required() == Required::Nothing {
         say!("without {} some tests are skipped", missing.join(", "));

@@ -13,7 +13,7 @@ use super::{checks, packages, up};
 /// Sets up, builds, starts, dumps, shows, takes down. The exit status is that of fab-rs.
 pub(crate) fn demo(keep: bool, ec2: bool) -> Result<ExitCode> {
     headline("what the demo needs");
-    let missing: Vec<_> = packages::install()?
+    let missing: Vec<_> = packages::install(false)?
         .iter()
         .map(|package| package.name)
         .collect();

@@ -22,9 +22,9 @@ apt-get update -q -o DPkg::Lock::Timeout=300
 apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
 "#;
 
-/// What is still missing after an attempt to install it; empty when all is there.
-pub(crate) fn install() -> Result<Vec<&'static Package>> {
-    let missing = missing();
+/// For the full tier too, or only the light one: what is still missing after an attempt to install it; empty when all is there.
+pub(crate) fn install(full: bool) -> Result<Vec<&'static Package>> {
+    let missing = missing(full);
     if missing.is_empty() {
         return Ok(missing);
     }
@@ -51,12 +51,14 @@ pub(crate) fn install() -> Result<Vec<&'static Package>> {
         say!("the machine's own sshd was not started; where systemd runs, `systemctl disable ssh`");
         say!("keeps it from starting at the next boot");
     }
-    Ok(self::missing())
+    Ok(self::missing(full))
 }
 
-fn missing() -> Vec<&'static Package> {
+fn missing(full: bool) -> Vec<&'static Package> {
+    let of_full = if full { lab::full::PACKAGES } else { &[] };
     let mut missing: Vec<_> = PACKAGES
         .iter()
+        .chain(of_full)
         .filter(|package| place::program(package.program).is_none())
         .collect();
     if !moto::is_installed() && moto::python().is_none() {

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use lab::full::{Machine, Machines};
 use lab::{Fleet, FleetSpec, HostSpec, place};
 
-use super::arguments::Up;
+use super::arguments::{Tier, Up};
 
 /// Starts a fleet that stays, and says how to talk to it.
 pub(crate) fn up(up: Up) -> Result<ExitCode> {
@@ -31,6 +32,9 @@ pub(crate) fn up(up: Up) -> Result<ExitCode> {
         host.faults.push(fault);
     }
     let begin = Instant::now();
+    if up.tier == Tier::Full {
+        return machines(&up.name, spec, begin);
+    }
     let fleet = Fleet::builder(&up.name).spec(spec).detached().start()?;
     say!(
         "{} hosts up after {:.1} s\n",
@@ -41,14 +45,54 @@ pub(crate) fn up(up: Up) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Starts machines that stay, with HAProxy before `api` where one has it.
+fn machines(name: &str, spec: FleetSpec, begin: Instant) -> Result<ExitCode> {
+    if spec.ec2 {
+        bail!("the full tier has no EC2");
+    }
+    let has_api = spec
+        .hosts
+        .iter()
+        .flat_map(|host| &host.services)
+        .any(|service| service.java && service.name == "api");
+    let mut builder = Machines::builder(name).hosts(spec.hosts).detached();
+    if has_api {
+        builder = builder.balancer("api");
+    }
+    lab::full::check()?;
+    if !lab::full::has_tree() {
+        say!("building the machines' root tree: a minute or three, once");
+        lab::full::prepare_tree()?;
+    }
+    let fleet = builder.start()?;
+    say!(
+        "{} machines up after {:.1} s\n",
+        fleet.machines().len(),
+        begin.elapsed().as_secs_f64()
+    );
+    let host = fleet.machines().first().map_or("HOST", Machine::name);
+    commands(host, &fleet.ssh_config(), &fleet.inventory());
+    if let Some(balancer) = fleet.balancer() {
+        say!("  curl {}/work        # through HAProxy", balancer.url());
+    }
+    say!("\nthey stay until\n  cargo lab down --name {name}");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Ends one fleet, or all that were started to stay.
 pub(crate) fn down(name: Option<&str>) -> Result<ExitCode> {
-    let names = name.map_or_else(lab::fleet_names, |name| vec![name.to_owned()]);
+    let names = name.map_or_else(
+        || [lab::fleet_names(), lab::full::names()].concat(),
+        |name| vec![name.to_owned()],
+    );
     for name in names {
-        let Some(fleet) = Fleet::open(&name)? else {
+        if let Some(fleet) = Fleet::open(&name)? {
+            fleet.down();
+        } else if let Some(fleet) = Machines::open(&name)? {
+            fleet.down();
+        } else {
             bail!("no fleet is named `{name}`")
-        };
-        fleet.down();
+        }
         say!("{name} is down");
     }
     Ok(ExitCode::SUCCESS)
@@ -95,18 +139,12 @@ fn grid(up: &Up) -> Vec<HostSpec> {
 
 /// Prints paths, commands to paste and the environment to export.
 pub(crate) fn how_to_talk(fleet: &Fleet) {
-    let fab = fab_rs();
-    let inventory = fleet.inventory().display().to_string();
-    let (name, config) = (fleet.name(), fleet.ssh_config().display().to_string());
     let host = fleet
         .hosts()
         .iter()
         .find(|host| host.has_sshd())
         .map_or("HOST", lab::Host::name);
-    say!("to talk to it:");
-    say!("  ssh -F {config} {host}");
-    say!("  {fab} -I {inventory} hosts all");
-    say!("  {fab} -I {inventory} run all -- uptime");
+    commands(host, &fleet.ssh_config(), &fleet.inventory());
     if let Some(ec2) = fleet.ec2() {
         say!("\nthrough the EC2 API (moto, {}):", ec2.endpoint());
         let exports: Vec<_> = ec2
@@ -115,9 +153,22 @@ pub(crate) fn how_to_talk(fleet: &Fleet) {
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         say!("  export {}", exports.join(" "));
-        say!("  {fab} -I {} hosts all", fleet.ec2_inventory().display());
+        say!(
+            "  {} -I {} hosts all",
+            fab_rs(),
+            fleet.ec2_inventory().display()
+        );
     }
-    say!("\nit stays until\n  cargo lab down --name {name}");
+    say!("\nit stays until\n  cargo lab down --name {}", fleet.name());
+}
+
+/// Prints commands to paste.
+fn commands(host: &str, ssh_config: &Path, inventory: &Path) {
+    let (fab, inventory) = (fab_rs(), inventory.display());
+    say!("to talk to it:");
+    say!("  ssh -F {} {host}", ssh_config.display());
+    say!("  {fab} -I {inventory} hosts all");
+    say!("  {fab} -I {inventory} run all -- uptime");
 }
 
 /// The program, as it is typed from the repository's root.

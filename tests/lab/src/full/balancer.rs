@@ -1,0 +1,150 @@
+//! HAProxy before a fleet's service: its configuration, and what it thinks of each machine.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::machine::Machine;
+use crate::process::poll;
+
+/// Where clients connect.
+pub(crate) const PORT: u16 = 80;
+/// Where HAProxy takes commands.
+const COMMANDS: u16 = 9999;
+
+/// The load balancer of a fleet. It asks each machine's `/health` every 200 ms; two answers in a row change its mind. It
+/// retries nothing: a request to a machine that is not there fails, so that every fault of a rollout shows.
+#[derive(Debug, Clone)]
+pub struct Balancer {
+    pub(crate) address: Ipv4Addr,
+}
+
+/// `haproxy.cfg` for the machines that have this service; none has it: an error.
+pub(crate) fn configuration(
+    address: Ipv4Addr,
+    service: &str,
+    machines: &[Machine],
+) -> Result<String> {
+    let mut text = format!(
+        "global\n    maxconn 2000\n    log stdout format raw local0 info\n    stats socket ipv4@{address}:{COMMANDS} level admin\n\
+         defaults\n    mode http\n    log global\n    option httplog\n    option dontlog-normal\n    option httpclose\n    \
+         timeout connect 1s\n    timeout client 30s\n    timeout server 30s\n    timeout check 1s\n    retries 0\n\
+         frontend door\n    bind {address}:{PORT}\n    default_backend {service}\n\
+         backend {service}\n    balance roundrobin\n    option httpchk\n    http-check send meth GET uri /health\n    \
+         http-check expect status 200\n    default-server inter 200ms fall 2 rise 2\n"
+    );
+    let mut servers = 0;
+    for machine in machines {
+        for unit in &machine.spec.services {
+            if unit.name == service && unit.java {
+                let (name, ip, port) = (machine.name(), machine.ip(), unit.port);
+                let _ = writeln!(text, "    server {name} {ip}:{port} check");
+                servers += 1;
+            }
+        }
+    }
+    if servers == 0 {
+        bail!("no machine has a Java service `{service}` for the load balancer");
+    }
+    Ok(text)
+}
+
+impl Balancer {
+    /// Its address; it listens on port 80.
+    pub fn ip(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// What a client asks.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Gives HAProxy a command, for example `show stat`, and returns what it says.
+    pub fn command(&self, command: &str) -> Result<String> {
+        let limit = Duration::from_secs(5);
+        let mut stream = TcpStream::connect_timeout(&(self.address, COMMANDS).into(), limit)
+            .context("HAProxy does not listen")?;
+        stream
+            .set_read_timeout(Some(limit))
+            .context("a time limit")?;
+        writeln!(stream, "{command}").context("HAProxy does not take commands")?;
+        let mut said = String::new();
+        stream
+            .read_to_string(&mut said)
+            .context("HAProxy does not answer")?;
+        Ok(said)
+    }
+
+    /// Each machine's state as HAProxy sees it: `UP`, `DOWN`, or on the way (`UP 1/2`).
+    pub fn machines(&self) -> Result<BTreeMap<String, String>> {
+        Ok(states(&self.command("show stat")?))
+    }
+
+    /// Waits until HAProxy sends requests to the machine, or no more. An error after ten seconds.
+    pub fn wait_for(&self, machine: &str, up: bool) -> Result<()> {
+        let wanted = if up { "UP" } else { "DOWN" };
+        let reached = || {
+            let states = self.machines().ok()?;
+            (states.get(machine)? == wanted).then_some(())
+        };
+        poll(Duration::from_secs(10), reached).with_context(|| {
+            format!(
+                "for HAProxy, {machine} is not {wanted}: {:?}",
+                self.machines()
+            )
+        })
+    }
+
+    /// Waits until all machines are up.
+    pub(crate) fn wait_for_all(&self) -> Result<()> {
+        let all_up = || {
+            let states = self.machines().ok()?;
+            (!states.is_empty() && states.values().all(|state| state == "UP")).then_some(())
+        };
+        poll(Duration::from_secs(20), all_up)
+            .with_context(|| format!("HAProxy does not see all machines: {:?}", self.machines()))
+    }
+}
+
+/// Reads `show stat`: comma-separated, the names of its columns first.
+fn states(text: &str) -> BTreeMap<String, String> {
+    let mut lines = text.lines();
+    let names: Vec<_> = lines
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("# ")
+        .split(',')
+        .collect();
+    let column = |name: &str| names.iter().position(|column| *column == name);
+    let (Some(server), Some(status)) = (column("svname"), column("status")) else {
+        return BTreeMap::new();
+    };
+    let fields = lines.map(|line| line.split(',').collect::<Vec<_>>());
+    fields
+        .filter_map(|fields| {
+            Some((
+                (*fields.get(server)?).to_owned(),
+                (*fields.get(status)?).to_owned(),
+            ))
+        })
+        .filter(|(server, _)| server != "FRONTEND" && server != "BACKEND")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::states;
+
+    #[test]
+    fn states_are_read_by_the_names_of_columns() {
+        let text = "# pxname,svname,qcur,status,\ndoor,FRONTEND,,OPEN,\napi,app-a1,0,UP,\napi,app-b1,0,DOWN,\napi,BACKEND,0,UP,\n";
+        let states: Vec<_> = states(text).into_iter().collect();
+        let expected = [("app-a1", "UP"), ("app-b1", "DOWN")];
+        assert_eq!(states, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+}
