@@ -235,8 +235,10 @@ fn further_causes(outcome: &HostOutcome) -> &[String] {
 
 /// What can be done about it. `who` is a label where it is one host, else folded labels.
 fn hint(outcome: &HostOutcome, who: &str) -> Option<String> {
-    let HostOutcome::Unreachable { kind, .. } = outcome else {
-        return None;
+    let kind = match outcome {
+        HostOutcome::Unreachable { kind, .. } => kind,
+        HostOutcome::Failed { cause, .. } => return failure_hint(cause).map(str::to_owned),
+        _ => return None,
     };
     let (text, doctor) = kind_hint(*kind);
     let folded = who.contains(['[', ',']);
@@ -247,6 +249,13 @@ fn hint(outcome: &HostOutcome, who: &str) -> Option<String> {
     } else {
         text.to_owned()
     })
+}
+
+/// What can be done about a step that was refused before it ran.
+fn failure_hint(cause: &str) -> Option<&'static str> {
+    cause
+        .starts_with("sudo refused: sudo asks for a password")
+        .then_some("`--ask-sudo` asks for the password once, before connecting; or let the login user do without (NOPASSWD)")
 }
 
 /// What to do about each kind, and whether `doctor` would find out more.
@@ -422,5 +431,14 @@ mod tests {
             said(&failed("no room", None)),
             " at step `migrate`: no room"
         );
+    }
+
+    #[test]
+    fn a_password_that_sudo_wants_has_a_flag() {
+        let cause = "sudo refused: sudo asks for a password to become `root`";
+        let wanted = hint(&failed(cause, Some(1)), "web-a1").unwrap();
+        assert!(wanted.starts_with("`--ask-sudo` asks"), "{wanted}");
+        let other = "sudo refused: there is no `sudo` on the host";
+        assert_eq!(hint(&failed(other, Some(127)), "web-a1"), None);
     }
 }

@@ -49,6 +49,13 @@ impl Desk {
         Self { folder, inventory }
     }
 
+    /// A new place with an inventory of its own.
+    pub(crate) fn with_inventory(text: &str) -> Self {
+        let mut desk = Self::new(Path::new("inventory.yml"));
+        desk.inventory = desk.write("inventory.yml", text);
+        desk
+    }
+
     /// The working directory.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
@@ -240,6 +247,22 @@ impl Running {
     }
 }
 
+/// Waits until a child has ended well; the most memory it ever had, in MiB.
+pub(crate) fn peak_until_end(child: &mut Child) -> u64 {
+    let (begun, mut peak) = (Instant::now(), 0);
+    loop {
+        peak = peak.max(peak_of(child.id()));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            return peak / 1024;
+        }
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        nap(5);
+    }
+}
+
 /// The most memory a process had up to now, in KiB; 0 once it has ended.
 fn peak_of(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -288,18 +311,25 @@ impl Ran {
     }
 }
 
-/// Prefixed lines by host.
+/// Prefixed lines by host; a line that was too long for one piece is joined again.
 #[track_caller]
 pub(crate) fn by_host(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut hosts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.lines() {
-        let Some((host, rest)) = line.split_once(" │ ") else {
-            panic!("a line without a prefix: {line:?}")
+        let parts = line.split_once(" │ ").map(|parts| (parts, false));
+        let Some(((host, rest), goes_on)) =
+            parts.or_else(|| line.split_once(" ┊ ").map(|parts| (parts, true)))
+        else {
+            panic!(
+                "a line without a prefix: {:?}",
+                &line[..line.len().min(200)]
+            )
         };
-        hosts
-            .entry(host.trim_end().to_owned())
-            .or_default()
-            .push(rest.to_owned());
+        let lines = hosts.entry(host.trim_end().to_owned()).or_default();
+        match lines.last_mut() {
+            Some(last) if goes_on => last.push_str(rest),
+            _ => lines.push(rest.to_owned()),
+        }
     }
     hosts
 }

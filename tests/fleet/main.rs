@@ -1,5 +1,12 @@
 //! The real binary against real hosts: what an operator would try on fleets that nobody has seen.
 
+mod bastion;
 mod desk;
+mod disks;
+mod faults;
 mod fleets;
+mod hostile;
+mod stopping;
 mod streams;
+mod volume;
+mod words;
