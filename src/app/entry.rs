@@ -34,8 +34,12 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 
 /// Help and version go to stdout with status 0, usage errors to stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    let ok = !error.use_stderr() && printed.is_ok();
+    // A reader that has had enough, as with `--help | head`, is no mistake of whoever asked.
+    let printed = match error.print() {
+        Err(error) => error.kind() == std::io::ErrorKind::BrokenPipe,
+        Ok(()) => true,
+    };
+    let ok = !error.use_stderr() && printed;
     ExitCode::from(
         if ok {
             ExitStatus::Ok
