@@ -77,7 +77,7 @@ impl<W: World> Work<W> {
             };
             let again = match cause {
                 Some(cause) => {
-                    self.waited_for_retry(running, attempt, delay, cause.to_string())
+                    self.waited_for_retry(running, attempt, delay, cause.clone())
                         .await
                 }
                 None => false,
