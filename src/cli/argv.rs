@@ -260,6 +260,7 @@ mod tests {
     fn flags_of_another_tool_are_answered_with_the_right_one() {
         assert!(refused("restart role=app -w a,b,c").contains("did you mean `-H a,b,c`"));
         assert!(refused("restart role=app -n 3").contains("did you mean `--attempts 3`"));
+        assert!(refused("-w a,b run -- true").contains("did you mean `-H a,b`"));
         assert!(refused("restart role=app -D").contains("host_keys"));
         assert!(refused("restart role=app -A").contains("-J"));
         assert!(refused("restart role=app -p secret").contains("no password on a command line"));

@@ -58,21 +58,22 @@ pub(super) fn wrong_tool(cli: &Cli) -> Option<String> {
                 .to_owned(),
         );
     }
-    let words = match &cli.command {
-        Command::Task(task) => &task.words,
-        Command::Run(run) => &run.words,
-        Command::Plan(plan) => &plan.words,
+    // Where the flag's supposed value stands first, it was taken for a task's name.
+    let (name, words) = match &cli.command {
+        Command::Task(task) => (Some(&task.name), &task.words),
+        Command::Run(run) => (None, &run.words),
+        Command::Plan(plan) => (None, &plan.words),
         _ => return None,
     };
-    let number = words.iter().find(|word| word.parse::<u32>().is_ok());
+    let mut words = name.into_iter().chain(words);
+    let number = words.clone().find(|word| word.parse::<u32>().is_ok());
     if let (true, Some(number)) = (cli.run.dry_run, number) {
         return Some(format!(
             "`-n` is a dry run and takes no number: did you mean `--attempts {number}`?"
         ));
     }
-    let list = words
-        .iter()
-        .find(|word| !word.contains(['=', '~']) && (word.contains(',') || word.contains('@')));
+    let list =
+        words.find(|word| !word.contains(['=', '~']) && (word.contains(',') || word.contains('@')));
     if let (true, Some(list)) = (cli.run.warn_only, list) {
         return Some(format!(
             "`-w` is warn-only and takes no hosts: did you mean `-H {list}`?"

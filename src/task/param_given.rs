@@ -257,7 +257,16 @@ fn missing(param: &Param, is_empty: bool) -> Diagnostic {
     } else {
         format!("param `{name}` is required")
     };
-    let diagnostic = Diagnostic::new(message);
+    let variable = param
+        .from
+        .as_deref()
+        .and_then(|from| from.strip_prefix("env:"));
+    let diagnostic = match variable {
+        Some(variable) => Diagnostic::new(message).hint(format!(
+            "it is taken from the environment: set `{variable}`"
+        )),
+        None => Diagnostic::new(message),
+    };
     let diagnostic = match (param.secret, &param.example) {
         (true, _) => diagnostic.hint("put it into a file for `--params-file`"),
         (false, Some(example)) => diagnostic.hint(format!("such as `{name}={example}`")),

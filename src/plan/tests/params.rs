@@ -131,6 +131,17 @@ fn params_come_from_the_environment_and_from_people() {
 }
 
 #[test]
+fn a_variable_that_is_not_set_is_named() {
+    let text = SECRETS.replace("from: \"env:NONE\"", "from: \"env:NONE\", required: true");
+    assert_eq!(
+        Given::new(&text).with("asked", "x").errors(),
+        [
+            "param `none` is required | it is taken from the environment: set `NONE` | put it into a file for `--params-file`"
+        ]
+    );
+}
+
+#[test]
 fn a_secret_is_not_taken_from_a_command_line() {
     assert_eq!(
         Given::new(SECRETS).with("token", "hunter22").errors(),

@@ -38,8 +38,9 @@ impl<'a> Reader<'a> {
         }
         match node.expect_string("`shell`", &mut self.errors)?.as_str() {
             "sh" => None,
+            // Under sshd bash reads the start files of interactive shells, and those know nothing of `-u`.
             "bash" => Some(
-                ["bash", "-euo", "pipefail", "-c"]
+                ["bash", "--norc", "-euo", "pipefail", "-c"]
                     .map(str::to_owned)
                     .to_vec(),
             ),

@@ -94,7 +94,9 @@ impl Scope {
                     "`{path} | default(\"…\")` allows for hosts without it"
                 )]
             }
-            Some(("params", name)) => vec![format!("declare `{name}` in `params:`")],
+            Some(("params", name)) => vec![format!(
+                "declare `{name}` in `params:`; if it stands there it has no value, which `required: true` would say"
+            )],
             Some(("vars", name)) => vec![format!("declare `{name}` in `vars:`")],
             Some(_) => Vec::new(),
             None => vec![format!(
