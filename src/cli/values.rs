@@ -1,5 +1,6 @@
 //! Parsers of flag values that mean more than a text.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::model::{Amount, parse_duration};
@@ -31,6 +32,15 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A whole number from 1.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a whole number from 1"))
+}
+
 /// A count or a percentage of hosts.
 ///
 /// # Errors
@@ -43,6 +53,15 @@ pub(super) fn amount(text: &str) -> Result<Amount, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_of_hosts_is_refused_in_plain_words() {
+        assert_eq!(at_least_one("4").map(NonZeroUsize::get), Ok(4));
+        assert_eq!(
+            at_least_one("0"),
+            Err("`0` is not a whole number from 1".to_owned())
+        );
+    }
 
     #[test]
     fn a_bare_number_is_seconds_on_a_flag() {
