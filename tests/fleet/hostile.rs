@@ -1,6 +1,6 @@
 //! Text that would run if any shell read it, and secrets: neither gets where it must not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lab::Fleet;
 
@@ -276,11 +276,11 @@ fn a_secret_is_found_nowhere_but_where_it_is_needed() {
             );
             assert_eq!(
                 files_with(&desk.path().join("state"), secret.as_bytes()),
-                [Path::new(""); 0]
+                Vec::<PathBuf>::new()
             );
             assert_eq!(
                 files_with(&desk.path().join("run"), secret.as_bytes()),
-                [Path::new(""); 0]
+                Vec::<PathBuf>::new()
             );
             for n in 10..13 {
                 let host = fleet.host(&format!("app-{n}"));
