@@ -76,10 +76,7 @@ impl<W: World> Work<W> {
                 _ => None,
             };
             let again = match cause {
-                Some(cause) => {
-                    self.waited_for_retry(running, attempt, delay, cause.clone())
-                        .await
-                }
+                Some(cause) => self.waited_for_retry(running, attempt, delay, cause).await,
                 None => false,
             };
             if !again {
@@ -121,7 +118,7 @@ impl<W: World> Work<W> {
                 step: running.step.clone(),
                 attempt,
                 delay,
-                cause,
+                cause: self.teller.mask.text(&cause),
             })
             .await;
         self.slept(delay).await
