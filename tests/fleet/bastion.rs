@@ -16,7 +16,9 @@ fn forty_hosts_behind_a_bastion_cost_it_one_login() {
     let hosts = ran.ended(0).lines_by_host();
     assert_eq!(hosts.len(), INNER);
     assert!(
-        hosts.iter().all(|(host, lines)| lines == std::slice::from_ref(host)),
+        hosts
+            .iter()
+            .all(|(host, lines)| lines == std::slice::from_ref(host)),
         "{hosts:?}"
     );
     assert_eq!(desk.summary()["counts"], serde_json::json!({"ok": INNER}));
