@@ -54,7 +54,7 @@ fn a_full_disk_here_fails_the_host_whose_file_does_not_fit() {
     );
     ran.ended(1)
         .says("app-14  failed")
-        .says("No space left on device");
+        .says("the disk of this machine has no room");
     let out = ran.out();
     let found: Vec<_> = out.lines().collect();
     assert!(

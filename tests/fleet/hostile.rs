@@ -1,6 +1,7 @@
 //! Text that would run if any shell read it, and secrets: neither gets where it must not.
 
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::path::Path;
 
 use lab::Fleet;
 
@@ -23,13 +24,15 @@ fn desk(fleet: &Fleet) -> Desk {
     for (n, name) in NAMES.iter().enumerate() {
         let address = fleet.host(&format!("app-1{n}")).address();
         let (name, evil, lines) = (quoted(name), quoted(VALUE), quoted(LINES));
-        text += &format!(
-            "      - {{name: {name}, address: {address}, tags: {{role: app, evil: {evil}, lines: {lines}, file: \"a$(touch pwned)'b\\\"c -%s\"}}}}\n"
+        let _ = writeln!(
+            text,
+            "      - {{name: {name}, address: {address}, tags: {{role: app, evil: {evil}, lines: {lines}, file: \"a$(touch pwned)'b\\\"c -%s\"}}}}"
         );
     }
     let host = fleet.host("app-10");
-    text += &format!(
-        "ssh: {{config: {}, user: {}, port: {}, host_keys: ssh}}\n",
+    let _ = writeln!(
+        text,
+        "ssh: {{config: {}, user: {}, port: {}, host_keys: ssh}}",
         quoted(fleet.ssh_config().to_str().unwrap()),
         host.login(),
         host.port()
@@ -181,6 +184,13 @@ fn a_hostile_value_takes_every_route_and_runs_nowhere() {
                 NAMES.len()
             );
         }
+        // What a host's own start files of bash say is no output of a step.
+        let strange = ran
+            .err()
+            .lines()
+            .filter(|line| line.contains(" │ "))
+            .count();
+        assert_eq!(strange, 0, "{}", ran.all());
         nothing_ran(fleet, &desk);
     }
 }
@@ -193,7 +203,7 @@ task: secrets
 kind: change
 strategy: all
 params:
-  token: {type: string, secret: true, from: "env:THE_TOKEN"}
+  token: {type: string, secret: true, required: true, from: "env:THE_TOKEN"}
   second: {type: string, secret: true, from: "file:second.txt"}
 steps:
   - run: |
@@ -274,14 +284,8 @@ fn a_secret_is_found_nowhere_but_where_it_is_needed() {
                 "{}",
                 ran.all()
             );
-            assert_eq!(
-                files_with(&desk.path().join("state"), secret.as_bytes()),
-                Vec::<PathBuf>::new()
-            );
-            assert_eq!(
-                files_with(&desk.path().join("run"), secret.as_bytes()),
-                Vec::<PathBuf>::new()
-            );
+            assert!(files_with(&desk.path().join("state"), secret.as_bytes()).is_empty());
+            assert!(files_with(&desk.path().join("run"), secret.as_bytes()).is_empty());
             for n in 10..13 {
                 let host = fleet.host(&format!("app-{n}"));
                 let find = format!(

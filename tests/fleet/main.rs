@@ -9,6 +9,8 @@
 mod bastion;
 mod desk;
 mod disks;
+#[cfg(feature = "aws")]
+mod ec2;
 mod faults;
 mod fleets;
 mod hostile;

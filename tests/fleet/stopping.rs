@@ -225,7 +225,7 @@ fn interrupted_once_at_a_terminal(ground: &Ground) {
     running.type_in(b"\x03");
     let ran = end_of_terminal(ground, &desk, running, "Ctrl-C once");
     ran.ended(130);
-    let logs = crate::desk::files_with(&desk.record().join("hosts"), b"\nfinished\n");
+    let logs = crate::desk::files_with(&desk.record().join("hosts"), b"out| finished\n");
     assert_eq!(logs.len(), 4, "{}", ran.all());
     let summary = desk.summary();
     assert_eq!(

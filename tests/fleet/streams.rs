@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::desk::{Ran, by_host, json};
+use crate::desk::{Desk, Ran, by_host, json};
 use crate::fleets;
 
 const OUT_ERR_3: &str = "echo out; echo err >&2; exit 3";
@@ -135,6 +135,11 @@ fn json_is_one_event_a_line_and_the_same_as_the_record() {
                 .all(|e| e["line"] == word && e["host"].is_string())
         );
     }
+    same_as_the_record(&desk, &ran, &events);
+}
+
+/// What programs read on stdout, people and the record have too, and it is what the schema promises.
+fn same_as_the_record(desk: &Desk, ran: &Ran, events: &[Value]) {
     // Everything that people are told is kept away from what programs read.
     assert!(!ran.err().contains('│'), "{}", ran.all());
     let recorded = std::fs::read_to_string(desk.record().join("events.jsonl")).unwrap();
@@ -155,7 +160,7 @@ fn json_is_one_event_a_line_and_the_same_as_the_record() {
     // What the schema promises is what came.
     let schema: Value = serde_json::from_str(&desk.fab(&["schema", "event"]).out()).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
-    for event in &events {
+    for event in events {
         assert!(
             schema.is_valid(event),
             "{event}: {:?}",

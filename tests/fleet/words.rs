@@ -1,5 +1,6 @@
 //! Words that are wrong: refused before anything is connected, with the nearest right word.
 
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,109 +41,111 @@ impl Door {
         for (number, (name, role)) in (1..).zip(hosts) {
             text += &host(number, name, role);
         }
-        text += &format!("ssh: {{port: {port}, host_keys: ssh, user: nobody}}\n");
+        let _ = writeln!(text, "ssh: {{port: {port}, host_keys: ssh, user: nobody}}");
         let desk = Desk::with_inventory(&text);
         Self { desk, knocks }
     }
 }
 
+/// What is typed, the status, and what is said.
+const ROWS: &[(&[&str], i32, &[&str])] = &[
+    (
+        &["heapdump", "rol=app"],
+        2,
+        &["`rol`", "did you mean `role=app`?"],
+    ),
+    (
+        &["heapdump", "role=wbe"],
+        7,
+        &[
+            "`role=wbe` matches no host",
+            "did you mean `role=web`?",
+            "app, db, web",
+        ],
+    ),
+    (
+        &["heapdump", "role=app", "env=prd"],
+        7,
+        &["env=prd", "did you mean `env=prod`?"],
+    ),
+    (
+        &["restart", "service=api"],
+        2,
+        &["no hosts are selected", "role=app"],
+    ),
+    (&["run", "--", "uptime"], 2, &["no hosts are selected"]),
+    (&["run", "role=app"], 2, &["no command"]),
+    (
+        &["heapdmp", "role=app"],
+        2,
+        &["no task named `heapdmp`", "did you mean `heapdump`?"],
+    ),
+    (
+        &["heapdump", "role=app", "liv=true"],
+        2,
+        &["`liv`", "did you mean `live=true`?"],
+    ),
+    (
+        &["heapdump", "role=app", "live=maybe"],
+        2,
+        &["`live`", "`maybe`"],
+    ),
+    (&["restart", "role=app"], 2, &["service"]),
+    (&["run", "role~=[", "--", "true"], 2, &["role~=["]),
+    (&["run", "-H", "app-1,", "--", "true"], 2, &["-H"]),
+    (
+        &["run", "-H", "ap-1", "role=app", "--", "true"],
+        2,
+        &["ap-1"],
+    ),
+    (
+        &["run", "role=app", "-x", "rol=db", "--", "true"],
+        2,
+        &["rol"],
+    ),
+    (
+        &["run", "role=app", "--limit", "0", "--", "true"],
+        2,
+        &["a limit of `0`"],
+    ),
+    (
+        &["run", "role=app", "name=db-*", "--", "true"],
+        7,
+        &["name=db-*"],
+    ),
+    (
+        &["run", "role=app", "-T", "soon", "--", "true"],
+        2,
+        &["soon"],
+    ),
+    (
+        &["run", "role=app", "-n", "3", "--", "true"],
+        2,
+        &["--attempts"],
+    ),
+    (&["run", "role=app", "-D", "--", "true"], 2, &["-D"]),
+    (&["run", "role=app", "-A", "--", "true"], 2, &["-J"]),
+    (
+        &["-w", "app-1,app-2", "run", "--", "true"],
+        2,
+        &["did you mean `-H app-1,app-2`"],
+    ),
+    (
+        &["run", "role=app", "--fanuot", "3", "--", "true"],
+        2,
+        &["--fanout"],
+    ),
+];
+
 #[test]
 fn wrong_words_are_refused_before_anything_is_connected() {
     let door = Door::new();
-    let rows: [(&[&str], i32, &[&str]); 22] = [
-        (
-            &["heapdump", "rol=app"],
-            2,
-            &["`rol`", "did you mean `role=app`?"],
-        ),
-        (
-            &["heapdump", "role=wbe"],
-            7,
-            &[
-                "`role=wbe` matches no host",
-                "did you mean `role=web`?",
-                "app, db, web",
-            ],
-        ),
-        (
-            &["heapdump", "role=app", "env=prd"],
-            7,
-            &["env=prd", "did you mean `env=prod`?"],
-        ),
-        (
-            &["restart", "service=api"],
-            2,
-            &["no hosts are selected", "role=app"],
-        ),
-        (&["run", "--", "uptime"], 2, &["no hosts are selected"]),
-        (&["run", "role=app"], 2, &["no command"]),
-        (
-            &["heapdmp", "role=app"],
-            2,
-            &["no task named `heapdmp`", "did you mean `heapdump`?"],
-        ),
-        (
-            &["heapdump", "role=app", "liv=true"],
-            2,
-            &["`liv`", "did you mean `live=true`?"],
-        ),
-        (
-            &["heapdump", "role=app", "live=maybe"],
-            2,
-            &["`live`", "`maybe`"],
-        ),
-        (&["restart", "role=app"], 2, &["service"]),
-        (&["run", "role~=[", "--", "true"], 2, &["role~=["]),
-        (&["run", "-H", "app-1,", "--", "true"], 2, &["-H"]),
-        (
-            &["run", "-H", "ap-1", "role=app", "--", "true"],
-            2,
-            &["ap-1"],
-        ),
-        (
-            &["run", "role=app", "-x", "rol=db", "--", "true"],
-            2,
-            &["rol"],
-        ),
-        (
-            &["run", "role=app", "--limit", "0", "--", "true"],
-            2,
-            &["a limit of `0`"],
-        ),
-        (
-            &["run", "role=app", "name=db-*", "--", "true"],
-            7,
-            &["name=db-*"],
-        ),
-        (
-            &["run", "role=app", "-T", "soon", "--", "true"],
-            2,
-            &["soon"],
-        ),
-        (
-            &["run", "role=app", "-n", "3", "--", "true"],
-            2,
-            &["--attempts"],
-        ),
-        (&["run", "role=app", "-D", "--", "true"], 2, &["-D"]),
-        (&["run", "role=app", "-A", "--", "true"], 2, &["-J"]),
-        (
-            &["-w", "app-1,app-2", "run", "--", "true"],
-            2,
-            &["did you mean `-H`"],
-        ),
-        (
-            &["run", "role=app", "--fanuot", "3", "--", "true"],
-            2,
-            &["--fanout"],
-        ),
-    ];
-    for (words, status, said) in rows {
+    for (words, status, said) in ROWS {
         let ran = door.desk.fab(words);
-        assert_eq!(ran.status, status, "{words:?}: {}", ran.all());
+        assert_eq!(ran.status, *status, "{words:?}: {}", ran.all());
         assert!(ran.stdout.is_empty(), "{words:?}: {}", ran.all());
         assert!(ran.err().starts_with("error: "), "{words:?}: {}", ran.all());
-        for text in said {
+        for text in *said {
             assert!(
                 ran.err().contains(text),
                 "{words:?}: no `{text}` in {}",
