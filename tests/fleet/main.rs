@@ -1,11 +1,5 @@
 //! The real binary against real hosts: what an operator would try on fleets that nobody has seen.
 
-#![expect(
-    clippy::too_many_lines,
-    clippy::format_push_string,
-    reason = "a test reads from top to bottom, and builds its inventory as it goes"
-)]
-
 mod bastion;
 mod desk;
 mod disks;
