@@ -1,12 +1,13 @@
 //! `TASK`, `plan`, and the ad-hoc commands `run`, `put` and `get`, which are tasks made on the spot.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
-use crate::model::ExitStatus;
+use crate::model::{Diagnostic, ExitStatus};
 use crate::task::Task;
 use crate::task::adhoc::{self, AdHocManner};
 use crate::{plan, report};
@@ -24,7 +25,7 @@ use super::run::{self, Prepared, Work};
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
-    let words = rerun::task_words(&task, &args.name, &args.words);
+    let words = rerun::task_words(&task, &args.name, &args.words, &context.settings.run.set);
     let rerun = rerun::command(&context.settings, &words, &[]);
     let work = Work {
         task,
@@ -147,8 +148,21 @@ async fn go(
 /// There is no destination, a file is not there, or it was refused.
 pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
     let task = adhoc::put(&args.paths, &manner(context))?;
+    readable(&context.settings.environment.cwd, &args.paths)?;
     let rerun = rerun::command(&context.settings, &["put"], &args.paths);
     go(context, task, &args.words, false, rerun).await
+}
+
+/// That all sources of a `put` are there, before any host is asked: each would only say the same.
+fn readable(cwd: &Path, paths: &[String]) -> Result<(), Diagnostic> {
+    let sources = paths.split_last().map_or(paths, |(_, sources)| sources);
+    for source in sources {
+        if let Err(error) = std::fs::metadata(cwd.join(source)) {
+            return Err(Diagnostic::new(format!("cannot read `{source}`: {error}"))
+                .hint("nothing was sent to any host"));
+        }
+    }
+    Ok(())
 }
 
 /// Copies files from hosts.
@@ -159,4 +173,29 @@ pub(super) async fn get(context: &Context, args: TransferArgs) -> Result<ExitSta
     let task = adhoc::get(&args.paths, None, &manner(context))?;
     let rerun = rerun::command(&context.settings, &["get"], &args.paths);
     go(context, task, &args.words, false, rerun).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_put_names_the_source_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "x").unwrap();
+        let put = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|&path| path.to_owned()).collect();
+            readable(folder.path(), &paths)
+        };
+        assert!(
+            put(&["a", "/etc/not-here"]).is_ok(),
+            "the last is the host's"
+        );
+        let error = put(&["a", "b", "/tmp/"]).unwrap_err();
+        assert!(
+            error.message.starts_with("cannot read `b`: "),
+            "{}",
+            error.message
+        );
+    }
 }

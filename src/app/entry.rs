@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{adhoc, doctor, history, hosts, one_host, tasks};
+use super::{adhoc, doctor, history, hosts, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -34,8 +34,12 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 
 /// Help and version go to stdout with status 0, usage errors to stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    let ok = !error.use_stderr() && printed.is_ok();
+    // A reader that has had enough, as with `--help | head`, is no mistake of whoever asked.
+    let printed = match error.print() {
+        Err(error) => error.kind() == std::io::ErrorKind::BrokenPipe,
+        Ok(()) => true,
+    };
+    let ok = !error.use_stderr() && printed;
     ExitCode::from(
         if ok {
             ExitStatus::Ok
@@ -63,6 +67,7 @@ fn enter(typed: Typed) -> ExitStatus {
     };
     let console = Arc::new(Console::new(colours));
     typed.notes.iter().for_each(|note| console.remark(note));
+    open_files::allow_many();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -23,6 +23,12 @@ pub(super) fn runs(context: &Context) -> Result<ExitStatus, Failure> {
         .context("cannot read the records of runs")?;
     if context.settings.output.json {
         context.console.json(&report::runs_json(&runs));
+    } else if runs.is_empty() {
+        let folder = context.settings.state_dir.display();
+        context.console.note(&format!(
+            "no runs yet: no record below {}",
+            report::safe(&folder.to_string())
+        ));
     } else {
         context
             .console

@@ -13,6 +13,7 @@ mod history;
 mod hosts;
 mod library;
 mod one_host;
+mod open_files;
 mod outside;
 mod params;
 mod password;

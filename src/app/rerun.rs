@@ -1,16 +1,23 @@
 //! The command line that does the same again, for the summary's last line. Hosts are put in by the summary.
 
+use std::time::Duration;
+
 use crate::task::Task;
 
 use super::settings::Settings;
 
-/// `fab-rs`, the flags that say where hosts and tasks come from, `words`, and behind `--` the `tail`. `None` where
-/// a word cannot be quoted.
-pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> Option<String> {
+/// `fab-rs`, the flags that say where hosts and tasks come from and how far a run may go, `words`, and behind `--`
+/// the `tail`. `None` where a word cannot be quoted.
+pub(super) fn command<W: AsRef<str>>(
+    settings: &Settings,
+    words: &[W],
+    tail: &[String],
+) -> Option<String> {
     let mut line = vec!["fab-rs".to_owned()];
     let selection = &settings.selection;
     let flag = |name: &str, value: Option<String>| value.map(|value| [name.to_owned(), value]);
     let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+    let run = &settings.run;
     let flags = [
         flag("-I", selection.inventory.clone()),
         flag("-f", settings.run.file.as_ref().map(path)),
@@ -18,7 +25,17 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
         flag("-i", settings.ssh.flags.identity.as_ref().map(path)),
         flag("-J", settings.ssh.flags.jump.clone()),
         flag("--profile", selection.profile.clone()),
-        flag("--params-file", settings.run.params_file.as_ref().map(path)),
+        flag("--params-file", run.params_file.as_ref().map(path)),
+        flag("--outdir", settings.output.outdir.as_ref().map(path)),
+        flag("-z", run.fanout.map(|fanout| fanout.to_string())),
+        flag("--batch", run.batch.map(|batch| batch.to_string())),
+        flag(
+            "--max-failures",
+            run.max_failures.map(|most| most.to_string()),
+        ),
+        flag("-T", run.command_timeout.map(typed)),
+        flag("--silence", run.silence.map(typed)),
+        flag("--run-limit", run.run_limit.map(typed)),
     ];
     line.extend(flags.into_iter().flatten().flatten());
     line.extend(
@@ -29,7 +46,9 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
     );
     let switches = [
         ("--ask-sudo", settings.ask_sudo),
-        ("--sudo", settings.run.sudo),
+        ("--sudo", run.sudo),
+        ("-k", run.fail_fast),
+        ("-w", run.warn_only),
     ];
     line.extend(
         switches
@@ -37,11 +56,7 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
             .filter(|(_, on)| *on)
             .map(|(name, _)| (*name).to_owned()),
     );
-    line.extend(settings.run.set.iter().flat_map(|(name, value)| {
-        // Secrets are refused there, so there is none to leave out.
-        ["--set".to_owned(), format!("{name}={value}")]
-    }));
-    line.extend(words.iter().map(|word| (*word).to_owned()));
+    line.extend(words.iter().map(|word| word.as_ref().to_owned()));
     if !tail.is_empty() {
         line.push("--".to_owned());
         line.extend_from_slice(tail);
@@ -49,15 +64,94 @@ pub(super) fn command(settings: &Settings, words: &[&str], tail: &[String]) -> O
     shlex::try_join(line.iter().map(String::as_str)).ok()
 }
 
-/// A task's name and the params among the words; secrets are left out, to be given again.
-pub(super) fn task_words<'w>(task: &'w Task, name: &'w str, words: &'w [String]) -> Vec<&'w str> {
-    let is_param = |word: &&String| {
-        let param = word
-            .split_once('=')
-            .and_then(|(key, _)| task.params.get(key));
-        param.is_some_and(|param| !param.secret)
-    };
-    std::iter::once(name)
-        .chain(words.iter().filter(is_param).map(String::as_str))
+/// A limit as a flag takes it.
+fn typed(limit: Duration) -> String {
+    match limit.subsec_nanos() {
+        0 => format!("{}s", limit.as_secs()),
+        _ => format!("{}ms", limit.as_millis()),
+    }
+}
+
+/// A task's name and the params among the words and of `--set`; secrets are left out, to be given again.
+pub(super) fn task_words(
+    task: &Task,
+    name: &str,
+    words: &[String],
+    set: &[(String, String)],
+) -> Vec<String> {
+    let is_open = |key: &str| task.params.get(key).is_some_and(|param| !param.secret);
+    let typed = words
+        .iter()
+        .filter(|word| word.split_once('=').is_some_and(|(key, _)| is_open(key)));
+    let set = set
+        .iter()
+        .filter(|(key, _)| is_open(key))
+        .flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
+    std::iter::once(name.to_owned())
+        .chain(typed.cloned())
+        .chain(set)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::environment::Environment;
+    use crate::cli;
+    use crate::model::Source;
+    use crate::task::{NoFiles, read};
+
+    fn settings(folder: &Path, line: &str) -> Settings {
+        let args = line.split_whitespace().map(Into::into).collect();
+        let environment = Environment {
+            cwd: folder.to_owned(),
+            state_dir: folder.to_owned(),
+            config_dir: folder.to_owned(),
+            user: "me".to_owned(),
+            no_color: true,
+            overrides: Vec::new(),
+            stdin_terminal: false,
+            stderr_terminal: false,
+        };
+        let typed = cli::parse(args).expect("a command line");
+        Settings::new(environment, &typed.cli).expect("settings")
+    }
+
+    #[test]
+    fn what_held_the_run_back_holds_the_next_one_back_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = "-z 4 --batch 2 --max-failures 10% -T 90s --silence 1500ms -k";
+        let line = format!("fab-rs {flags} --outdir out run role=app -- true");
+        let again = command(
+            &settings(folder.path(), &line),
+            &["run"],
+            &["true".to_owned()],
+        );
+        assert_eq!(
+            again.as_deref(),
+            Some(
+                "fab-rs --outdir out -z 4 --batch 2 --max-failures '10%' -T 90s --silence 1500ms -k run -- true"
+            )
+        );
+    }
+
+    #[test]
+    fn params_are_given_again_but_for_secrets() {
+        let text = "kind: read\nparams: {dir: {type: string}, token: {type: string, secret: true}}\nsteps: [{run: uptime}]\n";
+        let source = Arc::new(Source {
+            path: "tasks/t.yml".into(),
+            text: text.to_owned(),
+        });
+        let task = read(&source, None, &NoFiles).expect("a task");
+        let words = ["role=app", "dir=/a", "token=x"].map(str::to_owned);
+        let set = [("dir", "/b"), ("token", "y"), ("other", "z")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(
+            task_words(&task, "t", &words, &set),
+            ["t", "dir=/a", "--set", "dir=/b"]
+        );
+    }
 }

@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         let Some(value) = self.config.get(key) else {
             return built_in;
         };
-        parse_duration(&value.text).unwrap_or_else(|_| {
+        limit_of(value).unwrap_or_else(|| {
             self.refuse(value, "a duration such as `10s`");
             built_in
         })
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
     /// A limit, or `none`.
     fn limit_or_none(&mut self, key: &str) -> Option<Duration> {
         let value = self.config.get(key).filter(|value| value.text != "none")?;
-        let limit = parse_duration(&value.text).ok();
+        let limit = limit_of(value);
         if limit.is_none() {
             self.refuse(value, "a duration such as `10s`, nor `none`");
         }
@@ -306,6 +306,12 @@ impl<'a> Reader<'a> {
                 .collect(),
         }
     }
+}
+
+/// A limit; 0 is none, as it would end everything at once.
+fn limit_of(value: &Value) -> Option<Duration> {
+    let limit = parse_duration(&value.text).ok();
+    limit.filter(|limit| !limit.is_zero())
 }
 
 /// `~/…` from the home folder.

@@ -61,7 +61,16 @@ fn place_subcommand(
             placed.extend(rest);
             return placed;
         } else if text == "help" {
-            placed.push("--help".into());
+            // `help TASK` is `show TASK`: that is where a task says what it does.
+            match rest.next() {
+                Some(word) if command.find_subcommand(&word).is_some() => {
+                    placed.extend([word, "--help".into()]);
+                }
+                Some(task) if !task.to_string_lossy().starts_with('-') => {
+                    placed.extend(["show".into(), task]);
+                }
+                _ => placed.push("--help".into()),
+            }
             return placed;
         } else if text.len() > 1 && text.starts_with('-') {
             let takes_next = flag_takes_next(command, &text);
@@ -71,6 +80,11 @@ fn place_subcommand(
             }
             continue;
         } else if command.find_subcommand(&text).is_none() {
+            let rest: Vec<OsString> = rest.collect();
+            if asks_for_help(&rest) {
+                placed.extend(["show".into(), arg]);
+                return placed;
+            }
             placed.push(TASK.into());
             placed.extend(task_words(&text, notes).into_iter().map(OsString::from));
             placed.extend(rest);
@@ -81,6 +95,13 @@ fn place_subcommand(
         return placed;
     }
     placed
+}
+
+/// Whether these arguments of a task ask what the task does.
+fn asks_for_help(rest: &[OsString]) -> bool {
+    rest.iter()
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--help" || arg == "-h")
 }
 
 /// Whether the value of this flag is the next argument.
@@ -210,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn help_of_a_task_is_the_task_itself() {
+        for line in ["help heapdump", "heapdump --help", "heapdump role=app -h"] {
+            let Command::Show(show) = typed(line).cli.command else {
+                panic!("{line}")
+            };
+            assert_eq!(show.name, "heapdump", "{line}");
+        }
+        assert!(refused("help run").contains("fab-rs run"));
+        assert!(refused("help").contains("Commands:"));
+    }
+
+    #[test]
     fn yes_takes_its_value_by_an_equals_sign_alone() {
         use super::super::Yes;
         assert_eq!(
@@ -232,6 +265,8 @@ mod tests {
         assert!(refused("restart role=app -A").contains("-J"));
         assert!(refused("restart role=app -p secret").contains("no password on a command line"));
         assert!(refused("restart role=app -g bastion").contains("-J"));
+        assert!(refused("restart role=app --sudo").contains("`run`, `put` and `get` alone"));
+        assert!(refused("plan restart role=app --sudo").contains("`run`, `put` and `get` alone"));
     }
 
     #[test]

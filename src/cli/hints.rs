@@ -52,6 +52,12 @@ pub(super) fn wrong_tool(cli: &Cli) -> Option<String> {
     if cli.connection.forward_agent && !matches!(cli.command, Command::Ssh(_)) {
         return Some("`-A` works for `fab-rs ssh` alone: to pass a bastion, use -J HOST, which lends it no agent".to_owned());
     }
+    if cli.run.sudo && matches!(cli.command, Command::Task(_) | Command::Plan(_)) {
+        return Some(
+            "`--sudo` works for `run`, `put` and `get` alone: a task says which of its steps use sudo"
+                .to_owned(),
+        );
+    }
     // Where the flag's supposed value stands first, it was taken for a task's name.
     let (name, words) = match &cli.command {
         Command::Task(task) => (Some(&task.name), &task.words),

@@ -32,7 +32,7 @@ pub(crate) struct OutputFlags {
     /// Say less: no progress, no summary of what went well
     #[arg(short = 'q', long, global = true)]
     pub(crate) quiet: bool,
-    /// Say more: each step as it starts and ends; twice for a trace of what fab-rs does
+    /// Say more: each step as it starts and ends
     #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// One JSON event a line on stdout, and nothing else

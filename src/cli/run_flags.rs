@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{amount, assignment, limit};
+use super::values::{amount, assignment, at_least_one, limit};
 use crate::model::Amount;
 
 /// Which gates `--yes` answers.
@@ -42,7 +42,7 @@ pub(crate) struct RunFlags {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) params_file: Option<PathBuf>,
     /// Hosts at work at the same time [default: 32]
-    #[arg(short = 'z', long, global = true, value_name = "N")]
+    #[arg(short = 'z', long, global = true, value_name = "N", value_parser = at_least_one)]
     pub(crate) fanout: Option<NonZeroUsize>,
     /// Hosts in one batch; makes an ad-hoc command a change with a start gate
     #[arg(long, global = true, value_name = "N", value_parser = amount)]

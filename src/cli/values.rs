@@ -1,18 +1,24 @@
 //! Parsers of flag values that mean more than a text.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::model::{Amount, parse_duration};
 
-/// A limit on a flag: a bare number is seconds, else a number with a unit.
+/// A limit on a flag: a bare number is seconds, else a number with a unit. 0 is refused: it would end
+/// everything at once, and whoever types it means the opposite.
 ///
 /// # Errors
 /// A sentence for clap to print.
 pub(super) fn limit(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
+    let limit = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if limit.is_zero() {
+        return Err("a limit of 0 would end everything at once; a long one is `24h`".to_owned());
     }
-    parse_duration(text).map_err(|error| error.to_string())
+    Ok(limit)
 }
 
 /// `KEY=VALUE`.
@@ -24,6 +30,15 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not of the form `name=value`")),
     }
+}
+
+/// A whole number from 1.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a whole number from 1"))
 }
 
 /// A count or a percentage of hosts.
@@ -40,10 +55,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_count_of_hosts_is_refused_in_plain_words() {
+        assert_eq!(at_least_one("4").map(NonZeroUsize::get), Ok(4));
+        assert_eq!(
+            at_least_one("0"),
+            Err("`0` is not a whole number from 1".to_owned())
+        );
+    }
+
+    #[test]
     fn a_bare_number_is_seconds_on_a_flag() {
         assert_eq!(limit("2"), Ok(Duration::from_secs(2)));
         assert_eq!(limit("2m"), Ok(Duration::from_mins(2)));
         assert!(limit("2x").is_err());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        assert!(limit("0").unwrap_err().contains("end everything at once"));
+        assert!(limit("0s").is_err());
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl FromStr for Limit {
                 "a limit of `{text}` leaves no host"
             ))]),
             Ok(amount) => Ok(Self::First(amount)),
+            Err(error) if text.ends_with('%') => Err(vec![Diagnostic::new(error.to_string())]),
             Err(_) => text.parse().map(Self::These),
         }
     }

@@ -58,6 +58,13 @@ fn a_slip_in_an_exclusion_is_refused_or_warned_of() {
 }
 
 #[test]
+fn a_percentage_that_is_none_is_not_taken_for_a_host() {
+    let errors = "200%".parse::<Limit>().unwrap_err();
+    assert!(errors[0].message.contains("100"), "{}", errors[0].message);
+    assert!("20%".parse::<Limit>().is_ok());
+}
+
+#[test]
 fn nothing_left_is_no_host() {
     for error in [
         narrowed(&["role=app"], None, None).unwrap_err(),

@@ -148,15 +148,16 @@ impl Host {
 const ID_END: usize = 4;
 
 /// Gives every host its label: the name where it is alone among `hosts`, else `name.<end of id>`
-/// with the shortest end (four characters at least) that is unique among the hosts of that name.
+/// with the shortest end (four characters at least) that is unique among the hosts of that name and makes
+/// no label that is another host's name.
 pub fn label_hosts(hosts: &mut [Host]) {
     let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, host) in hosts.iter().enumerate() {
         by_name.entry(host.name.clone()).or_default().push(index);
     }
-    for (name, indexes) in by_name {
+    for (name, indexes) in &by_name {
         if let [only] = indexes[..] {
-            hosts[only].label = Label::new(name);
+            hosts[only].label = Label::new(name.as_str());
             continue;
         }
         let ids: Vec<Vec<char>> = indexes
@@ -165,7 +166,10 @@ pub fn label_hosts(hosts: &mut [Host]) {
             .collect();
         let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
         let length = (ID_END..longest)
-            .find(|&n| all_differ(&ids, n))
+            .find(|&n| {
+                let is_a_name = |id| by_name.contains_key(&format!("{name}.{}", end(id, n)));
+                all_differ(&ids, n) && !ids.iter().any(|id| is_a_name(id))
+            })
             .unwrap_or(longest);
         for (&index, id) in indexes.iter().zip(&ids) {
             hosts[index].label = Label::new(format!("{name}.{}", end(id, length)));
@@ -210,6 +214,18 @@ mod tests {
         label_hosts(&mut hosts);
         let labels: Vec<&str> = hosts.iter().map(|host| host.label.as_str()).collect();
         assert_eq!(labels, ["app.a1111", "app.b1111", "db"]);
+    }
+
+    #[test]
+    fn no_label_is_another_hosts_name() {
+        let mut hosts = [
+            host("app", "i-aaaa1111"),
+            host("app", "i-bbbb2222"),
+            host("app.2222", "i-cccc3333"),
+        ];
+        label_hosts(&mut hosts);
+        let labels: Vec<&str> = hosts.iter().map(|host| host.label.as_str()).collect();
+        assert_eq!(labels, ["app.a1111", "app.b2222", "app.2222"]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ type Vars = Arc<IndexMap<String, serde_json::Value>>;
 pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let outline = outline(request)?;
     let fleet = Fleet::new(request);
-    let batches = fleet.batches(request);
+    let batches = fleet.batches();
     let worst_out = worst_out(&batches, &fleet.targets);
     let names = NameCache::default();
     let mut hosts = Hosts::new(request, &outline, &names);
@@ -259,7 +259,7 @@ fn named_batches(
     request: &PlanRequest<'_>,
     by: By,
 ) -> Vec<Batch> {
-    let is_all = request.task.kind == Kind::Read;
+    let is_all = request.task.kind == Kind::Read && request.overrides.batch.is_none();
     let pairs = formed.into_iter().zip(planned).enumerate();
     pairs
         .map(|(index, (formed, hosts))| {

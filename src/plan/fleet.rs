@@ -45,7 +45,11 @@ impl Fleet {
             .map(|number| Arc::clone(&population[number]))
             .collect();
         let (task, overrides) = (request.task, request.overrides);
-        let batch = overrides.batch.or(task.strategy.batch);
+        // A task that only reads takes all hosts at once, unless batches were typed.
+        let batch = match task.kind {
+            Kind::Read => overrides.batch,
+            Kind::Change => overrides.batch.or(task.strategy.batch),
+        };
         let several_zones = zone_sizes(&targets).len() > 1;
         let by = match (overrides.by, batch) {
             (Some(by), _) => by,
@@ -65,20 +69,19 @@ impl Fleet {
         }
     }
 
-    pub(super) fn batches(&self, request: &PlanRequest<'_>) -> Vec<FormedBatch> {
-        let rules = if request.task.kind == Kind::Read {
-            BatchRules::plain(By::Flat, None)
-        } else {
-            BatchRules::plain(self.by, self.asked.batch)
-        };
+    pub(super) fn batches(&self) -> Vec<FormedBatch> {
+        let rules = BatchRules::plain(self.by, self.asked.batch);
         form(&self.targets, &self.sizes, &rules)
     }
 
-    /// The numbers of the strategy. A task that only reads tolerates any number of failures.
+    /// The numbers of the strategy. A task that only reads tolerates any number of failures, unless one was
+    /// typed.
     pub(super) fn resolved(&self, request: &PlanRequest<'_>, batches: &[FormedBatch]) -> Resolved {
         let largest = batches.iter().map(|batch| batch.hosts.len()).max();
         let failures = self.asked.max_failures;
-        let unlimited = request.task.kind == Kind::Read || failures == Amount::Percent(100);
+        let typed = request.overrides.max_failures.is_some();
+        let untyped_read = request.task.kind == Kind::Read && !typed;
+        let unlimited = untyped_read || failures == Amount::Percent(100);
         Resolved {
             batch: largest.unwrap_or(0),
             max_failures: (!unlimited).then(|| failures.floor_of(self.targets.len())),

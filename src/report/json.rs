@@ -251,10 +251,11 @@ fn step_event(kind: &EventKind) -> Map<String, Value> {
             step,
             attempt,
             delay,
+            cause,
         } => in_step(
             host.as_ref(),
             step,
-            json!({"attempt": attempt, "delay_ms": millis(*delay)}),
+            json!({"attempt": attempt, "delay_ms": millis(*delay), "cause": cause}),
         ),
         EventKind::StepFinished {
             host,

@@ -163,11 +163,12 @@ fn step_notice(kind: &EventKind) -> Option<(Verbosity, String)> {
             step,
             attempt,
             delay,
+            cause,
             ..
         } => {
             let delay = format_duration(*delay);
-            let step = quoted(step);
-            let text = format!("step {step} failed, attempt {attempt}; again in {delay}");
+            let (step, cause) = (quoted(step), safe(cause));
+            let text = format!("step {step} failed, attempt {attempt}: {cause}; again in {delay}");
             (Verbosity::Normal, text)
         }
         EventKind::StepFinished {
@@ -241,7 +242,7 @@ mod tests {
         app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
-        app-1  step `dump` failed, attempt 1; again in 2.0 s
+        app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
@@ -277,7 +278,7 @@ mod tests {
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
         local  step `check the artifact`
-        app-1  step `dump` failed, attempt 1; again in 2.0 s
+        app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s
         app-1  step `dump` passed after 1.5 s
         app-1  step `dump` was skipped after 1.5 s
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s

@@ -91,16 +91,9 @@ impl Page {
             all if all == plan.targets.len() => String::new(),
             all => format!(" of {all}"),
         };
-        let lock = plan
-            .lock
-            .as_ref()
-            .map(|lock| format!(", lock {}", safe(lock)));
         let hosts = counted(plan.targets.len(), "host");
-        let _ = writeln!(
-            out,
-            "{name} ({kind})  {hosts}{of}{}",
-            lock.unwrap_or_default()
-        );
+        // The plan's lock is not shown: no run takes it yet.
+        let _ = writeln!(out, "{name} ({kind})  {hosts}{of}");
         if !plan.task.desc.is_empty() {
             let _ = writeln!(out, "  {}", safe(&plan.task.desc));
         }
@@ -350,7 +343,7 @@ mod tests {
     fn a_plan_shows_everything_that_will_happen() {
         let text = plan_text(&samples::plan(), Styles::plain());
         insta::assert_snapshot!(text, @r#"
-        deploy (change)  3 hosts of 4, lock deploy
+        deploy (change)  3 hosts of 4
           Put a version live
           with version='1.4.2 beta' token=***
           with port=9090

@@ -108,7 +108,7 @@ fn head(view: &RunView, now: Duration, styles: Styles) -> String {
 fn stopping(view: &RunView, styles: Styles) -> Option<String> {
     let reason = reason_words(view.cancel?);
     let next = if view.killing {
-        "the remote processes are being ended"
+        "the remote processes are being ended; Ctrl-C leaves without waiting for that"
     } else {
         "hosts at work may finish; Ctrl-C ends their processes"
     };
@@ -404,7 +404,9 @@ mod tests {
         ));
         assert_eq!(
             shown(&view, 94, 100, 20).lines().nth(1),
-            Some("stopped by Ctrl-C: the remote processes are being ended")
+            Some(
+                "stopped by Ctrl-C: the remote processes are being ended; Ctrl-C leaves without waiting for that"
+            )
         );
     }
 

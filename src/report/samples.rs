@@ -207,6 +207,7 @@ fn step_kinds() -> Vec<EventKind> {
             step: step("dump"),
             attempt: 1,
             delay: Duration::from_secs(2),
+            cause: "exit 1".into(),
         },
         EventKind::TransferProgressed {
             host: host("app-1"),

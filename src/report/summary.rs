@@ -90,7 +90,7 @@ pub(crate) fn count_line(view: &RunView, styles: Styles) -> String {
         })
         .collect();
     let counts = if counts.is_empty() {
-        "no hosts".to_owned()
+        "no host ended".to_owned()
     } else {
         counts.join(", ")
     };

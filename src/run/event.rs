@@ -120,6 +120,8 @@ pub enum EventKind {
         attempt: u32,
         /// Until the next one.
         delay: Duration,
+        /// Why it failed.
+        cause: String,
     },
     /// A step ended.
     StepFinished {

@@ -52,6 +52,7 @@ pub(crate) enum UnitMessage {
         step: StepRef,
         attempt: u32,
         delay: Duration,
+        cause: String,
     },
     /// A step ended.
     StepFinished {

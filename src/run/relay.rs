@@ -77,11 +77,13 @@ fn of_step(message: UnitMessage, speaking: Speaking<'_>) -> Option<EventKind> {
             step,
             attempt,
             delay,
+            cause,
         } => EventKind::StepRetried {
             host: of(host, speaking)?.0,
             step,
             attempt,
             delay,
+            cause,
         },
         UnitMessage::StepFinished {
             host,

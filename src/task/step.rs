@@ -96,7 +96,7 @@ pub struct Script {
     pub interpreter: Vec<String>,
 }
 
-/// Where the bytes of a [`Copy`] come from.
+/// Where the bytes of a [`struct@Copy`] come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyContent {
     /// The file or folder `src`, as it is (`upload`).
@@ -239,7 +239,7 @@ pub struct SubTask {
     pub params: IndexMap<String, Text>,
     /// Its steps; filled while planning, with its own params and vars already in place.
     pub steps: Option<Group>,
-    /// What its templates see as `params` and `vars`; filled while planning. [`Engine::enter`] makes the
+    /// What its templates see as `params` and `vars`; filled while planning. [`Engine::enter`](super::Engine::enter) makes the
     /// scope that its steps run in.
     ///
     pub scope: Option<Arc<SubScope>>,

@@ -37,28 +37,28 @@ fab_exec() {
   exec "$@"
 }
 
-# Lists the living processes of the program's session or group in fab_live; true if there is any. Zombies whose
-# parent does not reap them are dead. Where there is no /proc, kill alone tells.
+# True while a process of the program's group is there, as far as kill can tell.
+fab_there() {
+  if [ -n "$fab_group" ]; then kill -0 "-$fab_pid" 2>/dev/null; else kill -0 "$fab_pid" 2>/dev/null; fi
+}
+
+# Lists the living processes of the program's session or group in fab_live; true if there is any. Zombies
+# whose parent does not reap them are dead. grep, as shells read /proc byte by byte: seconds on a busy host.
 fab_members() {
   fab_live=
-  fab_seen=
-  for fab_f in /proc/[0-9]*/stat; do
-    fab_l=
-    { IFS= read -r fab_l <"$fab_f"; } 2>/dev/null
-    [ -n "$fab_l" ] || continue
-    fab_seen=1
-    fab_p=${fab_f#/proc/}
-    set -- ${fab_l##*') '}
-    case $1 in Z | X) continue ;; esac
-    [ "$4" = "$fab_pid" ] || [ "$3" = "$fab_pid" ] || continue
-    fab_live="$fab_live ${fab_p%/stat}"
-  done
-  # EPERM: somebody else's process is in the group, such as one that sudo started.
-  if fab_l=$(LC_ALL=C kill -0 "-$fab_pid" 2>&1); then
-    [ -z "$fab_seen" ] && fab_live=$fab_pid
-  else
-    case $fab_l in *ermitted*) fab_live=${fab_live:-$fab_pid} ;; esac
+  if [ -n "$fab_group" ] && [ -r /proc/self/stat ] && command -v grep >/dev/null; then
+    fab_e="\\) [^ZX] [0-9]+ ($fab_pid [0-9]+|[0-9]+ $fab_pid) "
+    for fab_p in $(grep -lsE "$fab_e" /proc/[0-9]*/stat); do
+      fab_p=${fab_p#/proc/}
+      fab_live="$fab_live ${fab_p%/stat}"
+    done
+  elif fab_there; then
+    fab_live=$fab_pid
   fi
+  # EPERM: somebody else's process is in the group, such as one that sudo started.
+  case $(LC_ALL=C kill -0 "-$fab_pid" 2>&1) in
+  *ermitted*) fab_live=${fab_live:-$fab_pid} ;;
+  esac
   [ -n "$fab_live" ]
 }
 
@@ -72,25 +72,33 @@ fab_signal() {
   fi
 }
 
-# Waits until the session is empty, $1 tenths of a second at most.
+# Waits until the session is empty, $1 tenths of a second at most. The members are listed when the group has
+# gone, and once a second for the sake of zombies.
 fab_gone() {
   fab_i=0
-  while fab_members; do
+  while :; do
+    if ! fab_there || [ $((fab_i % 10)) -eq 9 ]; then
+      fab_members || return 0
+      # Those in groups of their own have not been told yet.
+      [ -n "$fab_told" ] || fab_signal TERM
+      fab_told=1
+    fi
     [ "$fab_i" -lt "$1" ] || return 1
     if sleep 0.1 2>/dev/null; then fab_i=$((fab_i + 1)); else
       sleep 1
       fab_i=$((fab_i + 10))
     fi
   done
-  return 0
 }
 
 # Ends the program's session. 0 where its end is proved, 9 where it is not.
 fab_stop() {
   trap '' TERM HUP INT
-  fab_members
+  fab_live=
+  fab_told=
   fab_signal TERM
   if fab_gone "$fab_grace"; then fab_r=0; else
+    fab_members
     fab_signal KILL
     if fab_gone 20; then fab_r=0; else fab_r=9; fi
   fi

@@ -19,6 +19,7 @@ mod ssh;
 mod ssh_args;
 mod ssh_config;
 mod ssh_error;
+mod ssh_words;
 mod sudo;
 mod supervise;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What ssh's last words mean: its stderr, in English (`LC_ALL=C`), to a kind, a sentence and hints. Pure
 //! text; the table of real words is in `tests/fixtures/ssh_errors`.
 
+use super::ssh_words::{Text, between};
 use super::trouble::{Target, Trouble, WORDS_KEPT};
 use crate::model::UnreachableKind as Kind;
 
@@ -54,48 +55,6 @@ fn last_words(words: &str) -> Vec<String> {
         .iter()
         .map(|line| (*line).to_owned())
         .collect()
-}
-
-#[derive(Clone, Copy)]
-struct Text<'a>(&'a str);
-
-impl<'a> Text<'a> {
-    fn lines(self) -> impl Iterator<Item = &'a str> {
-        self.0.lines().map(str::trim).filter(|line| {
-            !line.is_empty()
-                && !line.starts_with("debug1: ")
-                && !line.starts_with("Warning: Permanently added")
-                && !line.starts_with("** WARNING: connection is not using a post-quantum")
-        })
-    }
-
-    fn has(self, part: &str) -> bool {
-        self.lines().any(|line| line.contains(part))
-    }
-
-    fn line(self, part: &str) -> Option<&'a str> {
-        self.lines().find(|line| line.contains(part))
-    }
-
-    /// The port that ssh names. Behind a ProxyCommand it knows none and says 65535.
-    fn port(self) -> Option<u16> {
-        let line = self.line(" port ")?;
-        let digits = line.split_once(" port ")?.1;
-        let end = digits.find(|c: char| !c.is_ascii_digit());
-        let port = digits[..end.unwrap_or(digits.len())].parse().ok()?;
-        (port != u16::MAX).then_some(port)
-    }
-
-    /// Whether a ProxyCommand carried the connection.
-    fn through_a_command(self) -> bool {
-        self.has("UNKNOWN port 65535")
-    }
-}
-
-/// The text between two others.
-fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let (_, rest) = line.split_once(before)?;
-    Some(rest.split_once(after)?.0)
 }
 
 fn host_key(text: Text<'_>, target: Target<'_>) -> Option<Trouble> {

@@ -3,11 +3,12 @@
 /// The plain cause of a refusal, from sudo's own words on stderr (in English, or else as they are).
 pub(super) fn refusal(words: &str, user: &str, code: u8) -> String {
     let has = |text: &str| words.contains(text);
-    if has("a password is required") || has("no password was provided") {
-        return format!("sudo asks for a password to become `{user}`");
-    }
+    // First: where one was wrong, sudo goes on to ask for another, and says of that one that none was provided.
     if has("Sorry, try again") || has("incorrect password") {
         return "sudo did not take the password".to_owned();
+    }
+    if has("a password is required") || has("no password was provided") {
+        return format!("sudo asks for a password to become `{user}`");
     }
     if has("you must have a tty") || has("no tty present") {
         return "sudo insists on a terminal (`requiretty` in its configuration)".to_owned();
@@ -48,7 +49,7 @@ mod tests {
             (
                 "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n",
                 1,
-                "sudo asks for a password to become `app`",
+                "sudo did not take the password",
             ),
             (
                 "sudo: sorry, you must have a tty to run sudo\n",

@@ -16,6 +16,9 @@ use super::session::{SshSession, wait};
 use super::supervise::ChannelEnd;
 use super::{Fetch, Session, TransferError, Upload};
 
+/// Takes a file's bytes. Never through what stands under the temporary name already: a link that somebody put
+/// there, or the file of a sending that broke and whose `cat` may still write.
+const TAKE: &str = "umask 077 && rm -f -- \"$1\" && set -C && exec cat >\"$1\"";
 /// How often a running upload's place is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 /// Once ssh has taken the whole file, the last of it (up to a few MiB) may need so many stall limits on a
@@ -35,11 +38,7 @@ pub(super) async fn upload(
 ) -> Result<(), TransferError> {
     let elevation = session.elevation(&upload.sudo).await.map_err(refused)?;
     let file = File::open(&upload.local).map_err(TransferError::Local)?;
-    let command = remote_command(
-        elevation,
-        "umask 077 && exec cat >\"$1\"",
-        &[&upload.remote],
-    );
+    let command = remote_command(elevation, TAKE, &[&upload.remote]);
     let transfer = async {
         match elevation {
             // sudo reads the password from where the file will come.

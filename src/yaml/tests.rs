@@ -161,6 +161,11 @@ fn syntax_errors_have_the_hint_of_their_trap() {
             "a text that holds `: ` wants quotes, or `|` and a line of its own",
         ),
         (
+            "steps:\n  - run: {{ x }}\n  - run: echo a: b\n",
+            3,
+            "a text that holds `: ` wants quotes, or `|` and a line of its own",
+        ),
+        (
             "steps:\n  - run: {{ x }} y\n",
             2,
             "quote it: \"{{ x }}\"; without quotes YAML takes the braces for a map",

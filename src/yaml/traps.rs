@@ -55,7 +55,7 @@ fn hint(line: &str, info: &str, before: &str) -> Option<&'static str> {
     if indent.contains('\t') {
         return Some("indent with spaces: YAML allows no tabs there");
     }
-    if unquoted(line) || unquoted(before) {
+    if unquoted(line) {
         return Some(QUOTE_BRACES);
     }
     let special = |line: &str| value_of(line).and_then(|value| value.chars().next());
@@ -67,6 +67,9 @@ fn hint(line: &str, info: &str, before: &str) -> Option<&'static str> {
     }
     if value_of(line).is_some_and(|value| value.contains(": ") && !value.starts_with(['"', '\''])) {
         return Some("a text that holds `: ` wants quotes, or `|` and a line of its own");
+    }
+    if unquoted(before) {
+        return Some(QUOTE_BRACES);
     }
     if info.contains("trailing content") {
         return Some("a text that begins with a quote ends with it: quote the whole, or use `|`");

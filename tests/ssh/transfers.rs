@@ -64,6 +64,11 @@ pub(crate) async fn round_trip(ground: &Ground, session: &SshSession, sudo_as: S
         sudo: sudo_as.clone(),
     };
     let progress = |bytes| seen.lock().unwrap().push(bytes);
+    // Somebody else's link under that name is not written through.
+    let link = ["ln", "-s", "/var/tmp/elsewhere"].map(str::to_owned);
+    let words = link.into_iter().chain([remote.display().to_string()]);
+    let (_, _, err) = exec(session, &RemoteCommand::new(Program::Argv(words.collect()))).await;
+    assert_eq!(err, "");
     session.upload(&upload, &progress, &stop).await.unwrap();
     assert_eq!(seen.lock().unwrap().last(), Some(&(SIZE as u64)));
     let mut command = RemoteCommand::new(Program::Argv(vec![

@@ -41,6 +41,27 @@ fn batches_go_zone_by_zone_and_never_cross_one() {
 }
 
 #[test]
+fn batches_and_failures_that_were_typed_hold_for_a_task_that_only_reads() {
+    let mut given =
+        Given::new("kind: read\nsteps: [{run: uptime}]\n").on(fleet(&[("a", 2), ("b", 1)]));
+    let all = given.planned();
+    assert_eq!(
+        (all.phases[0].batches.len(), all.phases[0].by),
+        (1, By::Flat)
+    );
+    given.overrides.batch = Some("1".parse().unwrap());
+    given.overrides.max_failures = Some("0".parse().unwrap());
+    let plan = given.planned();
+    let zones = plan.phases[0]
+        .batches
+        .iter()
+        .map(|batch| batch.zone.as_ref());
+    let zones: Vec<&str> = zones.map(|zone| zone.map_or("-", Zone::as_str)).collect();
+    assert_eq!(zones, ["a", "a", "b"]);
+    assert_eq!(plan.phases[0].resolved.max_failures, Some(0));
+}
+
+#[test]
 fn warnings_say_what_an_operator_should_know() {
     let mut hosts = fleet(&[("a", 2), ("b", 1)]);
     hosts[0] = Arc::new(Host {

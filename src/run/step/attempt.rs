@@ -71,8 +71,15 @@ impl<W: World> Work<W> {
             let (mut register, end) = self.judged(step, running, done);
             register.attempts = attempt;
             let delay = retry.map_or(Duration::ZERO, |retry| pause(retry, attempt));
-            let again = attempt < allowed && matches!(end, End::Failed { .. });
-            if !again || !self.waited_for_retry(running, attempt, delay).await {
+            let cause = match &end {
+                End::Failed { cause, .. } if attempt < allowed => Some(cause.clone()),
+                _ => None,
+            };
+            let again = match cause {
+                Some(cause) => self.waited_for_retry(running, attempt, delay, cause).await,
+                None => false,
+            };
+            if !again {
                 break (register, end);
             }
             attempt += 1;
@@ -98,13 +105,20 @@ impl<W: World> Work<W> {
     }
 
     /// Says that an attempt failed and waits for the next; whether it may follow.
-    async fn waited_for_retry(&mut self, running: &Running, attempt: u32, delay: Duration) -> bool {
+    async fn waited_for_retry(
+        &mut self,
+        running: &Running,
+        attempt: u32,
+        delay: Duration,
+        cause: String,
+    ) -> bool {
         self.teller
             .tell(UnitMessage::StepRetried {
                 host: self.teller.host(),
                 step: running.step.clone(),
                 attempt,
                 delay,
+                cause: self.teller.mask.text(&cause),
             })
             .await;
         self.slept(delay).await

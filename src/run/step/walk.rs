@@ -43,9 +43,10 @@ impl<W: World> Work<W> {
             keep_going: self.shared.options.warn_only,
         };
         let walked = self.guarded(guarded).await;
-        match self.passed_over.take() {
-            Some(first) => Err(first),
-            None => walked,
+        match (self.passed_over.take(), walked) {
+            (Some(first), Err(second)) => self.worse(Err(first), second).await,
+            (Some(first), Ok(())) => Err(first),
+            (None, walked) => walked,
         }
     }
 

@@ -254,6 +254,18 @@ async fn warn_only_goes_on_and_the_host_stays_failed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn warn_only_hides_no_command_that_may_still_run() {
+    let script = fails().on("more", [Act::IsLost]);
+    let bed = Bed::new(1, vec![run("work"), run("more")]).script("h0", script);
+    let played = bed.with(|bed| bed.options.warn_only = true).play().await;
+    assert_eq!((played.words(), played.exit()), (vec!["failed"], 1));
+    assert_eq!(
+        played.notes(),
+        ["step `more`: the connection was lost; it may still be running"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_exit_codes_pass_where_they_may() {
     let step = run("work").but(|modifiers| modifiers.ok_rc = vec![0, 3]);
     let played = Bed::new(1, vec![step]).script("h0", fails()).play().await;

@@ -14,7 +14,8 @@ use crate::model::Secret;
 
 #[tokio::test]
 async fn a_daemon_that_holds_the_output_is_left_alone_and_reported() {
-    for (index, way) in ways().iter().enumerate() {
+    let every = ways();
+    let checks = every.iter().enumerate().map(|(index, way)| async move {
         let seconds = format!("30.{}{index}", std::process::id());
         let text = format!("setsid sleep {seconds} & echo started");
         let (report, output) = way.run(&shell(&text)).await;
@@ -23,7 +24,8 @@ async fn a_daemon_that_holds_the_output_is_left_alone_and_reported() {
         assert_eq!(output.out(), "started\n", "{}", way.name);
         assert_eq!(processes_with(&seconds).len(), 1, "{}", way.name);
         end_processes_with(&seconds);
-    }
+    });
+    futures_util::future::join_all(checks).await;
 }
 
 fn end_processes_with(text: &str) {
@@ -40,18 +42,21 @@ fn end_processes_with(text: &str) {
 
 #[tokio::test]
 async fn stopping_a_counted_program_leaves_nothing() {
-    for (index, way) in ways().iter().enumerate() {
+    let every = ways();
+    let checks = every.iter().enumerate().map(|(index, way)| async move {
         let seconds = format!("34.{}{index}", std::process::id());
         let text = format!("sleep {seconds} & sleep 1.5; echo up; wait");
         let (report, _) = way.run_until(&shell(&text), awaiting("up")).await;
         assert!(report.group_ended, "{}: {report:?}", way.name);
         assert!(gone(&seconds).await, "{}", way.name);
-    }
+    });
+    futures_util::future::join_all(checks).await;
 }
 
 #[tokio::test]
 async fn nothing_of_a_counting_supervisor_stays() {
-    for (index, way) in ways().iter().enumerate() {
+    let every = ways();
+    let checks = every.iter().enumerate().map(|(index, way)| async move {
         let mark = format!("counting{}x{index}", std::process::id());
         let mut supervisor = way.supervisor();
         supervisor.env("FAB_TEST_MARK", &mark);
@@ -67,7 +72,8 @@ async fn nothing_of_a_counting_supervisor_stays() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(left(), 0, "{}", way.name);
-    }
+    });
+    futures_util::future::join_all(checks).await;
 }
 
 /// How many processes have the text in their environment.
@@ -99,9 +105,30 @@ async fn stopping_ends_the_whole_group_and_proves_it() {
     }
 }
 
+/// Job control gives every job a group of its own; the session is still the program's.
+#[tokio::test]
+async fn stopping_ends_groups_of_the_same_session_too() {
+    let every = ways();
+    let checks = every.iter().enumerate().map(|(index, way)| async move {
+        let seconds = format!("35.{}{index}", std::process::id());
+        let text = format!("set -m; sleep {seconds} & set +m; echo up; wait");
+        let command =
+            RemoteCommand::new(Program::Argv(vec!["/bin/bash".into(), "-c".into(), text]));
+        let (report, _) = way.run_until(&command, awaiting("up")).await;
+        if way.name != "bash with an old env" {
+            // There the group is bash's, and no session holds it together.
+            assert!(report.group_ended, "{}: {report:?}", way.name);
+            assert!(gone(&seconds).await, "{}", way.name);
+        }
+        end_processes_with(&seconds);
+    });
+    futures_util::future::join_all(checks).await;
+}
+
 #[tokio::test]
 async fn what_ignores_term_gets_kill() {
-    for (index, way) in ways().iter().enumerate() {
+    let every = ways();
+    let checks = every.iter().enumerate().map(|(index, way)| async move {
         let seconds = format!("32.{}{index}", std::process::id());
         let text = format!("trap '' TERM; sleep {seconds} & echo up; while :; do wait; done");
         let mut command = shell(&text);
@@ -110,7 +137,8 @@ async fn what_ignores_term_gets_kill() {
         assert!(report.group_ended, "{}: {report:?}", way.name);
         assert_eq!(report.exit, Exit::Code(137), "{}", way.name);
         assert!(gone(&seconds).await, "{}", way.name);
-    }
+    });
+    futures_util::future::join_all(checks).await;
 }
 
 #[tokio::test]
@@ -153,7 +181,8 @@ async fn a_secret_is_removed_when_the_command_is_stopped() {
 #[tokio::test]
 async fn silence_ends_the_program() {
     use tokio::io::AsyncWriteExt;
-    for (index, way) in ways().iter().enumerate() {
+    let every = ways();
+    let checks = every.iter().enumerate().map(|(index, way)| async move {
         let seconds = format!("33.{}{index}", std::process::id());
         let command = shell(&format!("sleep {seconds} & wait"));
         let whole =
@@ -168,13 +197,12 @@ async fn silence_ends_the_program() {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        let whole = whole.replace("fab_silence=60", "fab_silence=02");
+        let whole = whole.replace("fab_silence=60", "fab_silence=04");
         stdin.write_all(whole.as_bytes()).await.unwrap();
-        stdin.write_all(b"\n").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert!(!processes_with(&seconds).is_empty(), "{}", way.name);
-        stdin.write_all(b"\n").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        for _ in 0..10 {
+            stdin.write_all(b"\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         assert!(!processes_with(&seconds).is_empty(), "{}", way.name);
         assert!(
             gone(&seconds).await,
@@ -183,5 +211,6 @@ async fn silence_ends_the_program() {
             processes_with(&seconds)
         );
         drop(stdin);
-    }
+    });
+    futures_util::future::join_all(checks).await;
 }

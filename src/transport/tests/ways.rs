@@ -75,7 +75,7 @@ pub(super) fn applets() -> Arc<tempfile::TempDir> {
     };
     for name in [
         "sh", "dd", "setsid", "env", "mktemp", "rm", "sleep", "timeout", "cat", "chmod", "kill",
-        "printf", "head", "ps", "id", "touch", "true", "seq", "yes",
+        "printf", "grep", "head", "ps", "id", "touch", "true", "seq", "yes",
     ] {
         std::os::unix::fs::symlink(busybox, folder.path().join(name)).unwrap();
     }
@@ -205,9 +205,9 @@ pub(super) fn processes_with(text: &str) -> Vec<String> {
     found
 }
 
-/// Waits until no process holds the text, for 5 s at most.
+/// Waits until no process holds the text, for 15 s at most.
 pub(super) async fn gone(text: &str) -> bool {
-    for _ in 0..50 {
+    for _ in 0..150 {
         if processes_with(text).is_empty() {
             return true;
         }

@@ -16,6 +16,10 @@ done
 case "${LAB_SUDO:-yes}" in
 no) echo "sudo: a password is required" >&2; exit 1 ;;
 esac
-if [ "${stdin:-}" = yes ] && [ "${LAB_SUDO:-yes}" = password ]; then read -r _; fi
+if [ "${LAB_SUDO:-yes}" = password ]; then
+    if [ "${stdin:-}" != yes ]; then echo "sudo: a password is required" >&2; exit 1; fi
+    read -r given
+    if [ "$given" != lab-sudo ]; then echo "Sorry, try again." >&2; exit 1; fi
+fi
 [ $# -gt 0 ] || exec "$SHELL"
 exec "$@"
