@@ -65,6 +65,13 @@ impl Host {
                 fs::copy(class.path(), path.join("classes").join(class.file_name())).unwrap();
             }
         }
+        // Copied as well: the host has a `/tmp` of its own, and the repository may lie in this machine's.
+        let scripts = path.join("lib");
+        fs::create_dir(&scripts).unwrap();
+        for script in fs::read_dir(library()).unwrap() {
+            let script = script.unwrap();
+            fs::copy(script.path(), scripts.join(script.file_name())).unwrap();
+        }
         fs::write(
             path.join("host.sh"),
             format!("{}\n{script}\n", include_str!("host.sh")),
@@ -79,7 +86,7 @@ impl Host {
             .arg("sh")
             .arg(path.join("host.sh"))
             .env("HOST", path)
-            .env("LIB", library())
+            .env("LIB", &scripts)
             .env("SHELLS", shells().join(" "))
             .output()
             .unwrap();
