@@ -64,7 +64,7 @@ fn enter(typed: Typed) -> ExitStatus {
     let console = Arc::new(Console::new(colours));
     typed.notes.iter().for_each(|note| console.remark(note));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
     {

@@ -3,7 +3,8 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,9 +31,15 @@ pub(super) struct Master {
     guard: Arc<Guard>,
 }
 
-/// A master's folder below the run's: socket, log, forwarded sockets. Removed with it.
+/// What a master has in the run's folder: its socket and those of forwarded connections. Its log has no name.
+///
+/// There is no folder of its own and no named log: on a disk, making and removing those costs as much as half
+/// a millisecond of CPU a host.
 #[derive(Debug)]
-pub(super) struct Place(PathBuf);
+pub(super) struct Place {
+    socket: PathBuf,
+    log: File,
+}
 
 /// Why there is no master.
 #[derive(Debug)]
@@ -48,37 +55,36 @@ pub(super) enum LaunchError {
 }
 
 impl Place {
-    /// Makes the folder.
+    /// The place of a master whose names begin with `stem`; its folder is there.
     ///
     /// # Errors
-    /// It could not be made.
-    pub(super) fn make(folder: PathBuf) -> io::Result<Self> {
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
+    /// The log could not be made.
+    pub(super) fn make(stem: PathBuf) -> io::Result<Self> {
+        let folder = stem.parent().unwrap_or(Path::new("."));
+        Ok(Self {
+            log: tempfile::tempfile_in(folder)?,
+            socket: stem,
+        })
     }
 
     /// The control socket.
     pub(super) fn socket(&self) -> PathBuf {
-        self.0.join("master")
+        self.socket.clone()
     }
 
     /// A socket for a forwarded connection.
     pub(super) fn forward(&self, number: usize) -> PathBuf {
-        self.0.join(format!("f{number}"))
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("log")
+        self.socket.with_extension(format!("f{number}"))
     }
 
     /// The end of ssh's stderr so far.
     fn last_words(&self) -> String {
+        // The offset is ssh's too, so it must not be moved.
         let read = || -> io::Result<Vec<u8>> {
-            let mut file = File::open(self.log())?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(LOG_READ)))?;
-            let mut bytes = Vec::new();
-            file.take(LOG_READ).read_to_end(&mut bytes)?;
+            let length = self.log.metadata()?.len();
+            let mut bytes = vec![0; usize::try_from(length.min(LOG_READ)).unwrap_or_default()];
+            let from = length.saturating_sub(LOG_READ);
+            self.log.read_exact_at(&mut bytes, from)?;
             Ok(bytes)
         };
         String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
@@ -87,8 +93,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // The guard removes what is left.
-        let _removed = fs::remove_dir_all(&self.0);
+        // ssh removes its socket unless it was killed; the folder goes at the run's end.
+        let _removed = fs::remove_file(&self.socket);
     }
 }
 
@@ -133,7 +139,7 @@ impl Master {
         Err(failure)
     }
 
-    /// The folder of its sockets.
+    /// Where its sockets are.
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
@@ -156,7 +162,7 @@ impl Master {
         if timeout(END_LIMIT, child.wait()).await.is_err() {
             let _killed = child.kill().await;
         }
-        // Dropping forgets the pid and removes the folder.
+        // Dropping forgets the pid and removes the socket.
     }
 
     /// Signals it if it has not been waited for: its pid is its own only until then.
@@ -179,7 +185,7 @@ impl Drop for Master {
 }
 
 fn spawn(args: &[OsString], place: &Place) -> io::Result<Child> {
-    let log = File::create(place.log())?;
+    let log = place.log.try_clone()?;
     Command::new("ssh")
         .args(args)
         .env("LC_ALL", "C")
