@@ -44,16 +44,17 @@ impl Guard {
 
     /// Tells it of a new master.
     pub(super) fn watch(&self, pid: u32) {
-        self.tell('+', pid);
+        self.tell(&format!("+ {pid}\n"));
     }
 
     /// Tells it that a master has ended, before its pid can be anybody else's.
     pub(super) fn forget(&self, pid: u32) {
-        self.tell('-', pid);
+        self.tell(&format!("- {pid}\n"));
     }
 
-    /// Lets it end what is left and remove the folder.
+    /// Lets it end what is left and remove the folder. No master may be started any more.
     pub(super) async fn end(&self) {
+        self.tell(".\n");
         let process = self
             .process
             .lock()
@@ -66,11 +67,11 @@ impl Guard {
         }
     }
 
-    fn tell(&self, sign: char, pid: u32) {
+    fn tell(&self, line: &str) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, pipe)) = process.as_mut() {
             // A dozen bytes into a pipe that is read at once. Without a guard the run goes on as it is.
-            let _told = pipe.write_all(format!("{sign} {pid}\n").as_bytes());
+            let _told = pipe.write_all(line.as_bytes());
         }
     }
 }

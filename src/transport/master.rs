@@ -3,7 +3,8 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,14 +31,20 @@ pub(super) struct Master {
     guard: Arc<Guard>,
 }
 
-/// A master's folder below the run's: socket, log, forwarded sockets. Removed with it.
+/// What a master has in the run's folder: its socket and those of forwarded connections. Its log has no name.
+///
+/// There is no folder of its own and no log on disk: making and removing those costs half a millisecond of CPU
+/// a host where the run's folder is on a disk.
 #[derive(Debug)]
-pub(super) struct Place(PathBuf);
+pub(super) struct Place {
+    socket: PathBuf,
+    log: File,
+}
 
 /// Why there is no master.
 #[derive(Debug)]
 pub(super) enum LaunchError {
-    /// ssh could not be started, or its folder not be made.
+    /// ssh could not be started, or its log not be made.
     Local(io::Error),
     /// ssh ended before it was logged in; its stderr.
     Ended(String),
@@ -48,37 +55,33 @@ pub(super) enum LaunchError {
 }
 
 impl Place {
-    /// Makes the folder.
+    /// The place of a master whose socket will be `socket`.
     ///
     /// # Errors
-    /// It could not be made.
-    pub(super) fn make(folder: PathBuf) -> io::Result<Self> {
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
+    /// The log could not be made.
+    pub(super) fn make(socket: PathBuf) -> io::Result<Self> {
+        let log = nameless()?;
+        Ok(Self { socket, log })
     }
 
     /// The control socket.
     pub(super) fn socket(&self) -> PathBuf {
-        self.0.join("master")
+        self.socket.clone()
     }
 
     /// A socket for a forwarded connection.
     pub(super) fn forward(&self, number: usize) -> PathBuf {
-        self.0.join(format!("f{number}"))
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("log")
+        self.socket.with_extension(format!("f{number}"))
     }
 
     /// The end of ssh's stderr so far.
     fn last_words(&self) -> String {
+        // The offset is ssh's too, so it must not be moved.
         let read = || -> io::Result<Vec<u8>> {
-            let mut file = File::open(self.log())?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(LOG_READ)))?;
-            let mut bytes = Vec::new();
-            file.take(LOG_READ).read_to_end(&mut bytes)?;
+            let length = self.log.metadata()?.len();
+            let mut bytes = vec![0; usize::try_from(length.min(LOG_READ)).unwrap_or_default()];
+            let from = length.saturating_sub(LOG_READ);
+            self.log.read_exact_at(&mut bytes, from)?;
             Ok(bytes)
         };
         String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
@@ -87,8 +90,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // The guard removes what is left.
-        let _removed = fs::remove_dir_all(&self.0);
+        // ssh removes its socket unless it was killed; the folder goes at the run's end.
+        let _removed = fs::remove_file(&self.socket);
     }
 }
 
@@ -133,7 +136,7 @@ impl Master {
         Err(failure)
     }
 
-    /// The folder of its sockets.
+    /// Where its sockets are.
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
@@ -156,7 +159,7 @@ impl Master {
         if timeout(END_LIMIT, child.wait()).await.is_err() {
             let _killed = child.kill().await;
         }
-        // Dropping forgets the pid and removes the folder.
+        // Dropping forgets the pid and removes the socket.
     }
 
     /// Signals it if it has not been waited for: its pid is its own only until then.
@@ -178,8 +181,17 @@ impl Drop for Master {
     }
 }
 
+/// A file that nobody else can open.
+fn nameless() -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    let file = rustix::fs::memfd_create("ssh-log", rustix::fs::MemfdFlags::CLOEXEC)?.into();
+    #[cfg(not(target_os = "linux"))]
+    let file = tempfile::tempfile()?;
+    Ok(file)
+}
+
 fn spawn(args: &[OsString], place: &Place) -> io::Result<Child> {
-    let log = File::create(place.log())?;
+    let log = place.log.try_clone()?;
     Command::new("ssh")
         .args(args)
         .env("LC_ALL", "C")

@@ -15,7 +15,7 @@ use super::master::Place;
 /// ssh binds its socket under a temporary name of 17 characters more, and Linux takes 107.
 const LONGEST_SOCKET: usize = 107 - 17;
 
-/// Where a run's masters have their folders.
+/// Where a run's masters have their sockets.
 #[derive(Debug)]
 pub(super) struct Workplace {
     /// Removed at the end, by us or by the guard.
@@ -39,7 +39,7 @@ impl Workplace {
             .prefix("r")
             .rand_bytes(6)
             .tempdir_in(parent)?;
-        let socket = folder.path().join("99999").join("master");
+        let socket = folder.path().join("99999.f99");
         if socket.as_os_str().len() > LONGEST_SOCKET {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidFilename,
@@ -62,7 +62,7 @@ impl Workplace {
         &self.guard
     }
 
-    /// A folder for a further master.
+    /// A place for a further master.
     ///
     /// # Errors
     /// It cannot be made: the file system is full, say.

@@ -91,7 +91,7 @@ cargo lab COMMAND: real SSH hosts on this machine (docs/lab.md)
           --ec2             find the hosts through the EC2 API (builds the AWS SDK: minutes, about 8 GB)
   test    all checks of the project, one after the other; the AWS SDK takes minutes and about 8 GB
           --no-aws          leave out what needs it
-  bench   a release build, then `cargo bench` with the rest of the line
+  bench   a release build, then what fab-rs costs beside ssh (docs/performance.md); takes its words
 
 faults (with a sample of the number that some take): {}
 ",
