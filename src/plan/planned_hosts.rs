@@ -135,13 +135,10 @@ impl<'a> Hosts<'a> {
                     last: Vec::new(),
                 });
             }
-            let (health, last) = (
-                self.health(phase, host, &scope)?,
-                self.last(phase, host, &scope)?,
-            );
+            let health = self.health(phase, host, &scope)?;
             let member = made.as_mut()?;
             member.health.push(health);
-            member.last.push(last);
+            self.last((phase, host), &scope, &mut member.last)?;
         }
         made
     }
@@ -167,12 +164,18 @@ impl<'a> Hosts<'a> {
         })
     }
 
-    /// Whether a host is taken last: known now, or an expression over its facts; the inner `None` where the
-    /// phase takes none last.
-    fn last(&mut self, phase: usize, host: &Host, scope: &Scope) -> Option<Option<Condition>> {
+    /// Adds whether a host is taken last: known now, or an expression over its facts; `None` where the phase
+    /// takes none last.
+    fn last(
+        &mut self,
+        (phase, host): (usize, &Host),
+        scope: &Scope,
+        into: &mut Vec<Option<Condition>>,
+    ) -> Option<()> {
         let declared = &self.request.task.phases[phase].strategy.last;
         let Some(declared) = declared else {
-            return Some(None);
+            into.push(None);
+            return Some(());
         };
         let (request, names, late) = (self.request, self.names, self.facts_alone());
         let looks = (request.engine, scope, &host.label);
@@ -181,7 +184,8 @@ impl<'a> Hosts<'a> {
             let condition = renderer.condition(declared);
             ended(renderer, condition)
         })?;
-        Some(Some(made))
+        into.push(Some(made));
+        Some(())
     }
 
     /// Before a host is put into a batch, its facts are known and its batch is not.
