@@ -3,8 +3,10 @@
 mod calls;
 mod library;
 mod params;
+mod refusals;
 mod steps;
 mod whole;
+mod worked;
 
 use std::collections::HashMap;
 use std::sync::Arc;
