@@ -2,8 +2,8 @@
 # Whether a heap dump fits where it is to go, before anything is written. Prints one JSON object.
 #
 # $1 is the JVM (find-jvm.sh). FAB_PARAM_DIR is the folder as the JVM sees it, FAB_PARAM_LIVE `true` for
-# reachable objects alone, FAB_PARAM_KEEP_FREE what must stay free (`auto`: 5 % and 1 GiB, on small disks a
-# fifth), FAB_PARAM_COMPRESS `none` where no second copy is made. Changes nothing.
+# reachable objects alone, FAB_PARAM_KEEP_FREE what must stay free (`auto`: 5 %, from 1 to 4 GiB, on small
+# disks a fifth), FAB_PARAM_COMPRESS `none` where no second copy is made. Changes nothing.
 set -u
 
 # --- words: the same in every script that has this block
@@ -214,6 +214,7 @@ keep_of() {
     auto)
         keep_part=$(($1 / 20))
         [ "$keep_part" -ge 1073741824 ] || keep_part=1073741824
+        [ "$keep_part" -le 4294967296 ] || keep_part=4294967296
         [ "$keep_part" -le "$(($1 / 5))" ] || keep_part=$(($1 / 5))
         printf '%s' "$keep_part"
         ;;
