@@ -286,7 +286,7 @@ fn without_room_for_the_packed_copy_the_dump_stays_as_it_is() {
         Needs::Nothing,
         r#"
         mkdir "$HOST/small"
-        mount -t tmpfs -o size=5m none "$HOST/small"
+        mount -t tmpfs -o size=5m,mode=0700 none "$HOST/small"
         try() {
             head -c 4000000 /dev/urandom >"$HOST/small/a.hprof"
             run full heap-pack.sh "$HOST/small/a.hprof"
