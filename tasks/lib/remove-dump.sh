@@ -40,7 +40,7 @@ enter() {
     [ -d "./$1" ] && [ ! -L "./$1" ] || return 1
     entered=$(what_is "./$1")
     # A shell that cannot tell where it is now (in the file system of others) says so, and is there.
-    cd -P "./$1" 2>/dev/null
+    cd -P "./$1" 2>/dev/null || :
     here=$(what_is .)
     [ -n "$here" ] && [ "${entered%% *}" = "${here%% *}" ]
 }
