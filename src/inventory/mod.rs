@@ -7,6 +7,7 @@ mod address;
 #[cfg(any(feature = "aws", test))]
 mod cache;
 mod command;
+mod duplicate;
 mod ec2;
 pub mod ec2_map;
 mod error;
