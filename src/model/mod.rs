@@ -25,7 +25,7 @@ pub use cancel_reason::CancelReason;
 pub use diagnostic::Diagnostic;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use exit_status::ExitStatus;
-pub use host::{Host, HostId, Label, label_hosts};
+pub use host::{CONTROLLER, FILE_NAME_LENGTH, Host, HostId, Label, file_name_within, label_hosts};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use outcome::{HostOutcome, UnreachableKind};

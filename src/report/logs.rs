@@ -39,7 +39,7 @@ pub fn print_logs(
     let logs = run.logs().map_err(|error| unreadable(run, &error))?;
     let chosen: Vec<&(Label, std::path::PathBuf)> = logs
         .iter()
-        .filter(|(label, _)| host.is_none_or(|host| label.as_str() == host))
+        .filter(|(label, path)| host.is_none_or(|host| is_of(host, label, path)))
         .collect();
     if chosen.is_empty() {
         return Err(nobody(run, host, &logs));
@@ -58,6 +58,12 @@ pub fn print_logs(
         printed.map_err(|error| unreadable(run, &error))?;
     }
     Ok(())
+}
+
+/// Whether a log is the host's; the file of a long name has only its beginning.
+fn is_of(host: &str, label: &Label, path: &std::path::Path) -> bool {
+    let name = super::record::log_name(Label::new(host).file_name());
+    label.as_str() == host || path.file_name().is_some_and(|file| file == name.as_str())
 }
 
 /// How logs are shown.

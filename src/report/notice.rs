@@ -49,6 +49,7 @@ pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
                 duration: Some(*duration),
                 tail: &[],
                 tail_of: None,
+                same_hints: true,
             };
             (loudness(outcome), headline(&ending, look.styles))
         }

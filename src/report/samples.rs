@@ -124,6 +124,7 @@ pub(crate) fn summary(exit: u8, state: &str, hosts: &[(&str, &HostOutcome)]) -> 
         failed_step: None,
         exit_code: None,
         cause: None,
+        hints: Vec::new(),
         duration_ms: 1000,
         may_still_run: matches!(
             outcome,
@@ -162,6 +163,7 @@ pub(crate) fn outcomes() -> Vec<HostOutcome> {
         HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,
             causes: vec!["connection refused".into(), "ssh said so".into()],
+            hints: Vec::new(),
         },
         HostOutcome::Unknown {
             step: "dump".into(),

@@ -151,6 +151,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
         duration: alone.then_some(first.duration),
         tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
+        same_hints: cluster.same_hints,
     };
     out.push_str(&in_full(&ending, look.styles));
     if !cluster.same_words {
@@ -603,6 +604,7 @@ mod tests {
         let refused = |n: u8| HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,
             causes: vec![format!("connection refused by 10.0.0.{n} port 22")],
+            hints: Vec::new(),
         };
         let view = view_of(
             &[("db-1", "z"), ("db-2", "z"), ("db-3", "z"), ("db-4", "z")],

@@ -109,6 +109,7 @@ mod tests {
             "unreachable" => HostOutcome::Unreachable {
                 kind: UnreachableKind::Refused,
                 causes: vec![],
+                hints: vec![],
             },
             "timed_out" => HostOutcome::TimedOut {
                 step: "s".into(),

@@ -55,6 +55,10 @@ pub(crate) fn of_host(entry: &Entry, end: &HostEnd) -> HostSummary {
         failed_step,
         exit_code,
         cause: cause(&end.outcome),
+        hints: match &end.outcome {
+            HostOutcome::Unreachable { hints, .. } => hints.clone(),
+            _ => Vec::new(),
+        },
         duration_ms: u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX),
         may_still_run: may_still_run(&end.outcome),
     }

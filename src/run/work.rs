@@ -64,6 +64,7 @@ pub(crate) enum Unconnected {
     Unreachable {
         kind: UnreachableKind,
         causes: Vec<String>,
+        hints: Vec<String>,
     },
     /// The run stops.
     Cancelled,
@@ -122,6 +123,7 @@ impl<W: World> Work<W> {
                     "there is no host to run this on: the step belongs to the controller"
                         .to_owned(),
                 ],
+                hints: Vec::new(),
             });
         };
         let stop = if self.touched {
@@ -153,13 +155,19 @@ impl<W: World> Work<W> {
                 hints,
                 ..
             }) => {
-                for hint in hints {
-                    self.teller.hint(&hint);
+                for hint in &hints {
+                    self.teller.hint(hint);
                 }
-                let causes = causes.iter().map(|cause| self.teller.mask.text(cause));
+                let masked = |texts: Vec<String>| -> Vec<String> {
+                    texts
+                        .iter()
+                        .map(|text| self.teller.mask.text(text))
+                        .collect()
+                };
                 Err(Unconnected::Unreachable {
                     kind,
-                    causes: causes.collect(),
+                    causes: masked(causes),
+                    hints: masked(hints),
                 })
             }
         }

@@ -30,6 +30,15 @@ async fn an_unreachable_host_costs_its_own_attempts_and_exit_3() {
         "{}",
         played.log("h1")
     );
+    assert_eq!(played.summary.hosts[1].hints, ["scripted hint"]);
+    assert_eq!(
+        played.outcome("h1"),
+        HostOutcome::Unreachable {
+            kind: UnreachableKind::Refused,
+            causes: vec!["scripted: Refused".to_owned()],
+            hints: vec!["scripted hint".to_owned()],
+        }
+    );
     assert_eq!(played.took, Duration::from_secs(3));
 }
 
