@@ -241,7 +241,10 @@ async fn port(findings: &mut Findings<'_>, resolved: &Resolved, limit: Duration)
 
 async fn login(findings: &mut Findings<'_>, transport: &SshTransport, host: &Host) {
     let started = Instant::now();
-    let session = match transport.connect(host, 1, &CancellationToken::new()).await {
+    let session = match transport
+        .connect(host, 1.into(), &CancellationToken::new())
+        .await
+    {
         Ok(session) => session,
         Err(ConnectError::Unreachable { causes, hints, .. }) => {
             let hint = hints.first().map_or("", String::as_str);

@@ -106,9 +106,9 @@ mod tests {
         }
     }
 
-    fn span(source: &Arc<Source>, text: &str) -> Option<SourceSpan> {
+    fn span(source: &Arc<Source>, text: &str) -> SourceSpan {
         let start = source.text.find(text).unwrap();
-        Some(SourceSpan::new(source, start..start + text.len()))
+        SourceSpan::new(source, start..start + text.len())
     }
 
     #[test]
@@ -120,15 +120,15 @@ mod tests {
         let found = [
             (
                 host("app-1", "me@10.0.0.1:22", "prod.yml"),
-                span(&source, "app-1"),
+                Some(span(&source, "app-1")),
             ),
             (
                 host("db-1", "me@10.0.0.2:22", "prod.yml"),
-                span(&source, "db-1"),
+                Some(span(&source, "db-1")),
             ),
             (
                 host("app-2", "me@10.0.0.1:22", "prod.yml"),
-                span(&source, "app-2"),
+                Some(span(&source, "app-2")),
             ),
         ];
         let errors = distinct(found.into_iter()).unwrap_err();

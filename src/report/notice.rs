@@ -134,10 +134,15 @@ fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> 
     let host = host_of(kind).map_or("local", |host| host.host.as_str());
     let who = styles.label(&safe(host)).to_string();
     Some(match kind {
-        EventKind::ConnectRetried { attempt, cause, .. } => (
+        EventKind::ConnectRetried {
+            attempt,
+            attempts,
+            cause,
+            ..
+        } => (
             Verbosity::Verbose,
             format!(
-                "{who}  connection attempt {attempt} failed: {}",
+                "{who}  connection attempt {attempt} of {attempts} failed: {}; trying again",
                 safe(cause)
             ),
         ),
@@ -272,7 +277,7 @@ mod tests {
     fn verbose_says_every_step() {
         insta::assert_snapshot!(said(Verbosity::Verbose), @r"
         answered yes by --yes
-        app-1  connection attempt 1 failed: refused
+        app-1  connection attempt 1 of 3 failed: refused; trying again
         app-1  connected
         local  a daemon was left running
         app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)

@@ -73,6 +73,8 @@ pub enum EventKind {
         host: HostRef,
         /// The attempt that failed, from 1.
         attempt: u32,
+        /// How many attempts there may be.
+        attempts: u32,
         /// Why.
         cause: String,
     },
