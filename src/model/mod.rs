@@ -1,5 +1,6 @@
 //! Words everyone shares: pure values without I/O, clock or terminal.
 
+mod address;
 mod amount;
 mod cancel_reason;
 mod diagnostic;
@@ -20,6 +21,7 @@ mod tags;
 pub mod words;
 mod zone;
 
+pub use address::{AddressError, check_address, check_jump, check_login};
 pub use amount::{Amount, AmountError};
 pub use cancel_reason::CancelReason;
 pub use diagnostic::Diagnostic;

@@ -151,7 +151,8 @@ fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> 
         EventKind::FileFetched { path, bytes, .. } => {
             let path = path.to_string_lossy();
             let text = format!("{who}  fetched {} ({})", safe(&path), Size(*bytes));
-            (Verbosity::Normal, text)
+            // The summary lists what came.
+            (Verbosity::Verbose, text)
         }
         _ => {
             let (least, words) = step_notice(kind)?;
@@ -245,7 +246,6 @@ mod tests {
         insta::assert_snapshot!(said(Verbosity::Normal), @r"
         answered yes by --yes
         local  a daemon was left running
-        app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
         app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s

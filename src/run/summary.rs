@@ -77,6 +77,16 @@ pub(crate) fn counts<'a>(
         .collect()
 }
 
+/// A no at a question, as a cause.
+pub(crate) fn refused(by: &str) -> String {
+    match by {
+        "terminal" => "the question was answered with no".to_owned(),
+        "end of input" => "nobody answered the question: the input ended".to_owned(),
+        "timeout" => "nobody answered the question in time".to_owned(),
+        by => format!("the question was answered with no by {by}"),
+    }
+}
+
 /// A reason to stop, as a cause.
 pub(crate) fn cancelled(reason: CancelReason) -> &'static str {
     match reason {
