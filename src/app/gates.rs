@@ -21,11 +21,7 @@ impl Questions {
     /// What this plan asks.
     pub(super) fn of(plan: &Plan) -> Self {
         let on_controller = plan.before.iter().chain(&plan.after);
-        let hosts = plan
-            .phases
-            .iter()
-            .flat_map(|phase| &phase.batches)
-            .flat_map(|batch| &batch.hosts);
+        let hosts = plan.phases.iter().flat_map(|phase| &phase.hosts);
         // Hosts of one task have the same actions.
         let on_hosts = hosts.take(1).flat_map(|host| {
             host.steps
@@ -34,7 +30,10 @@ impl Questions {
                 .chain(host.always.iter())
         });
         Self {
-            start: plan.confirm.contains(&GateAt::Start),
+            start: plan
+                .phases
+                .iter()
+                .any(|phase| phase.pace.confirm.contains(&GateAt::Start)),
             steps: on_controller.chain(on_hosts).any(asks),
         }
     }

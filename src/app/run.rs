@@ -138,7 +138,7 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
             .into());
     }
     Ok(Overrides {
-        batch: run.batch,
+        batch: run.batch.map(|batch| vec![batch]),
         by: None,
         max_failures: run.max_failures,
         confirm: None,

@@ -14,11 +14,11 @@ use super::By;
 
 /// How batches are formed. Hosts are those of the targets; percentages are of the population.
 #[derive(Debug, Clone)]
-pub(crate) struct BatchRules {
+pub struct BatchRules {
     /// Zone by zone, proportionally, or in order.
     pub(crate) by: By,
-    /// The size of each batch in turn, the last one repeating; `None` means all there are.
-    pub(crate) sizes: Vec<Option<Amount>>,
+    /// The size of each batch in turn, the last one repeating; empty means all there are.
+    pub(crate) sizes: Vec<Amount>,
     /// How many hosts go first and alone.
     pub(crate) canary: Option<Amount>,
     /// The most hosts that may be out at once; 1 or more.
@@ -29,10 +29,10 @@ pub(crate) struct BatchRules {
 
 impl BatchRules {
     /// Batches of one size and nothing else.
-    pub(crate) fn plain(by: By, size: Option<Amount>) -> Self {
+    pub(crate) fn plain(by: By, sizes: Vec<Amount>) -> Self {
         Self {
             by,
-            sizes: vec![size],
+            sizes,
             canary: None,
             cap: None,
             zone_caps: BTreeMap::new(),
@@ -42,7 +42,7 @@ impl BatchRules {
     /// The size of a batch: of `base` hosts, rounded down, one at least.
     fn size(&self, index: usize, base: usize) -> usize {
         let entry = self.sizes.get(index).or(self.sizes.last()).copied();
-        let size = match entry.flatten() {
+        let size = match entry {
             Some(amount) => amount.floor_of(base).max(1),
             None => usize::MAX,
         };
@@ -279,8 +279,8 @@ pub(in crate::plan) mod tests {
 
     fn rules(by: By, sizes: &[&str]) -> BatchRules {
         BatchRules {
-            sizes: sizes.iter().map(|size| Some(amount(size))).collect(),
-            ..BatchRules::plain(by, None)
+            sizes: sizes.iter().map(|size| amount(size)).collect(),
+            ..BatchRules::plain(by, Vec::new())
         }
     }
 
@@ -422,7 +422,7 @@ pub(in crate::plan) mod tests {
         let batches = form(
             &hosts,
             &zone_sizes(&hosts),
-            &BatchRules::plain(By::Flat, None),
+            &BatchRules::plain(By::Flat, Vec::new()),
         );
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].hosts.len(), 12);
@@ -447,7 +447,7 @@ pub(in crate::plan) mod tests {
         );
         (
             any_by(),
-            prop::collection::vec(prop::option::weighted(0.9, any_amount()), 1..4),
+            prop::collection::vec(any_amount(), 0..4),
             prop::option::of(any_amount()),
             prop::option::of(1_usize..6),
             caps,
@@ -490,7 +490,7 @@ pub(in crate::plan) mod tests {
                     By::Az => sizes[&population[batch.hosts[0]].zone()],
                     By::Spread | By::Flat => population.len(),
                 };
-                let entry = rules.sizes.get(index).or(rules.sizes.last()).copied().flatten();
+                let entry = rules.sizes.get(index).or(rules.sizes.last()).copied();
                 if let Some(amount) = entry {
                     prop_assert!(batch.hosts.len() <= amount.floor_of(base).max(1));
                 }

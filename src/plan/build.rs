@@ -13,9 +13,9 @@ use super::outline::{Outline, outline};
 use super::render::Renderer;
 use super::request::PlanRequest;
 use super::section::{Reads, Section};
-use super::{Batch, By, HostPlan, Phase, Plan, lock, one_path, warnings};
+use super::{Batch, By, HostPlan, Pace, Phase, Plan, lock, one_path, warnings};
 use crate::model::{Diagnostic, Host};
-use crate::task::{Engine, GateAt, Kind, ParamValue, Rollout, Scope, Step, Task};
+use crate::task::{Engine, GateAt, Kind, MAIN, ParamValue, Rollout, Scope, Step, Task};
 
 type Params = Arc<IndexMap<String, ParamValue>>;
 type Vars = Arc<IndexMap<String, serde_json::Value>>;
@@ -55,12 +55,26 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     if !errors.is_empty() {
         return Err(errors);
     }
+    let strategy = &request.task.phases[0].strategy;
+    let mut order: Vec<(usize, HostPlan)> = Vec::new();
+    for (formed, planned) in batches.iter().zip(planned) {
+        order.extend(formed.hosts.iter().copied().zip(planned));
+    }
+    order.sort_by_key(|(target, _)| *target);
     let phase = Phase {
         name: MAIN.to_owned(),
         by: fleet.by,
+        rules: Arc::new(fleet.rules()),
+        pace: Pace {
+            confirm: confirm(request),
+            ..Pace::of(strategy)
+        },
+        before: Vec::new(),
+        hosts: order.into_iter().map(|(_, planned)| planned).collect(),
+        after: Vec::new(),
         resolved: fleet.resolved(request, &batches),
         asked: fleet.asked,
-        batches: named_batches(batches, planned, request, fleet.by),
+        batches: named_batches(batches, &fleet.targets, request, fleet.by),
         worst_out,
     };
     let mut plan = Plan {
@@ -68,11 +82,11 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
         kind: request.task.kind,
         params: IndexMap::clone(&request.params.values),
         population: fleet.population,
+        members: Vec::new(),
         targets: fleet.targets.iter().map(|host| host.id.clone()).collect(),
         before,
         phases: vec![phase],
         after,
-        confirm: confirm(request),
         warnings: request.params.notes.clone(),
         lock: lock::key(request.task, &fleet.targets),
         task_hash: outline.hash,
@@ -83,15 +97,12 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     Ok(plan)
 }
 
-/// The name of the only phase of a task without phases.
-pub(super) const MAIN: &str = "main";
-
 fn confirm(request: &PlanRequest<'_>) -> Vec<GateAt> {
     let task = request.task;
     match &request.overrides.confirm {
         _ if task.kind == Kind::Read => Vec::new(),
         Some(gates) => gates.clone(),
-        None => task.strategy.confirm.clone(),
+        None => task.phases[0].strategy.confirm.clone(),
     }
 }
 
@@ -171,6 +182,9 @@ impl<'a> Hosts<'a> {
             steps: made.steps,
             rescue: made.rescue,
             always: made.always,
+            rollback: Arc::default(),
+            health: Arc::default(),
+            verify: Arc::default(),
         })
     }
 
@@ -256,22 +270,24 @@ impl<'a> Controller<'a> {
 
 fn named_batches(
     formed: Vec<FormedBatch>,
-    planned: Vec<Vec<HostPlan>>,
+    targets: &[Arc<Host>],
     request: &PlanRequest<'_>,
     by: By,
 ) -> Vec<Batch> {
     let is_all = request.task.kind == Kind::Read && request.overrides.batch.is_none();
-    let pairs = formed.into_iter().zip(planned).enumerate();
-    pairs
-        .map(|(index, (formed, hosts))| {
-            let zones = zone_sizes(hosts.iter().map(|plan| &plan.host));
+    formed
+        .into_iter()
+        .enumerate()
+        .map(|(index, formed)| {
+            let zones = zone_sizes(formed.hosts.iter().map(|&host| &targets[host]));
             let only = zone_order(&zones).into_iter().next();
             let has_zone = !is_all && (by == By::Az || zones.len() == 1);
             Batch {
                 index,
                 zone: only.filter(|_| has_zone),
                 canary: formed.canary,
-                hosts,
+                last: false,
+                hosts: formed.hosts,
             }
         })
         .collect()

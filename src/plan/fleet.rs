@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::batch::{BatchRules, FormedBatch, form, zone_sizes};
-use super::build::MAIN;
 use super::request::PlanRequest;
 use super::{Asked, By, Resolved, WorstOut};
 use crate::model::{Amount, Host, HostId, Zone};
-use crate::task::{BatchPlace, Kind, Rollout, Scope, ZonePlace};
+use crate::task::{BatchPlace, Kind, MAIN, Rollout, Scope, ZonePlace};
 
 type Numbered = Arc<[(Arc<Host>, usize)]>;
 
@@ -45,23 +44,28 @@ impl Fleet {
             .map(|number| Arc::clone(&population[number]))
             .collect();
         let (task, overrides) = (request.task, request.overrides);
+        let strategy = &task.phases[0].strategy;
         // A task that only reads takes all hosts at once, unless batches were typed.
         let batch = match task.kind {
-            Kind::Read => overrides.batch,
-            Kind::Change => overrides.batch.or(task.strategy.batch),
+            Kind::Read => overrides.batch.clone(),
+            Kind::Change => overrides
+                .batch
+                .clone()
+                .or_else(|| Some(strategy.batch.clone())),
         };
         let several_zones = zone_sizes(&targets).len() > 1;
-        let by = match (overrides.by, batch) {
+        let by = match (overrides.by, &batch) {
             (Some(by), _) => by,
-            (None, Some(_)) if several_zones => By::Az,
+            (None, Some(sizes)) if several_zones && !sizes.is_empty() => By::Az,
             (None, _) => By::Flat,
         };
         Self {
             sizes: zone_sizes(&population),
             by,
             asked: Asked {
-                batch,
-                max_failures: overrides.max_failures.unwrap_or(task.strategy.max_failures),
+                batch: batch.unwrap_or_default(),
+                max_failures: Some(overrides.max_failures.unwrap_or(strategy.max_failures)),
+                ..Asked::default()
             },
             population,
             numbers,
@@ -69,8 +73,12 @@ impl Fleet {
         }
     }
 
+    pub(super) fn rules(&self) -> BatchRules {
+        BatchRules::plain(self.by, self.asked.batch.clone())
+    }
+
     pub(super) fn batches(&self) -> Vec<FormedBatch> {
-        let rules = BatchRules::plain(self.by, self.asked.batch);
+        let rules = self.rules();
         form(&self.targets, &self.sizes, &rules)
     }
 
@@ -78,14 +86,14 @@ impl Fleet {
     /// typed.
     pub(super) fn resolved(&self, request: &PlanRequest<'_>, batches: &[FormedBatch]) -> Resolved {
         let largest = batches.iter().map(|batch| batch.hosts.len()).max();
-        let failures = self.asked.max_failures;
+        let failures = self.asked.max_failures.unwrap_or(Amount::Percent(100));
         let typed = request.overrides.max_failures.is_some();
         let untyped_read = request.task.kind == Kind::Read && !typed;
         let unlimited = untyped_read || failures == Amount::Percent(100);
         Resolved {
             batch: largest.unwrap_or(0),
             max_failures: (!unlimited).then(|| failures.floor_of(self.targets.len())),
-            min_healthy: None,
+            ..Resolved::default()
         }
     }
 

@@ -28,7 +28,6 @@ pub fn json(plan: &Plan) -> Value {
         "warnings": plan.warnings,
         "lock": plan.lock,
         "task_hash": plan.task_hash,
-        "confirm": plan.confirm,
         "before": steps(&plan.before),
         "after": steps(&plan.after),
     })
@@ -39,10 +38,7 @@ fn zones(plan: &Plan) -> Vec<Value> {
     let mut order: Vec<Zone> = Vec::new();
     let mut hosts: BTreeMap<Zone, Vec<&str>> = BTreeMap::new();
     let first = plan.phases.iter().take(1);
-    for planned in first
-        .flat_map(|phase| &phase.batches)
-        .flat_map(|batch| &batch.hosts)
-    {
+    for planned in first.flat_map(Phase::in_order) {
         let zone = planned.host.zone();
         if !order.contains(&zone) {
             order.push(zone.clone());
@@ -61,9 +57,7 @@ fn zones(plan: &Plan) -> Vec<Value> {
 /// Each host's params that are not the same for all.
 fn host_params(plan: &Plan) -> Map<String, Value> {
     let first = plan.phases.iter().take(1);
-    let hosts = first
-        .flat_map(|phase| &phase.batches)
-        .flat_map(|batch| &batch.hosts);
+    let hosts = first.flat_map(Phase::in_order);
     hosts
         .filter_map(|planned| {
             let own = planned.params.iter();
@@ -82,17 +76,17 @@ fn phase(phase: &Phase) -> Value {
         "name": phase.name,
         "by": phase.by,
         "resolved": phase.resolved,
-        "asked": { "batch": asked.batch, "max_failures": asked.max_failures },
-        "batches": phase.batches.iter().map(batch).collect::<Vec<_>>(),
+        "asked": asked,
+        "confirm": phase.pace.confirm,
+        "batches": phase.batches.iter().map(|one| batch(phase, one)).collect::<Vec<_>>(),
         "worst_out": phase.worst_out,
         "steps": host_steps(phase),
     })
 }
 
-fn batch(batch: &Batch) -> Value {
-    let labels: Vec<&str> = batch
-        .hosts
-        .iter()
+fn batch(phase: &Phase, batch: &Batch) -> Value {
+    let labels: Vec<&str> = phase
+        .hosts_of(batch)
         .map(|planned| planned.host.label.as_str())
         .collect();
     json!({
@@ -107,7 +101,7 @@ fn batch(batch: &Batch) -> Value {
 fn host_steps(phase: &Phase) -> Vec<Value> {
     let mut groups: Vec<(&HostPlan, Vec<&str>)> = Vec::new();
     let mut known: BTreeMap<usize, usize> = BTreeMap::new();
-    for planned in phase.batches.iter().flat_map(|batch| &batch.hosts) {
+    for planned in phase.in_order() {
         let address = Arc::as_ptr(&planned.steps).addr();
         let at = *known.entry(address).or_insert_with(|| {
             groups.push((planned, Vec::new()));

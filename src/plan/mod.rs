@@ -18,8 +18,13 @@ mod step_text;
 mod tests;
 mod warnings;
 
+pub use crate::task::By;
+pub use batch::BatchRules;
 pub use build::build;
 pub use json::json;
 pub use request::{Overrides, PlanRequest, TaskFiles};
-pub use shape::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
+pub use shape::{
+    Asked, Batch, CanaryPace, HostPlan, Member, Pace, Phase, Plan, Resolved, ResolvedQuorum,
+    WorstOut,
+};
 pub use step_text::{StepText, step_texts};

@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 
 use super::HostPlan;
 use crate::model::{Diagnostic, Label, SourceSpan};
-use crate::task::{Action, Condition, Download, Step, Text};
+use crate::task::{Action, Condition, Download, OnceFor, Step, Text};
 
 /// How many hosts an error names.
 const HOSTS_SHOWN: usize = 3;
@@ -60,7 +60,9 @@ fn clash(path: &str, taken: &Taken) -> Diagnostic {
 fn each_download(steps: &[Step], found: &mut dyn FnMut(&Step, &Download)) {
     for step in steps {
         let modifiers = &step.modifiers;
-        if modifiers.once || modifiers.when == Some(Condition::Known(false)) {
+        if modifiers.once == Some(OnceFor::Rollout)
+            || modifiers.when == Some(Condition::Known(false))
+        {
             continue;
         }
         let group = match &step.action {

@@ -38,9 +38,9 @@ pub(super) fn outline(request: &PlanRequest<'_>) -> Result<Outline, Vec<Diagnost
     taking.take_in(task.source.text.as_bytes());
     let outline = Outline {
         before: taking.steps(&task.before, ""),
-        steps: taking.steps(&task.steps, ""),
-        rescue: taking.steps(&task.rescue, ""),
-        always: taking.steps(&task.always, ""),
+        steps: taking.steps(&task.phases[0].steps, ""),
+        rescue: taking.steps(&task.phases[0].rescue, ""),
+        always: taking.steps(&task.phases[0].always, ""),
         after: taking.steps(&task.after, ""),
         hash: hex(&taking.hasher.finalize()),
     };
@@ -117,9 +117,9 @@ impl Taking<'_> {
         self.take_in(task.source.text.as_bytes());
         self.tasks.push(Arc::clone(&task));
         sub.steps = Some(Group {
-            steps: self.steps(&task.steps, prefix),
-            rescue: self.steps(&task.rescue, prefix),
-            always: self.steps(&task.always, prefix),
+            steps: self.steps(&task.phases[0].steps, prefix),
+            rescue: self.steps(&task.phases[0].rescue, prefix),
+            always: self.steps(&task.phases[0].always, prefix),
             recovered: false,
         });
         self.tasks.pop();

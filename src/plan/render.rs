@@ -139,6 +139,7 @@ impl Renderer<'_> {
                 Action::Set(variables.clone())
             }
             Action::Pause(duration) => Action::Pause(*duration),
+            Action::Reboot => Action::Reboot,
             Action::Confirm(question) => {
                 let mut question = question.clone();
                 question.text = self.text(&question.text);

@@ -20,8 +20,8 @@ pub trait TaskFiles {
 /// What the command line says over the task's strategy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--batch`.
-    pub batch: Option<Amount>,
+    /// `--batch`: sizes in turn.
+    pub batch: Option<Vec<Amount>>,
     /// `--by`.
     pub by: Option<By>,
     /// `--max-failures`.

@@ -237,7 +237,7 @@ impl<'a> Reads<'a> {
             }
             Action::Fail(text) | Action::Log(text) => self.text(text),
             Action::Set(variables) => variables.values().for_each(|text| self.text(text)),
-            Action::Pause(_) => {}
+            Action::Pause(_) | Action::Reboot => {}
             Action::Confirm(question) => self.text(&question.text),
             Action::Task(sub) => self.sub_task(sub),
             Action::Group(group) => self.group(group),

@@ -2,7 +2,8 @@
 //! that waits is shown with its braces.
 
 use crate::task::{
-    Action, Condition, CopyContent, Probe, ProbeKind, RunProgram, Script, Step, Text,
+    Action, Condition, CopyContent, OnceFor, Probe, ProbeKind, RunProgram, Script, Step, StepPlace,
+    Text,
 };
 
 /// A step of a plan.
@@ -95,6 +96,10 @@ fn described(action: &Action) -> (&'static str, String) {
             ("set", set.join("\n"))
         }
         Action::Pause(duration) => ("pause", crate::model::format_duration(*duration)),
+        Action::Reboot => (
+            "reboot",
+            "and wait until it is back with a new boot id".to_owned(),
+        ),
         Action::Confirm(question) => ("confirm", question.text.shown().to_owned()),
         Action::Task(sub) => {
             let params = sub.params.iter();
@@ -160,8 +165,23 @@ fn notes(step: &Step) -> Vec<String> {
     if let Some(over) = &modifiers.loop_over {
         notes.push(format!("for each {} of {}", modifiers.as_name, over.source));
     }
-    if modifiers.once {
-        notes.push("once".to_owned());
+    match modifiers.once {
+        Some(OnceFor::Rollout) => notes.push("once".to_owned()),
+        Some(OnceFor::Zone) => notes.push("once a zone".to_owned()),
+        Some(OnceFor::Batch) => notes.push("once a batch".to_owned()),
+        None => {}
+    }
+    if modifiers.barrier {
+        notes.push("waits for the batch".to_owned());
+    }
+    match &modifiers.place {
+        StepPlace::Host => {}
+        StepPlace::Controller => notes.push("on the controller".to_owned()),
+        StepPlace::AnyHealthy => notes.push("on another healthy host".to_owned()),
+        StepPlace::Selected(terms) => {
+            let terms: Vec<String> = terms.iter().map(ToString::to_string).collect();
+            notes.push(format!("on a healthy host of {}", terms.join(" ")));
+        }
     }
     match &modifiers.sudo {
         Some(user) if user.shown() == "root" => notes.push("sudo".to_owned()),

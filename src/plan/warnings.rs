@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Plan;
 use super::batch::zone_sizes;
+use super::{Phase, Plan};
 use crate::model::{Host, Zone, format_duration};
 use crate::task::Kind;
 
@@ -55,8 +55,7 @@ fn emptied_zones(worst: &BTreeMap<Zone, usize>, population: &BTreeMap<Zone, usiz
 }
 
 fn young_hosts(plan: &Plan, now: jiff::Timestamp) -> Option<String> {
-    let batches = plan.phases.iter().flat_map(|phase| &phase.batches);
-    let hosts = batches.flat_map(|batch| &batch.hosts);
+    let hosts = plan.phases.iter().take(1).flat_map(Phase::in_order);
     let young: Vec<(&Host, Duration)> = hosts
         .filter_map(|planned| {
             let age = age(&planned.host, now)?;

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::model::Label;
 use crate::plan::{Batch, By, HostPlan, Phase, Plan, StepText, WorstOut, step_texts};
@@ -50,7 +50,7 @@ pub fn plan_line(plan: &Plan) -> String {
     let zones: std::collections::BTreeSet<String> = plan
         .phases
         .iter()
-        .flat_map(hosts_of)
+        .flat_map(Phase::in_order)
         .map(|host| host.host.zone().to_string())
         .collect();
     let most = plan
@@ -70,10 +70,6 @@ pub fn plan_line(plan: &Plan) -> String {
         counted(plan.targets.len(), "host"),
         counted(zones.len(), "zone")
     )
-}
-
-fn hosts_of(phase: &Phase) -> impl Iterator<Item = &HostPlan> {
-    phase.batches.iter().flat_map(|batch| &batch.hosts)
 }
 
 struct Page {
@@ -127,9 +123,9 @@ impl Page {
         }
         let _ = writeln!(out, "{}", strategy_line(phase, kind));
         for batch in &phase.batches {
-            push_batch(out, batch, phase.batches.len());
+            push_batch(out, phase, batch);
         }
-        let hosts: Vec<&HostPlan> = hosts_of(phase).collect();
+        let hosts: Vec<&HostPlan> = phase.in_order().collect();
         self.host_steps(out, "steps on each host", &hosts, |host| &host.steps);
         self.host_steps(out, "on a host where one fails", &hosts, |host| {
             &host.rescue
@@ -178,10 +174,15 @@ impl Page {
     }
 
     fn gates(&self, out: &mut String, plan: &Plan) {
-        if plan.confirm.is_empty() {
+        let gates: IndexSet<GateAt> = plan
+            .phases
+            .iter()
+            .flat_map(|phase| phase.pace.confirm.iter().copied())
+            .collect();
+        if gates.is_empty() {
             return;
         }
-        let places: Vec<&str> = plan.confirm.iter().map(|gate| gate_words(*gate)).collect();
+        let places: Vec<&str> = gates.into_iter().map(gate_words).collect();
         let lead = self.styles.paint(Role::Strong, "asks");
         let _ = writeln!(out, "\n{lead} {}", places.join(", "));
     }
@@ -190,7 +191,7 @@ impl Page {
 /// Params that are resolved per host, by their values.
 fn push_differing_params(out: &mut String, plan: &Plan) {
     let mut values: IndexMap<String, Vec<&str>> = IndexMap::new();
-    for host in plan.phases.iter().take(1).flat_map(hosts_of) {
+    for host in plan.phases.iter().take(1).flat_map(Phase::in_order) {
         let own: IndexMap<String, ParamValue> = host
             .params
             .iter()
@@ -214,8 +215,9 @@ fn push_differing_params(out: &mut String, plan: &Plan) {
     }
 }
 
-fn push_batch(out: &mut String, batch: &Batch, count: usize) {
-    let labels = batch.hosts.iter().map(|host| host.host.label.as_str());
+fn push_batch(out: &mut String, phase: &Phase, batch: &Batch) {
+    let count = phase.batches.len();
+    let labels = phase.hosts_of(batch).map(|host| host.host.label.as_str());
     let hosts = fold(labels);
     let zone = match &batch.zone {
         Some(zone) => format!("{}  ", safe(zone.as_str())),
@@ -299,9 +301,9 @@ fn strategy_line(phase: &Phase, kind: Kind) -> String {
         By::Flat => "in order",
     };
     let total: usize = phase.batches.iter().map(|batch| batch.hosts.len()).sum();
-    let size = match phase.asked.batch {
+    let size = match phase.asked.batch.as_slice() {
         _ if phase.batches.len() <= 1 => "all at once".to_owned(),
-        Some(asked @ crate::model::Amount::Percent(_)) => {
+        [asked @ crate::model::Amount::Percent(_)] => {
             format!("{by}, {} at once ({asked})", phase.resolved.batch)
         }
         _ => format!("{by}, {} at once", phase.resolved.batch),
@@ -381,7 +383,7 @@ mod tests {
         plan.kind = Kind::Read;
         plan.phases[0].batches.truncate(1);
         plan.phases[0].resolved.max_failures = None;
-        plan.confirm.clear();
+        plan.phases[0].pace.confirm.clear();
         let text = plan_text(&plan, Styles::plain());
         assert!(
             text.contains("all at once, any number of failures tolerated\n"),

@@ -12,9 +12,12 @@ const PATTERN: usize = 40;
 /// For the name of each step that runs a command, the pattern by which `pgrep -f` finds it.
 pub fn process_patterns(plan: &Plan) -> IndexMap<String, String> {
     let mut patterns = IndexMap::new();
-    let batches = plan.phases.iter().flat_map(|phase| &phase.batches);
+    let firsts = plan.phases.iter().flat_map(|phase| {
+        let batches = phase.batches.iter();
+        batches.flat_map(|batch| phase.hosts_of(batch).take(1))
+    });
     // Hosts of one task have the same steps; one of each batch is enough for a proposal.
-    for host in batches.flat_map(|batch| batch.hosts.iter().take(1)) {
+    for host in firsts {
         for steps in [&host.steps, &host.rescue, &host.always] {
             push_patterns(steps, &mut patterns);
         }

@@ -90,7 +90,8 @@ pub fn task_json(task: &Task, entry: Option<&TaskEntry<'_>>) -> Value {
     let targets: Vec<&str> = task.targets.iter().map(Text::shown).collect();
     let unsupported = task.unsupported.iter();
     let unsupported: Vec<&str> = unsupported.map(|one| one.message.as_str()).collect();
-    let strategy = &task.strategy;
+    let phase = &task.phases[0];
+    let strategy = &phase.strategy;
     json!({
         "task": task.name,
         "kind": task.kind,
@@ -104,9 +105,9 @@ pub fn task_json(task: &Task, entry: Option<&TaskEntry<'_>>) -> Value {
             "confirm": strategy.confirm,
         },
         "before": steps_json(&task.before),
-        "steps": steps_json(&task.steps),
-        "rescue": steps_json(&task.rescue),
-        "always": steps_json(&task.always),
+        "steps": steps_json(&phase.steps),
+        "rescue": steps_json(&phase.rescue),
+        "always": steps_json(&phase.always),
         "after": steps_json(&task.after),
         "unsupported": unsupported,
         "path": task.source.path.to_string_lossy(),
@@ -175,11 +176,12 @@ pub fn task_text(
     push_help(&mut out, task);
     push_params(&mut out, task, styles);
     push_strategy(&mut out, task, styles);
+    let phase = &task.phases[0];
     let lists: [(&str, &[Step]); 5] = [
         ("before, here", &task.before),
-        ("steps on each host", &task.steps),
-        ("on a host where one fails", &task.rescue),
-        ("at the end of each host, whatever happened", &task.always),
+        ("steps on each host", &phase.steps),
+        ("on a host where one fails", &phase.rescue),
+        ("at the end of each host, whatever happened", &phase.always),
         ("after, here, if everything succeeded", &task.after),
     ];
     for (title, steps) in lists {
@@ -306,10 +308,11 @@ fn about(param: &Param) -> String {
 }
 
 fn push_strategy(out: &mut String, task: &Task, styles: Styles) {
-    let strategy = &task.strategy;
-    let mut parts = vec![match &strategy.batch {
-        None => "all hosts at once".to_owned(),
-        Some(batch) => format!("{batch} at once"),
+    let strategy = &task.phases[0].strategy;
+    let sizes: Vec<String> = strategy.batch.iter().map(ToString::to_string).collect();
+    let mut parts = vec![match sizes.as_slice() {
+        [] => "all hosts at once".to_owned(),
+        sizes => format!("{} at once", sizes.join(", then ")),
     }];
     parts.push(format!("max failures {}", strategy.max_failures));
     parts.extend(
@@ -366,8 +369,10 @@ mod tests {
                     "{text}"
                 );
             }
-            for step in &task.steps {
-                assert!(text.contains(step.name.shown()), "{text}");
+            for step in &task.phases[0].steps {
+                // What a `log` step says is shown whole in place of a name that is its beginning.
+                let name = step.name.shown().trim_end_matches('…').trim_end();
+                assert!(text.contains(name), "{text}");
             }
             assert_eq!(
                 task_json(task, Some(entry))["params"]

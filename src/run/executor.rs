@@ -52,7 +52,7 @@ struct Units {
 impl<W: World> Executor<W> {
     async fn whole(mut self) {
         let plan = Arc::clone(&self.shared.plan);
-        if plan.confirm.contains(&GateAt::Start) && !self.start_confirmed().await {
+        if plan.phases[0].pace.confirm.contains(&GateAt::Start) && !self.start_confirmed().await {
             return;
         }
         if !self.on_controller(&plan.before).await {
@@ -103,7 +103,8 @@ impl<W: World> Executor<W> {
             set: JoinSet::new(),
             hosts: HashMap::new(),
         };
-        for (index, plan) in hosts.clone().zip(&plans.phases[phase].batches[batch].hosts) {
+        let planned = &plans.phases[phase];
+        for (index, plan) in hosts.clone().zip(planned.hosts_of(&planned.batches[batch])) {
             if units.set.len() >= fanout {
                 self.reap(&mut units).await;
             }

@@ -88,9 +88,9 @@ impl Places {
                 index: batch.index,
                 count: phase.batches.len(),
                 canary: batch.canary,
-                hosts: self.numbered(batch.hosts.iter()),
+                hosts: self.numbered(phase.hosts_of(batch)),
             });
-            for plan in &batch.hosts {
+            for plan in phase.hosts_of(batch) {
                 let zone = plan.host.zone();
                 let found = zones.iter().find(|known| known.name == zone);
                 if let Some(zone) = found {
@@ -106,7 +106,7 @@ impl Places {
 
     /// The zones of a phase in the order in which the rollout comes to them.
     fn zones(&self, phase: &Phase) -> Vec<Arc<ZonePlace>> {
-        let hosts = || phase.batches.iter().flat_map(|batch| &batch.hosts);
+        let hosts = || phase.in_order();
         let mut names: Vec<Zone> = Vec::new();
         for plan in hosts() {
             let zone = plan.host.zone();

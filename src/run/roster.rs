@@ -40,9 +40,8 @@ impl Roster {
             let mut starts = Vec::with_capacity(phase.batches.len() + 1);
             for (batch_index, batch) in phase.batches.iter().enumerate() {
                 starts.push(roster.entries.len());
-                let entries = batch
-                    .hosts
-                    .iter()
+                let entries = phase
+                    .hosts_of(batch)
                     .map(|host| entry(host, phase_index, batch_index));
                 roster.entries.extend(entries);
             }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    Action, Copy, CopyContent, Download, GateAt, Kind, Modifiers, Quoting, RunProgram, Script,
-    Step, Strategy, Task, Template, Text,
+    Action, Copy, CopyContent, Download, GateAt, Kind, MAIN, Modifiers, OnFailure, Quoting,
+    RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
 };
 use crate::model::{Amount, Diagnostic, Source, SourceSpan};
 
@@ -161,16 +161,11 @@ fn host_folder(outdir: &str, typed: &Arc<Source>) -> Text {
 fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner) -> Task {
     let strategy = if manner.is_change {
         Strategy {
-            batch: Some(Amount::Count(1)),
-            max_failures: Amount::Count(0),
-            confirm: vec![GateAt::Start],
+            batch: vec![Amount::Count(1)],
+            ..Strategy::all(Amount::Count(0), vec![GateAt::Start])
         }
     } else {
-        Strategy {
-            batch: None,
-            max_failures: Amount::Percent(100),
-            confirm: Vec::new(),
-        }
+        Strategy::all(Amount::Percent(100), Vec::new())
     };
     Task {
         name: name.to_owned(),
@@ -185,12 +180,15 @@ fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner
         params: IndexMap::new(),
         vars: IndexMap::new(),
         targets: Vec::new(),
-        strategy,
+        facts: Vec::new(),
         before: Vec::new(),
-        steps,
-        rescue: Vec::new(),
-        always: Vec::new(),
+        phases: vec![TaskPhase {
+            steps,
+            ..TaskPhase::new(MAIN, strategy)
+        }],
         after: Vec::new(),
+        on_failure: OnFailure::Stop,
+        notify: Vec::new(),
         fanout: None,
         deadline: None,
         source: Arc::clone(source),
@@ -222,7 +220,9 @@ fn step(
             env: IndexMap::new(),
             cwd: None,
             stdin: None,
-            once: false,
+            once: None,
+            barrier: false,
+            place: StepPlace::Host,
             ok_rc: vec![0],
             fail_when: None,
             ignore_errors: false,
@@ -303,27 +303,33 @@ mod tests {
     fn one_word_is_a_line_for_a_shell_and_several_are_an_argv() {
         let manner = AdHocManner::default();
         let line = command(&words(&["echo {{ x }}; exit 3"]), &manner).unwrap();
-        let Action::Run(RunProgram::Shell(text)) = &line.steps[0].action else {
-            panic!("{:?}", line.steps);
+        let Action::Run(RunProgram::Shell(text)) = &line.phases[0].steps[0].action else {
+            panic!("{:?}", line.phases[0].steps);
         };
         assert_eq!(text, &plain("echo {{ x }}; exit 3"));
-        assert_eq!(line.steps[0].modifiers.shell, Some(words(&["sh", "-c"])));
+        assert_eq!(
+            line.phases[0].steps[0].modifiers.shell,
+            Some(words(&["sh", "-c"]))
+        );
         let argv = command(&words(&["grep", "-r", "a b", "$x"]), &manner).unwrap();
-        let Action::Run(RunProgram::Argv(argv)) = &argv.steps[0].action else {
-            panic!("{:?}", argv.steps);
+        let Action::Run(RunProgram::Argv(argv)) = &argv.phases[0].steps[0].action else {
+            panic!("{:?}", argv.phases[0].steps);
         };
         assert_eq!(argv, &["grep", "-r", "a b", "$x"].map(plain));
-        assert_eq!((line.kind, line.strategy.batch), (Kind::Read, None));
-        assert_eq!(line.strategy.confirm, []);
+        assert_eq!(
+            (line.kind, &line.phases[0].strategy.batch[..]),
+            (Kind::Read, &[][..])
+        );
+        assert_eq!(line.phases[0].strategy.confirm, []);
     }
 
     #[test]
     fn batches_make_it_a_change() {
         let task = command(&words(&["id"]), &change()).unwrap();
         assert_eq!(task.kind, Kind::Change);
-        assert_eq!(task.strategy.confirm, [GateAt::Start]);
-        assert_eq!(task.strategy.max_failures, Amount::Count(0));
-        assert_eq!(task.steps[0].modifiers.sudo, Some(plain("root")));
+        assert_eq!(task.phases[0].strategy.confirm, [GateAt::Start]);
+        assert_eq!(task.phases[0].strategy.max_failures, Amount::Count(0));
+        assert_eq!(task.phases[0].steps[0].modifiers.sudo, Some(plain("root")));
     }
 
     #[test]
@@ -348,8 +354,8 @@ mod tests {
     #[test]
     fn a_script_keeps_its_bytes() {
         let task = script(b"#!/bin/sh\n\xff", &AdHocManner::default()).unwrap();
-        let Action::Script(script) = &task.steps[0].action else {
-            panic!("{:?}", task.steps);
+        let Action::Script(script) = &task.phases[0].steps[0].action else {
+            panic!("{:?}", task.phases[0].steps);
         };
         assert_eq!(script.text.as_deref(), Some(&b"#!/bin/sh\n\xff"[..]));
     }
@@ -358,7 +364,7 @@ mod tests {
     fn several_files_go_into_a_folder() {
         let dests = |paths: &[&str]| -> Vec<String> {
             let task = put(&words(paths), &AdHocManner::default()).unwrap();
-            let steps = task.steps.iter().map(|step| match &step.action {
+            let steps = task.phases[0].steps.iter().map(|step| match &step.action {
                 Action::Copy(copy) => format!("{} {}", step.id, copy.dest.shown()),
                 other => panic!("{other:?}"),
             });

@@ -6,9 +6,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::model::{Amount, Source};
+use crate::model::Source;
 
-use super::{Param, Step, Text};
+use super::{Check, Notice, OnFailure, Param, Step, Strategy, Text};
 
 /// Whether a task changes anything on its hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -18,43 +18,6 @@ pub enum Kind {
     Read,
     /// Changes hosts: must declare a strategy, asks before it starts.
     Change,
-}
-
-/// A place where a rollout asks before it goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GateAt {
-    /// Before the first change.
-    Start,
-    /// After the canary.
-    Canary,
-    /// After each zone.
-    Zone,
-    /// After each batch.
-    Batch,
-    /// After each phase.
-    Phase,
-}
-
-/// What happens once a rollout stopped because hosts failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    /// Nothing: the run can be resumed.
-    #[default]
-    Stop,
-}
-
-/// How a change is spread over its hosts. Only what the engine honours is here; the rest of the format is
-/// read, checked and refused while planning.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Strategy {
-    /// How many hosts at once; `None` means all of them.
-    pub batch: Option<Amount>,
-    /// How many failed hosts are tolerated; one more stops the rollout.
-    pub max_failures: Amount,
-    /// Where it asks.
-    pub confirm: Vec<GateAt>,
 }
 
 /// A task.
@@ -76,18 +39,19 @@ pub struct Task {
     pub vars: IndexMap<String, Text>,
     /// The hosts it runs on when none are selected: selector words, which may be templates over params.
     pub targets: Vec<Text>,
-    /// How it is spread over hosts.
-    pub strategy: Strategy,
+    /// Read-only steps on every host of the population, before batches are made and before each batch: their
+    /// registers become `host.facts`.
+    pub facts: Vec<Step>,
     /// Steps on the controller before the first batch.
     pub before: Vec<Step>,
-    /// Steps on each host.
-    pub steps: Vec<Step>,
-    /// Steps on a host where a step failed.
-    pub rescue: Vec<Step>,
-    /// Steps on each host at its end, whatever happened.
-    pub always: Vec<Step>,
+    /// The passes over the hosts, one or more; a task that names none has one called `main`.
+    pub phases: Vec<TaskPhase>,
     /// Steps on the controller after the last batch, if everything succeeded.
     pub after: Vec<Step>,
+    /// What happens once the rollout stopped.
+    pub on_failure: OnFailure,
+    /// Commands that tell others about the run.
+    pub notify: Vec<Notice>,
     /// Connections and commands at work at the same time; `None` leaves the default of 32.
     pub fanout: Option<u32>,
     /// The limit of the whole rollout.
@@ -99,3 +63,67 @@ pub struct Task {
     /// Keys that are part of the format but not supported yet, with their places: planning refuses them.
     pub unsupported: Vec<crate::model::Diagnostic>,
 }
+
+/// One pass over the hosts.
+#[derive(Debug, Clone)]
+pub struct TaskPhase {
+    /// Its name.
+    pub name: String,
+    /// How it is spread over hosts.
+    pub strategy: Strategy,
+    /// Whether a host serves: asked of any host of the population at any time.
+    pub health: Vec<Check>,
+    /// Whether the change took: asked of a host just done.
+    pub verify: Vec<Check>,
+    /// Steps on the controller before its first batch.
+    pub before: Vec<Step>,
+    /// Steps on each host.
+    pub steps: Vec<Step>,
+    /// Steps on a host where a step failed.
+    pub rescue: Vec<Step>,
+    /// Steps on each host at its end, whatever happened.
+    pub always: Vec<Step>,
+    /// Steps on the controller after its last batch, if everything succeeded.
+    pub after: Vec<Step>,
+    /// Steps that undo it on a host.
+    pub rollback: Vec<Step>,
+}
+
+impl TaskPhase {
+    /// A phase that does nothing yet.
+    pub fn new(name: &str, strategy: Strategy) -> Self {
+        Self {
+            name: name.to_owned(),
+            strategy,
+            health: Vec::new(),
+            verify: Vec::new(),
+            before: Vec::new(),
+            steps: Vec::new(),
+            rescue: Vec::new(),
+            always: Vec::new(),
+            after: Vec::new(),
+            rollback: Vec::new(),
+        }
+    }
+}
+
+impl Task {
+    /// Every list of steps, in the order of the file's format; checks are not among them.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Vec<Step>> {
+        let phases = self.phases.iter().flat_map(|phase| {
+            [
+                &phase.before,
+                &phase.steps,
+                &phase.rescue,
+                &phase.always,
+                &phase.rollback,
+                &phase.after,
+            ]
+        });
+        let first = [&self.facts, &self.before].into_iter();
+        first.chain(phases).chain([&self.after])
+    }
+}
+
+/// The name of the only phase of a task that names none.
+pub const MAIN: &str = "main";

@@ -13,20 +13,26 @@ mod schema;
 mod scope;
 mod shell_text;
 mod step;
+mod strategy;
 mod sub_scope;
 mod template;
 mod text;
 
 pub use decode::{document_name, read, read_document};
-pub use definition::{GateAt, Kind, OnFailure, Strategy, Task};
+pub use definition::{Kind, MAIN, Task, TaskPhase};
 pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
 pub use schema::task_schema;
 pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{
-    Action, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers, Probe,
-    ProbeKind, Question, Retry, RunProgram, Script, Step, SubScope, SubTask, WaitFor, WhereTo,
+    Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
+    OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace, SubScope,
+    SubTask, WaitFor, WhereTo,
+};
+pub use strategy::{
+    Bakes, By, Canary, GateAt, HostOrder, Mode, Notice, Occasion, OnFailure, OnStop, Quorum,
+    Strategy, WhenUnreachable, ZoneOrder,
 };
 pub use template::{Engine, Fab, NamePath, Names, Outside, expression_names, template_names};
 pub use text::{Expression, Quoting, Template, Text};

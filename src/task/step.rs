@@ -68,6 +68,8 @@ pub enum Action {
     Pause(Duration),
     /// Asks.
     Confirm(Question),
+    /// Boots the host anew, and proves it by another boot id. The limit is the step's `timeout`.
+    Reboot,
     /// Runs another task's steps in place.
     Task(SubTask),
     /// Several steps as one.
@@ -286,6 +288,40 @@ pub struct Retry {
     pub until: Option<Condition>,
 }
 
+/// For whom a `once` step is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnceFor {
+    /// Every host of the phase.
+    Rollout,
+    /// Every host of a zone.
+    Zone,
+    /// Every host of a batch.
+    Batch,
+}
+
+/// `where`: on which machine a step of a host runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StepPlace {
+    /// On the host itself.
+    #[default]
+    Host,
+    /// On the controller.
+    Controller,
+    /// On some other host of the population that is healthy.
+    AnyHealthy,
+    /// On the first healthy host that these selector words match; the host itself if it is one of them.
+    Selected(Vec<crate::model::selector::Term>),
+}
+
+/// A check of `health` or `verify`: a `wait_for` step that reads only, with a name and a limit of its own.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// The question: its action is [`Action::WaitFor`], its `timeout` is set.
+    pub step: Step,
+    /// Asked again and again while a bake lasts.
+    pub watch: bool,
+}
+
 /// How a step is done.
 #[derive(Debug, Clone)]
 #[expect(
@@ -317,8 +353,12 @@ pub struct Modifiers {
     pub cwd: Option<Text>,
     /// What the command reads on stdin.
     pub stdin: Option<Text>,
-    /// Runs once for the whole rollout, on the first reachable host; others wait for it.
-    pub once: bool,
+    /// Runs once for so many hosts, on the first reachable one; the others wait for it.
+    pub once: Option<OnceFor>,
+    /// Waits until every host of the batch has come this far or ended.
+    pub barrier: bool,
+    /// Where it runs.
+    pub place: StepPlace,
     /// Exit codes that pass.
     pub ok_rc: Vec<u8>,
     /// Fails if this holds, whatever the exit code.

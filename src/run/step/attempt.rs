@@ -205,6 +205,7 @@ impl<W: World> Work<W> {
             Action::Set(variables) => self.set(variables).into(),
             Action::Pause(pause) => self.pause(*pause).await.into(),
             Action::Confirm(question) => self.confirm(question).await.into(),
+            Action::Reboot => End::failed("`reboot` is not supported yet").into(),
             Action::Group(group) => {
                 let guarded = Guarded {
                     steps: &group.steps,

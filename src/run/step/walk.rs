@@ -111,7 +111,7 @@ impl<W: World> Work<W> {
 
     /// One step of the file: once, for each element of its loop, or as it is.
     async fn step(&mut self, step: &Step) -> Result<(), Fault> {
-        if step.modifiers.once {
+        if step.modifiers.once.is_some() {
             return self.once(step).await;
         }
         self.each(step).await.map(|_register| ())

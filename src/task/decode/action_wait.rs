@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::model::Diagnostic;
-use crate::task::{Modifiers, Probe, ProbeKind, Text, WaitFor, WhereTo};
+use crate::task::{Modifiers, Probe, ProbeKind, StepPlace, Text, WaitFor, WhereTo};
 use crate::yaml::{Entry, Fields, Node};
 
 use super::modifier::OF_WAIT_FOR;
@@ -256,7 +256,9 @@ fn bare_modifiers() -> Modifiers {
         env: indexmap::IndexMap::new(),
         cwd: None,
         stdin: None,
-        once: false,
+        once: None,
+        barrier: false,
+        place: StepPlace::Host,
         ok_rc: vec![0],
         fail_when: None,
         ignore_errors: false,

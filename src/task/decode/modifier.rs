@@ -1,7 +1,7 @@
 //! Modifiers: how a step is done. Which of them mean something for which action is decided here.
 
 use crate::model::Diagnostic;
-use crate::task::Modifiers;
+use crate::task::{Modifiers, StepPlace};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
@@ -163,6 +163,8 @@ impl<'a> Reader<'a> {
             cwd: self.text_at(keys, "cwd", texts, For::Plain),
             stdin: self.text_at(keys, "stdin", texts, For::Private),
             once: self.once(keys),
+            barrier: false,
+            place: StepPlace::Host,
             ok_rc: self.ok_rc(keys),
             fail_when: self.condition_at(keys, "fail_when", &after),
             ignore_errors: keys

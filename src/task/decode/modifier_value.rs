@@ -6,7 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::model::Diagnostic;
-use crate::task::{Condition, Expression, Retry, Text};
+use crate::task::{Condition, Expression, OnceFor, Retry, Text};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
@@ -192,26 +192,19 @@ impl<'a> Reader<'a> {
         found
     }
 
-    pub(super) fn once(&mut self, keys: &Fields<'a>) -> bool {
-        let Some(node) = keys.read("once", &mut self.errors, |node, _, _| Some(node)) else {
-            return false;
-        };
-        if matches!(node.as_text(), Some("zone" | "batch")) {
-            self.unsupported(&format!("`once: {}`", node.written()), &node.head());
-            return true;
+    pub(super) fn once(&mut self, keys: &Fields<'a>) -> Option<OnceFor> {
+        let words = [
+            ("true", Some(OnceFor::Rollout)),
+            ("false", None),
+            ("rollout", Some(OnceFor::Rollout)),
+            ("zone", Some(OnceFor::Zone)),
+            ("batch", Some(OnceFor::Batch)),
+        ];
+        let once = keys.word("once", &words, &mut self.errors).flatten();
+        if matches!(once, Some(OnceFor::Zone | OnceFor::Batch)) {
+            self.unsupported_entry(keys.entry("once"));
         }
-        let words = [("true", true), ("rollout", true), ("false", false)];
-        let wanted = ["true", "false", "rollout", "zone", "batch"];
-        match node.as_text() {
-            Some(text) if !wanted.contains(&text) => {
-                let all = wanted.map(|word| (word, ()));
-                node.expect_word("`once`", &all, &mut self.errors);
-                false
-            }
-            _ => node
-                .expect_word("`once`", &words, &mut self.errors)
-                .unwrap_or(false),
-        }
+        once
     }
 
     pub(super) fn ok_rc(&mut self, keys: &Fields<'a>) -> Vec<u8> {

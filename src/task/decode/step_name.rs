@@ -24,6 +24,7 @@ pub(super) fn of(step: &StepNode<'_>, action: &Action) -> Text {
         Action::Task(task) => Text::Plain(format!("{verb} {}", task.name).into()),
         Action::Log(text) => words(verb, &[text]),
         Action::Confirm(question) => words(verb, &[&question.text]),
+        Action::Reboot => Text::Plain("reboot".into()),
         Action::Pause(duration) => {
             let duration = crate::model::format_duration(*duration);
             Text::Plain(format!("{verb} {duration}").into())

@@ -49,16 +49,8 @@ const GATES: [(&str, GateAt); 5] = [
 /// The strategy of a task that declares none: all at once; a `read` task tolerates any number of failures.
 pub(super) fn undeclared(kind: Kind) -> Strategy {
     match kind {
-        Kind::Read => Strategy {
-            batch: None,
-            max_failures: Amount::Percent(100),
-            confirm: Vec::new(),
-        },
-        Kind::Change => Strategy {
-            batch: None,
-            max_failures: Amount::Count(0),
-            confirm: vec![GateAt::Start],
-        },
+        Kind::Read => Strategy::all(Amount::Percent(100), Vec::new()),
+        Kind::Change => Strategy::all(Amount::Count(0), vec![GateAt::Start]),
     }
 }
 
@@ -83,15 +75,16 @@ impl<'a> Reader<'a> {
         Strategy {
             batch: self.batch(&fields),
             max_failures: max_failures.unwrap_or(base.max_failures),
-            confirm: self.gates(&fields).unwrap_or(base.confirm),
+            confirm: self.gates(&fields).unwrap_or_else(|| base.confirm.clone()),
+            ..base
         }
     }
 
     /// A count; percentages and lists are checked and not supported yet.
-    fn batch(&mut self, fields: &Fields<'a>) -> Option<Amount> {
+    fn batch(&mut self, fields: &Fields<'a>) -> Vec<Amount> {
         let default = match self.kind {
-            Kind::Read => None,
-            Kind::Change => Some(Amount::Count(1)),
+            Kind::Read => Vec::new(),
+            Kind::Change => vec![Amount::Count(1)],
         };
         let Some(node) = fields.read("batch", &mut self.errors, |node, _, _| Some(node)) else {
             return default;
@@ -109,7 +102,7 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        amounts.first().copied().or(default)
+        if amounts.is_empty() { default } else { amounts }
     }
 
     /// An amount of hosts that is not none.

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use crate::model::selector::Term;
 use crate::model::{Diagnostic, Source, SourceSpan};
-use crate::task::{Files, Kind, Strategy, Task, Text};
+use crate::task::{Files, Kind, MAIN, OnFailure, Strategy, Task, TaskPhase, Text};
 use crate::yaml::{self, Fields, Node, NodeKind};
 
 use super::param_decl::is_param_name;
@@ -146,13 +146,13 @@ impl<'a> Reader<'a> {
             params: self.params.clone(),
             vars,
             targets,
-            strategy,
+            facts: Vec::new(),
             before: Vec::new(),
-            steps: Vec::new(),
-            rescue: Vec::new(),
-            always: Vec::new(),
+            phases: vec![TaskPhase::new(MAIN, strategy)],
             after: Vec::new(),
             fanout: self.fanout(&fields),
+            on_failure: OnFailure::Stop,
+            notify: Vec::new(),
             deadline,
             source: Arc::clone(&document.span.source),
             folder,
@@ -314,9 +314,9 @@ impl<'a> Reader<'a> {
         scope.registers = controller.registers.clone();
         self.checks(fields, "health", &scope);
         self.checks(fields, "verify", &scope);
-        task.steps = self.steps_at(fields, "steps", "step", &mut scope);
-        task.rescue = self.rescue(fields, "rescue", &mut scope);
-        task.always = self.always(fields, "always", &mut scope);
+        task.phases[0].steps = self.steps_at(fields, "steps", "step", &mut scope);
+        task.phases[0].rescue = self.rescue(fields, "rescue", &mut scope);
+        task.phases[0].always = self.always(fields, "always", &mut scope);
         self.rollback(fields, "rollback", &scope);
         task.after = self.steps_at(fields, "after", "after", &mut controller);
     }

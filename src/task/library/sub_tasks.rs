@@ -25,14 +25,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn task(&mut self, task: &Task) {
-        let lists = [
-            &task.before,
-            &task.steps,
-            &task.rescue,
-            &task.always,
-            &task.after,
-        ];
-        for steps in lists {
+        for steps in task.all_steps() {
             self.steps(task, steps);
         }
     }

@@ -226,7 +226,7 @@ fn scripts_are_read_beside_their_task() {
         ("lib/a.sh", "echo a\n"),
     ]);
     let task = library.get("a").unwrap();
-    let crate::task::Action::Script(script) = &task.steps[0].action else {
+    let crate::task::Action::Script(script) = &task.phases[0].steps[0].action else {
         panic!("a script");
     };
     assert_eq!(script.text.as_deref(), Some(&b"echo a\n"[..]));
