@@ -23,6 +23,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) tail: &'a [String],
     /// Whose lines they are, where several hosts share the line and their last lines differ.
     pub(crate) tail_of: Option<&'a str>,
+    /// The outcome's own hints hold for every host of the line.
+    pub(crate) same_hints: bool,
 }
 
 /// Characters of a step's name in a sentence.
@@ -73,9 +75,9 @@ pub(crate) fn in_full(ending: &Ending<'_>, styles: Styles) -> String {
     for cause in further_causes(ending.outcome) {
         let _ = writeln!(out, "        caused by: {}", safe(cause));
     }
-    if let Some(hint) = hint(ending.outcome, ending.who) {
+    for hint in hints(ending) {
         let lead = styles.paint(Role::Hint, "hint:");
-        let _ = writeln!(out, "        {lead} {hint}");
+        let _ = writeln!(out, "        {lead} {}", safe(&hint));
     }
     out
 }
@@ -233,22 +235,46 @@ fn further_causes(outcome: &HostOutcome) -> &[String] {
     }
 }
 
-/// What can be done about it. `who` is a label where it is one host, else folded labels.
-fn hint(outcome: &HostOutcome, who: &str) -> Option<String> {
-    let kind = match outcome {
-        HostOutcome::Unreachable { kind, .. } => kind,
-        HostOutcome::Failed { cause, .. } => return failure_hint(cause).map(str::to_owned),
-        _ => return None,
+/// What can be done about it: what ssh's own words lead to, where they hold for every host of the line, else what
+/// helps against trouble of this kind.
+fn hints(ending: &Ending<'_>) -> Vec<String> {
+    let (kind, own) = match ending.outcome {
+        HostOutcome::Unreachable { kind, hints, .. } => (*kind, hints),
+        HostOutcome::Failed { cause, .. } => {
+            return failure_hint(cause).map(str::to_owned).into_iter().collect();
+        }
+        _ => return Vec::new(),
     };
-    let (text, doctor) = kind_hint(*kind);
-    let folded = who.contains(['[', ',']);
-    let who = if folded { "HOST".into() } else { safe(who) };
-    Some(if doctor {
-        let join = if text.ends_with('?') { " " } else { "; " };
-        format!("{text}{join}`fab-rs doctor {who}` looks closer")
+    let folded = ending.who.contains(['[', ',']);
+    let who = if folded {
+        "HOST".into()
     } else {
-        text.to_owned()
-    })
+        safe(ending.who)
+    };
+    let doctor = format!("`fab-rs doctor {who}`");
+    let (general, has_doctor) = kind_hint(kind);
+    if own.is_empty() || !ending.same_hints {
+        let join = if general.ends_with('?') { " " } else { "; " };
+        let mut hints = vec![if has_doctor {
+            format!("{general}{join}{doctor} looks closer")
+        } else {
+            general.to_owned()
+        }];
+        if !own.is_empty() {
+            let each =
+                "each host's own hint is in its log (`fab-rs logs last HOST`) and in summary.json";
+            hints.push(each.to_owned());
+        }
+        return hints;
+    }
+    let mut hints: Vec<String> = own
+        .iter()
+        .map(|hint| hint.replace("`fab-rs doctor HOST`", &doctor))
+        .collect();
+    if has_doctor && !hints.iter().any(|hint| hint.contains(&doctor)) {
+        hints.push(format!("{doctor} looks closer"));
+    }
+    hints
 }
 
 /// What can be done about a step that was refused before it ran.
@@ -305,6 +331,7 @@ mod tests {
             duration: Some(Duration::from_millis(ms)),
             tail: &tail,
             tail_of: None,
+            same_hints: true,
         };
         in_full(&ending, Styles::plain())
     }
@@ -313,7 +340,49 @@ mod tests {
         HostOutcome::Unreachable {
             kind,
             causes: causes.iter().map(|cause| (*cause).to_owned()).collect(),
+            hints: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_ssh_says_to_do_is_printed_where_it_holds_for_every_host() {
+        let outcome = |kind| HostOutcome::Unreachable {
+            kind,
+            causes: vec!["words".into()],
+            hints: vec![
+                "`ssh-keygen -R 10.0.0.1`".into(),
+                "`fab-rs doctor HOST` too".into(),
+            ],
+        };
+        let changed = outcome(UnreachableKind::HostKeyChanged);
+        let refused = outcome(UnreachableKind::Refused);
+        let said = |who: &str, outcome: &HostOutcome, same_hints: bool| {
+            let ending = Ending {
+                who,
+                outcome,
+                duration: None,
+                tail: &[],
+                tail_of: None,
+                same_hints,
+            };
+            in_full(&ending, Styles::plain())
+        };
+        let texts = [
+            said("web-1", &changed, true),
+            said("web-[1-2] (2)", &changed, false),
+            said("web-1", &refused, true),
+        ];
+        insta::assert_snapshot!(texts.concat(), @r"
+        web-1  unreachable: words
+                hint: `ssh-keygen -R 10.0.0.1`
+                hint: `fab-rs doctor web-1` too
+        web-[1-2] (2)  unreachable: words
+                hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
+                hint: each host's own hint is in its log (`fab-rs logs last HOST`) and in summary.json
+        web-1  unreachable: words
+                hint: `ssh-keygen -R 10.0.0.1`
+                hint: `fab-rs doctor web-1` too
+        ");
     }
 
     fn failed(cause: &str, exit_code: Option<u8>) -> HostOutcome {
@@ -436,9 +505,9 @@ mod tests {
     #[test]
     fn a_password_that_sudo_wants_has_a_flag() {
         let cause = "sudo refused: sudo asks for a password to become `root`";
-        let wanted = hint(&failed(cause, Some(1)), "web-a1").unwrap();
+        let wanted = failure_hint(cause).unwrap();
         assert!(wanted.starts_with("`--ask-sudo` asks"), "{wanted}");
         let other = "sudo refused: there is no `sudo` on the host";
-        assert_eq!(hint(&failed(other, Some(127)), "web-a1"), None);
+        assert_eq!(failure_hint(other), None);
     }
 }
