@@ -9,6 +9,7 @@ mod fleet;
 mod json;
 mod lock;
 mod name_cache;
+mod one_path;
 mod outline;
 mod overrides;
 mod planned_hosts;
