@@ -36,6 +36,7 @@ mod store;
 mod style;
 mod summary;
 mod table;
+mod task_rollout;
 mod tasks;
 mod terminal;
 mod view;
