@@ -24,11 +24,14 @@ pub(super) fn ask(console: &Console, question: &str) -> Result<Secret, Failure> 
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     hidden.local_modes.insert(LocalModes::ECHONL);
-    console.question(&format!("{question}: "));
     let mut line = String::new();
+    // Hidden before it asks: who answers fast is not seen either.
     let read = tcsetattr(&stdin, OptionalActions::Flush, &hidden)
         .map_err(std::io::Error::from)
-        .and_then(|()| stdin.lock().read_line(&mut line));
+        .and_then(|()| {
+            console.question(&format!("{question}: "));
+            stdin.lock().read_line(&mut line)
+        });
     // Whatever came of it, what is typed next is to be seen again.
     let _ = tcsetattr(&stdin, OptionalActions::Flush, &shown);
     match read {
