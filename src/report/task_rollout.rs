@@ -438,9 +438,9 @@ rollback: [{run: undo}]
 
     #[test]
     fn phases_are_shown_one_after_the_other() {
-        let text = "phases:\n  - {name: stage, strategy: all, steps: [{run: a}]}\n  - {name: go, strategy: {quorum: true}, steps: [{run: b}]}\n";
+        let text = "desc: Twice\nphases:\n  - {name: stage, strategy: all, steps: [{run: a}]}\n  - {name: go, strategy: {quorum: true}, steps: [{run: b}]}\n";
         insta::assert_snapshot!(task_text(&task(text), None, Styles::plain(), 80), @r#"
-        roll (change)
+        roll (change)  Twice
         from roll.yml
 
         fab-rs roll SELECTOR
