@@ -116,7 +116,7 @@ pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus
 fn manner(context: &Context) -> AdHocManner {
     let flags = &context.settings.run;
     AdHocManner {
-        is_change: flags.batch.is_some() || flags.by.is_some(),
+        is_change: flags.strategy.batch.is_some() || flags.strategy.by.is_some(),
         sudo: flags.sudo.then(|| "root".to_owned()),
     }
 }

@@ -15,6 +15,7 @@ mod library;
 mod one_host;
 mod open_files;
 mod outside;
+mod overrides;
 mod params;
 mod password;
 mod prompt;

@@ -1,6 +1,9 @@
 //! The command line that does the same again, for the summary's last line. Hosts are put in by the summary.
 
-use crate::cli::Bound;
+use std::time::Duration;
+
+use crate::cli::{Bound, QuorumFlag, StrategyFlags};
+use crate::model::Amount;
 use crate::task::Task;
 
 use super::settings::Settings;
@@ -27,11 +30,10 @@ pub(super) fn command<W: AsRef<str>>(
         flag("--params-file", run.params_file.as_ref().map(path)),
         flag("--outdir", settings.output.outdir.as_ref().map(path)),
         flag("-z", run.fanout.map(|fanout| fanout.to_string())),
-        flag("--batch", run.batch.map(|batch| batch.to_string())),
-        flag(
-            "--max-failures",
-            run.max_failures.map(|most| most.to_string()),
-        ),
+    ];
+    line.extend(flags.into_iter().flatten().flatten());
+    line.extend(rollout(&run.strategy));
+    let flags = [
         flag("-T", run.command_timeout.map(typed)),
         flag("--silence", run.silence.map(typed)),
         flag("--run-limit", run.run_limit.map(typed)),
@@ -63,14 +65,92 @@ pub(super) fn command<W: AsRef<str>>(
     shlex::try_join(line.iter().map(String::as_str)).ok()
 }
 
+/// What was typed over the task's strategy. A kept plan is not named again: its hosts have changed by then.
+fn rollout(flags: &StrategyFlags) -> Vec<String> {
+    let amount = |amount: &Option<Amount>| amount.map(|amount| amount.to_string());
+    let list = |words: Vec<String>| (!words.is_empty()).then(|| words.join(","));
+    let pause = |pause: Option<Duration>| pause.map(span);
+    let sizes = flags.batch.iter().flat_map(|sizes| &sizes.0);
+    let quorum = flags.quorum.map(|quorum| match quorum {
+        QuorumFlag::Off => "off".to_owned(),
+        QuorumFlag::AtOnce(at_once) => at_once.to_string(),
+    });
+    let values = [
+        ("--by", word(flags.by.as_ref())),
+        ("--batch", list(sizes.map(ToString::to_string).collect())),
+        ("--canary", amount(&flags.canary)),
+        ("--max-unavailable", amount(&flags.max_unavailable)),
+        ("--min-healthy", amount(&flags.min_healthy)),
+        (
+            "--min-healthy-per-zone",
+            amount(&flags.min_healthy_per_zone),
+        ),
+        (
+            "--single-host-zones",
+            word(flags.single_host_zones.as_ref()),
+        ),
+        ("--max-failures", amount(&flags.max_failures)),
+        (
+            "--max-failures-per-zone",
+            amount(&flags.max_failures_per_zone),
+        ),
+        (
+            "--max-failures-per-batch",
+            amount(&flags.max_failures_per_batch),
+        ),
+        ("--unreachable", word(flags.unreachable.as_ref())),
+        ("--mode", word(flags.mode.as_ref())),
+        ("--zone-order", list(flags.zone_order.clone())),
+        ("--order", word(flags.order.as_ref())),
+        ("--quorum", quorum),
+        ("--bake", pause(flags.bake)),
+        ("--zone-bake", pause(flags.zone_bake)),
+        ("--first-zone-bake", pause(flags.first_zone_bake)),
+        ("--final-bake", pause(flags.final_bake)),
+        ("--health-wait", pause(flags.health_wait)),
+        (
+            "--confirm",
+            list(
+                flags
+                    .confirm
+                    .iter()
+                    .filter_map(|gate| word(Some(gate)))
+                    .collect(),
+            ),
+        ),
+        ("--confirm-timeout", pause(flags.confirm_timeout)),
+        ("--on-stop", word(flags.on_stop.as_ref())),
+        ("--host-timeout", pause(flags.host_timeout)),
+    ];
+    let values = values.into_iter();
+    let values = values.filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    let switches = [
+        ("--force", flags.force),
+        ("--allow-quorum-loss", flags.allow_quorum_loss),
+    ];
+    let switches = switches.into_iter().filter(|(_, on)| *on);
+    values
+        .flatten()
+        .chain(switches.map(|(name, _)| name.to_owned()))
+        .collect()
+}
+
+/// The word of a flag that takes one of several.
+fn word<T: clap::ValueEnum>(value: Option<&T>) -> Option<String> {
+    let value = value?.to_possible_value()?;
+    Some(value.get_name().to_owned())
+}
+
 /// A limit as a flag takes it.
 fn typed(bound: Bound) -> String {
-    let Some(limit) = bound.limit() else {
-        return "none".to_owned();
-    };
-    match limit.subsec_nanos() {
-        0 => format!("{}s", limit.as_secs()),
-        _ => format!("{}ms", limit.as_millis()),
+    bound.limit().map_or_else(|| "none".to_owned(), span)
+}
+
+/// A duration as a flag takes it.
+fn span(duration: Duration) -> String {
+    match duration.subsec_nanos() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
     }
 }
 
@@ -125,7 +205,7 @@ mod tests {
     #[test]
     fn what_held_the_run_back_holds_the_next_one_back_too() {
         let folder = tempfile::tempdir().unwrap();
-        let flags = "-z 4 --batch 2 --max-failures 10% -T 90s --silence 1500ms --run-limit none -k";
+        let flags = "-z 4 --by az --batch 1,2,50% --canary 1 --max-failures 10% --confirm start,zone --bake 1m --force -T 90s --silence 1500ms --run-limit none -k";
         let line = format!("fab-rs {flags} --outdir out run role=app -- true");
         let again = command(
             &settings(folder.path(), &line),
@@ -135,7 +215,7 @@ mod tests {
         assert_eq!(
             again.as_deref(),
             Some(
-                "fab-rs --outdir out -z 4 --batch 2 --max-failures '10%' -T 90s --silence 1500ms --run-limit none -k run -- true"
+                "fab-rs --outdir out -z 4 --by az --batch '1,2,50%' --canary 1 --max-failures '10%' --bake 60s --confirm start,zone --force -T 90s --silence 1500ms --run-limit none -k run -- true"
             )
         );
     }

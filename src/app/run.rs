@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::model::selector::{Term, TermError};
 use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
-use crate::plan::{self, Overrides, Plan, PlanRequest};
+use crate::plan::{self, Plan, PlanRequest};
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
@@ -26,6 +26,7 @@ use super::gates::Questions;
 use super::git;
 use super::library::TaskSource;
 use super::outside::ThisMachine;
+use super::overrides::overrides;
 use super::params::{self, Surroundings};
 use super::password;
 use super::prompt::Asker;
@@ -91,7 +92,7 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         population,
         targets: &selected.targets,
         params: &common,
-        overrides: &overrides(context)?,
+        overrides: &overrides(&settings.run.strategy)?,
         engine: &engine,
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
@@ -127,23 +128,6 @@ fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Te
             .diagnostic()
             .context(format!("`targets` of task `{}`", task.name))
             .into()
-    })
-}
-
-fn overrides(context: &Context) -> Result<Overrides, Failure> {
-    let run = &context.settings.run;
-    if let Some(by) = &run.by {
-        let error = Diagnostic::new(format!("`--by {by}` is not supported yet"));
-        return Err(error
-            .hint("`--batch N` goes zone by zone, N hosts at a time")
-            .hint("nothing was run")
-            .into());
-    }
-    Ok(Overrides {
-        batch: run.batch.map(|batch| vec![batch]),
-        by: None,
-        max_failures: run.max_failures,
-        ..Overrides::default()
     })
 }
 

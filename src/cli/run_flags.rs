@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{Bound, amount, assignment, at_least_one, bound};
-use crate::model::Amount;
+use super::StrategyFlags;
+use super::values::{Bound, assignment, at_least_one, bound};
 
 /// Which gates `--yes` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,15 +43,6 @@ pub(crate) struct RunFlags {
     /// Hosts at work at the same time [default: 32]
     #[arg(short = 'z', long, global = true, value_name = "N", value_parser = at_least_one)]
     pub(crate) fanout: Option<NonZeroUsize>,
-    /// Hosts in one batch; makes an ad-hoc command a change with a start gate
-    #[arg(long, global = true, value_name = "N", value_parser = amount)]
-    pub(crate) batch: Option<Amount>,
-    /// Failed hosts tolerated; one more stops the run
-    #[arg(long, global = true, value_name = "N|N%", value_parser = amount)]
-    pub(crate) max_failures: Option<Amount>,
-    /// How batches are formed: az, spread, flat
-    #[arg(long, global = true, value_name = "HOW")]
-    pub(crate) by: Option<String>,
     /// Stop at the first failure
     #[arg(short = 'k', long, global = true)]
     pub(crate) fail_fast: bool,
@@ -73,4 +64,7 @@ pub(crate) struct RunFlags {
     /// Limit for the whole run [default: none]
     #[arg(long, global = true, value_name = "LIMIT", value_parser = bound)]
     pub(crate) run_limit: Option<Bound>,
+    /// How it goes through its hosts.
+    #[command(flatten)]
+    pub(crate) strategy: StrategyFlags,
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::{Amounts, QuorumFlag};
 use crate::model::{Amount, check_jump, check_login, parse_duration};
 
 /// A limit on a flag: a bare number is seconds, else a number with a unit. 0 is refused: it would end
@@ -98,6 +99,42 @@ pub(super) fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 pub(super) fn amount(text: &str) -> Result<Amount, String> {
     text.parse()
         .map_err(|error: crate::model::AmountError| error.to_string())
+}
+
+/// Counts and percentages of hosts, separated by commas.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
+    text.split(',')
+        .map(amount)
+        .collect::<Result<_, _>>()
+        .map(Amounts)
+}
+
+/// A pause on a flag: a bare number is seconds, and none is fine.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => parse_duration(text).map_err(|error| error.to_string()),
+    }
+}
+
+/// `off`, or how many members of a consensus group may be out at once.
+///
+/// # Errors
+/// A sentence for clap to print.
+pub(super) fn quorum(text: &str) -> Result<QuorumFlag, String> {
+    match text.parse::<u32>() {
+        _ if text == "off" => Ok(QuorumFlag::Off),
+        Ok(count) if count > 0 => Ok(QuorumFlag::AtOnce(count)),
+        _ => Err(format!(
+            "`{text}` is neither `off` nor a whole number from 1"
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod store;
 mod style;
 mod summary;
 mod table;
+mod task_rollout;
 mod tasks;
 mod terminal;
 mod view;

@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 use crate::model::format_duration;
 use crate::plan::step_texts;
 use crate::task::library::{Origin, TaskEntry};
-use crate::task::{Kind, Param, ParamType, Step, Task, Text};
+use crate::task::{Kind, MAIN, Param, ParamType, Step, Task, TaskPhase, Text};
 
-use super::plan::gate_words;
 use super::sanitize::safe;
 use super::steps::{numbers, push_step};
 use super::style::{Role, Styles};
 use super::table::{Cell, table};
+use super::task_rollout::{
+    checks_json, notify_json, push_checks, push_ends, push_strategy, strategy_json,
+};
 
 /// `list`: one line a task, files as `shown` writes them. The caller leaves out what is private.
 pub fn tasks_table(
@@ -90,28 +92,50 @@ pub fn task_json(task: &Task, entry: Option<&TaskEntry<'_>>) -> Value {
     let targets: Vec<&str> = task.targets.iter().map(Text::shown).collect();
     let unsupported = task.unsupported.iter();
     let unsupported: Vec<&str> = unsupported.map(|one| one.message.as_str()).collect();
-    let phase = &task.phases[0];
-    let strategy = &phase.strategy;
-    json!({
+    let warnings = task.warnings.iter();
+    let warnings: Vec<&str> = warnings.map(|one| one.message.as_str()).collect();
+    let phases: Vec<Value> = task.phases.iter().map(phase_json).collect();
+    // The keys of a task without phases stand at its top as well.
+    let mut value = phases.first().cloned().unwrap_or_default();
+    let own = json!({
         "task": task.name,
         "kind": task.kind,
         "desc": task.desc,
         "help": task.help,
         "params": params,
         "targets": targets,
-        "strategy": {
-            "batch": strategy.batch,
-            "max_failures": strategy.max_failures,
-            "confirm": strategy.confirm,
-        },
+        "facts": steps_json(&task.facts),
         "before": steps_json(&task.before),
+        "phases": phases,
+        "after": steps_json(&task.after),
+        "on_failure": task.on_failure,
+        "notify": notify_json(&task.notify),
+        "fanout": task.fanout,
+        "deadline": task.deadline.map(|deadline| deadline.as_secs_f64()),
+        "unsupported": unsupported,
+        "warnings": warnings,
+        "path": task.source.path.to_string_lossy(),
+        "origin": entry.map(|entry| entry.origin),
+    });
+    if let (Some(value), Value::Object(own)) = (value.as_object_mut(), own) {
+        value.shift_remove("name");
+        value.extend(own);
+    }
+    value
+}
+
+fn phase_json(phase: &TaskPhase) -> Value {
+    json!({
+        "name": phase.name,
+        "strategy": strategy_json(&phase.strategy),
+        "health": checks_json(&phase.health),
+        "verify": checks_json(&phase.verify),
+        "before": steps_json(&phase.before),
         "steps": steps_json(&phase.steps),
         "rescue": steps_json(&phase.rescue),
         "always": steps_json(&phase.always),
-        "after": steps_json(&task.after),
-        "unsupported": unsupported,
-        "path": task.source.path.to_string_lossy(),
-        "origin": entry.map(|entry| entry.origin),
+        "rollback": steps_json(&phase.rollback),
+        "after": steps_json(&phase.after),
     })
 }
 
@@ -175,19 +199,73 @@ pub fn task_text(
     let _ = writeln!(out, "\n{}", usage(task, width));
     push_help(&mut out, task);
     push_params(&mut out, task, styles);
-    push_strategy(&mut out, task, styles);
-    let phase = &task.phases[0];
-    let lists: [(&str, &[Step]); 5] = [
-        ("before, here", &task.before),
+    let only = Some(task.phases.as_slice()).filter(|phases| is_main(phases));
+    let limits = limits(task);
+    if let Some([phase]) = only {
+        push_strategy(&mut out, "strategy", (&phase.strategy, &limits), styles);
+    } else if !limits.is_empty() {
+        let lead = styles.paint(Role::Strong, "rollout:");
+        let _ = writeln!(out, "\n{lead} {}", limits.join(", "));
+    }
+    push_noted(&mut out, task, styles);
+    push_steps(&mut out, "facts, read from every host", &task.facts, styles);
+    push_steps(&mut out, "before, here", &task.before, styles);
+    for phase in &task.phases {
+        if only.is_none() {
+            let lead = format!("phase {}", phase.name);
+            push_strategy(&mut out, &lead, (&phase.strategy, &[]), styles);
+        }
+        push_phase(&mut out, phase, styles);
+    }
+    let after = "after, here, if everything succeeded";
+    push_steps(&mut out, after, &task.after, styles);
+    push_ends(&mut out, task, styles);
+    out
+}
+
+/// What is not supported, or probably not meant.
+fn push_noted(out: &mut String, task: &Task, styles: Styles) {
+    let unsupported = task
+        .unsupported
+        .iter()
+        .map(|one| ("not supported yet", one));
+    let warnings = task.warnings.iter().map(|one| ("warning", one));
+    for (lead, one) in unsupported.chain(warnings) {
+        let lead = styles.paint(Role::Warning, format!("{lead}:"));
+        let _ = writeln!(out, "{lead} {}", safe(&one.message));
+    }
+}
+
+/// Whether the task names no phases.
+fn is_main(phases: &[TaskPhase]) -> bool {
+    matches!(phases, [phase] if phase.name == MAIN)
+}
+
+fn limits(task: &Task) -> Vec<String> {
+    let fanout = task.fanout.map(|fanout| format!("fan-out {fanout}"));
+    let deadline = task.deadline;
+    let deadline = deadline.map(|limit| format!("deadline {}", format_duration(limit)));
+    fanout.into_iter().chain(deadline).collect()
+}
+
+fn push_phase(out: &mut String, phase: &TaskPhase, styles: Styles) {
+    push_steps(out, "before it, here", &phase.before, styles);
+    let lists: [(&str, &[Step]); 3] = [
         ("steps on each host", &phase.steps),
         ("on a host where one fails", &phase.rescue),
         ("at the end of each host, whatever happened", &phase.always),
-        ("after, here, if everything succeeded", &task.after),
     ];
     for (title, steps) in lists {
-        push_steps(&mut out, title, steps, styles);
+        push_steps(out, title, steps, styles);
     }
-    out
+    let health = "a host is healthy where";
+    push_checks(out, health, &phase.health, styles);
+    let verify = "the change took on a host where";
+    push_checks(out, verify, &phase.verify, styles);
+    let rollback = "rollback, on each host that is undone";
+    push_steps(out, rollback, &phase.rollback, styles);
+    let after = "after it, here, if it succeeded";
+    push_steps(out, after, &phase.after, styles);
 }
 
 /// `fab-rs deploy role=app version=VERSION [port=8080]`.
@@ -305,33 +383,6 @@ fn about(param: &Param) -> String {
     );
     parts.retain(|part| !part.is_empty());
     parts.join("; ")
-}
-
-fn push_strategy(out: &mut String, task: &Task, styles: Styles) {
-    let strategy = &task.phases[0].strategy;
-    let sizes: Vec<String> = strategy.batch.iter().map(ToString::to_string).collect();
-    let mut parts = vec![match sizes.as_slice() {
-        [] => "all hosts at once".to_owned(),
-        sizes => format!("{} at once", sizes.join(", then ")),
-    }];
-    parts.push(format!("max failures {}", strategy.max_failures));
-    parts.extend(
-        strategy
-            .confirm
-            .iter()
-            .map(|gate| format!("asks {}", gate_words(*gate))),
-    );
-    parts.extend(task.fanout.map(|fanout| format!("fan-out {fanout}")));
-    parts.extend(
-        task.deadline
-            .map(|limit| format!("deadline {}", format_duration(limit))),
-    );
-    let lead = styles.paint(Role::Strong, "strategy:");
-    let _ = writeln!(out, "\n{lead} {}", parts.join(", "));
-    for diagnostic in &task.unsupported {
-        let lead = styles.paint(Role::Warning, "not supported yet:");
-        let _ = writeln!(out, "{lead} {}", safe(&diagnostic.message));
-    }
 }
 
 fn push_steps(out: &mut String, title: &str, steps: &[Step], styles: Styles) {

@@ -279,3 +279,48 @@ fn files_that_stay_apart_or_come_from_one_host_are_planned() {
     };
     one.planned();
 }
+
+const LATE: &str = "\
+task: late
+kind: change
+params:
+  wait: {type: duration, default: 90s}
+strategy: {batch: 1}
+facts: [{run: cat /mode, register: mode}]
+steps:
+  - run: \"echo {{ host.facts.mode.stdout }} {{ batch.index }}\"
+    when: host.facts.mode.ok
+    barrier: true
+    timeout: \"{{ params.wait }}\"
+  - log: \"{{ results['step-1'][host.label].stdout }}\"
+  - pause: \"{{ params.wait }}\"
+";
+
+#[test]
+fn durations_are_settled_and_what_hosts_tell_waits() {
+    let plan = Given::new(LATE).planned();
+    assert_eq!(
+        runs(&plan, "a1"),
+        [
+            "run: echo {{ host.facts.mode.stdout }} {{ batch.index }} (when host.facts.mode.ok, waits for the batch)",
+            "log: {{ results['step-1'][host.label].stdout }}",
+            "pause: 1 m 30 s",
+        ]
+    );
+    let step = &plan.phases[0].hosts[0].steps[0];
+    assert_eq!(
+        step.modifiers.timeout,
+        Some(std::time::Duration::from_secs(90))
+    );
+    assert!(step.open.is_empty());
+}
+
+#[test]
+fn a_duration_that_is_none_is_told_with_its_host() {
+    let text = LATE.replace("{type: duration, default: 90s}", "{default: soon}");
+    let errors = Given::new(&text).errors();
+    assert!(
+        errors[0].starts_with("`timeout`: `soon` is not a duration"),
+        "{errors:?}"
+    );
+}
