@@ -8,9 +8,9 @@ use anyhow::Context as _;
 
 use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
 use crate::model::{Diagnostic, ExitStatus};
+use crate::report;
 use crate::task::Task;
 use crate::task::adhoc::{self, AdHocManner};
-use crate::{plan, report};
 
 use super::entry::Context;
 use super::failure::Failure;
@@ -48,7 +48,7 @@ async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Fai
 
 fn show(context: &Context, prepared: &Prepared) {
     if context.settings.output.json {
-        context.console.json(&plan::json(&prepared.plan));
+        context.console.json(&prepared.json());
     } else {
         context.console.data(&report::plan_text(
             &prepared.plan,
@@ -73,7 +73,7 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
     };
     let prepared = run::prepare(context, work).await?;
     if let Some(path) = &args.out {
-        let json = format!("{:#}\n", plan::json(&prepared.plan));
+        let json = format!("{:#}\n", prepared.json());
         std::fs::write(path, json)
             .with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
         context

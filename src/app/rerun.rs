@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(
             again.as_deref(),
             Some(
-                "fab-rs --outdir out -z 4 --by az --batch '1,2,50%' --canary 1 --max-failures '10%' --bake 60s --confirm start,zone --force -T 90s --silence 1500ms --run-limit none -k run -- true"
+                "fab-rs --outdir out -z 4 --by az --batch '1,2,50%' --canary 1 --max-failures '10%' --bake 60s --confirm 'start,zone' --force -T 90s --silence 1500ms --run-limit none -k run -- true"
             )
         );
     }

@@ -24,6 +24,7 @@ use super::failure::Failure;
 use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
+use super::kept_plan;
 use super::library::TaskSource;
 use super::outside::ThisMachine;
 use super::overrides::overrides;
@@ -49,9 +50,18 @@ pub(super) struct Work<'a> {
 pub(super) struct Prepared {
     /// The plan.
     pub(super) plan: Arc<Plan>,
+    /// The selectors it was made for.
+    selection: Vec<String>,
     engine: Arc<Engine>,
     terminal: bool,
     rerun: Option<String>,
+}
+
+impl Prepared {
+    /// The plan as it is shown, and kept.
+    pub(super) fn json(&self) -> serde_json::Value {
+        kept_plan::json(&self.plan, &self.selection)
+    }
 }
 
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
@@ -79,11 +89,18 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         answers: std::sync::Mutex::default(),
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
+    let mut selection = fleet.selection();
+    selection.extend(settings.inventory.clone());
     let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
     selected
         .warnings
         .iter()
         .for_each(|warning| console.warn(warning));
+    let kept = match &settings.run.strategy.plan {
+        Some(path) => Some((path, kept_plan::read(path)?)),
+        None => None,
+    };
+    let drawn = kept.as_ref().and_then(|(_, kept)| kept_plan::seed(kept));
     let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
     let plan = plan::build(&PlanRequest {
         task: &work.task,
@@ -96,11 +113,20 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         engine: &engine,
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
-        seed: random(),
-        last_population: None,
+        seed: drawn.unwrap_or_else(random),
+        last_population: match work.task.kind {
+            Kind::Change => {
+                kept_plan::last_population(&settings.state_dir, &work.task.name, &selection)
+            }
+            Kind::Read => None,
+        },
     })?;
+    if let Some((path, kept)) = &kept {
+        kept_plan::check(path, kept, &plan)?;
+    }
     Ok(Prepared {
         plan: Arc::new(plan),
+        selection,
         engine: Arc::new(engine),
         terminal,
         rerun: work.rerun,
@@ -139,6 +165,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let settings = &context.settings;
     let Prepared {
         plan,
+        selection,
         engine,
         terminal,
         rerun,
@@ -159,7 +186,9 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let handle = screen.handle();
     let folder = record(context, &plan, &handle)?;
     let unwritten = "cannot write the run's record";
-    folder.write_plan(&plan::json(&plan)).context(unwritten)?;
+    folder
+        .write_plan(&kept_plan::json(&plan, &selection))
+        .context(unwritten)?;
     let record_sink = folder.sink().context(unwritten)?;
     let (stop, left) = (handle.clone(), handle.clone());
     let (signals, received) = Signals::listen(

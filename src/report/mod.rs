@@ -19,6 +19,7 @@ mod lines;
 mod logs;
 mod notice;
 mod plan;
+mod plan_rollout;
 mod printer;
 mod processes;
 mod progress;
