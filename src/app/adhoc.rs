@@ -91,6 +91,13 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
 /// There is no command, or it was refused.
 pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus, Failure> {
     let is_script = args.command.as_slice() == ["-"];
+    if is_script && context.settings.hosts_on_stdin() {
+        let error = Diagnostic::new("`-H -` and `-- -` both read stdin, which can be read once");
+        return Err(error
+            .hint("give the hosts as `-H a,b`, or the script as a file: `fab-rs run … -- \"$(cat FILE)\"`")
+            .hint("nothing was run")
+            .into());
+    }
     let manner = manner(context);
     let task = if is_script {
         adhoc::script(&read_script()?, &manner)?

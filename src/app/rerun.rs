@@ -1,7 +1,6 @@
 //! The command line that does the same again, for the summary's last line. Hosts are put in by the summary.
 
-use std::time::Duration;
-
+use crate::cli::Bound;
 use crate::task::Task;
 
 use super::settings::Settings;
@@ -65,7 +64,10 @@ pub(super) fn command<W: AsRef<str>>(
 }
 
 /// A limit as a flag takes it.
-fn typed(limit: Duration) -> String {
+fn typed(bound: Bound) -> String {
+    let Some(limit) = bound.limit() else {
+        return "none".to_owned();
+    };
     match limit.subsec_nanos() {
         0 => format!("{}s", limit.as_secs()),
         _ => format!("{}ms", limit.as_millis()),
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn what_held_the_run_back_holds_the_next_one_back_too() {
         let folder = tempfile::tempdir().unwrap();
-        let flags = "-z 4 --batch 2 --max-failures 10% -T 90s --silence 1500ms -k";
+        let flags = "-z 4 --batch 2 --max-failures 10% -T 90s --silence 1500ms --run-limit none -k";
         let line = format!("fab-rs {flags} --outdir out run role=app -- true");
         let again = command(
             &settings(folder.path(), &line),
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!(
             again.as_deref(),
             Some(
-                "fab-rs --outdir out -z 4 --batch 2 --max-failures '10%' -T 90s --silence 1500ms -k run -- true"
+                "fab-rs --outdir out -z 4 --batch 2 --max-failures '10%' -T 90s --silence 1500ms --run-limit none -k run -- true"
             )
         );
     }

@@ -175,9 +175,13 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let unwritten = "cannot write the run's record";
     folder.write_plan(&plan::json(&plan)).context(unwritten)?;
     let record_sink = folder.sink().context(unwritten)?;
-    let stop = handle.clone();
-    let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
-        .context("cannot listen for signals")?;
+    let (stop, left) = (handle.clone(), handle.clone());
+    let (signals, received) = Signals::listen(
+        screen.closed_pipe(),
+        move || stop.stop_waiting(),
+        move || left.leave(),
+    )
+    .context("cannot listen for signals")?;
     let parts = Parts {
         transport,
         local: Local,

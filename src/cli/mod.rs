@@ -19,3 +19,4 @@ pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};
 pub(crate) use run_flags::{RunFlags, Yes};
 pub(crate) use selection_flags::SelectionFlags;
+pub(crate) use values::Bound;

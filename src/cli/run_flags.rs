@@ -2,11 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{amount, assignment, at_least_one, limit};
+use super::values::{Bound, amount, assignment, at_least_one, bound};
 use crate::model::Amount;
 
 /// Which gates `--yes` answers.
@@ -65,13 +64,13 @@ pub(crate) struct RunFlags {
     /// Run the ad-hoc command through sudo, as root
     #[arg(long, global = true)]
     pub(crate) sudo: bool,
-    /// Limit for one command; a bare number is seconds [default: 1h]
-    #[arg(short = 'T', long, global = true, value_name = "LIMIT", value_parser = limit)]
-    pub(crate) command_timeout: Option<Duration>,
+    /// Limit for one command; a bare number is seconds, `none` is no limit [default: 1h]
+    #[arg(short = 'T', long, global = true, value_name = "LIMIT", value_parser = bound)]
+    pub(crate) command_timeout: Option<Bound>,
     /// End a command that prints nothing for this long [default: none]
-    #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
-    pub(crate) silence: Option<Duration>,
+    #[arg(long, global = true, value_name = "LIMIT", value_parser = bound)]
+    pub(crate) silence: Option<Bound>,
     /// Limit for the whole run [default: none]
-    #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
-    pub(crate) run_limit: Option<Duration>,
+    #[arg(long, global = true, value_name = "LIMIT", value_parser = bound)]
+    pub(crate) run_limit: Option<Bound>,
 }

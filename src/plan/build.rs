@@ -13,7 +13,7 @@ use super::outline::{Outline, outline};
 use super::render::Renderer;
 use super::request::PlanRequest;
 use super::section::{Reads, Section};
-use super::{Batch, By, HostPlan, Pace, Phase, Plan, lock, warnings};
+use super::{Batch, By, HostPlan, Pace, Phase, Plan, lock, one_path, warnings};
 use crate::model::{Diagnostic, Host};
 use crate::task::{Engine, GateAt, Kind, MAIN, ParamValue, Rollout, Scope, Step, Task};
 
@@ -51,6 +51,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let raw_steps = std::mem::take(&mut hosts.raw_steps);
     let mut errors = hosts.into_errors();
     errors.extend(controller.renderer.errors);
+    errors.extend(one_path::clashes(planned.iter().flatten()));
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -6,6 +6,7 @@ mod fleet;
 mod json;
 mod lock;
 mod name_cache;
+mod one_path;
 mod outline;
 mod render;
 mod render_text;

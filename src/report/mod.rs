@@ -1,6 +1,7 @@
 //! Everything that fab-rs prints, and the record that a run leaves on disk. The only module that writes to
 //! stdout and stderr.
 
+mod checked;
 mod closing;
 mod cluster;
 mod console;
@@ -41,6 +42,7 @@ mod tasks;
 mod terminal;
 mod view;
 
+pub use checked::{CheckedPath, checked_json};
 pub use console::Console;
 pub use failure::{diagnostic_of, render, render_all, render_warning};
 pub use fold::{Folded, fold, fold_parts, fold_within, natural};

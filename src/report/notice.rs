@@ -49,6 +49,7 @@ pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
                 duration: Some(*duration),
                 tail: &[],
                 tail_of: None,
+                same_hints: true,
             };
             (loudness(outcome), headline(&ending, look.styles))
         }
@@ -133,10 +134,15 @@ fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> 
     let host = host_of(kind).map_or("local", |host| host.host.as_str());
     let who = styles.label(&safe(host)).to_string();
     Some(match kind {
-        EventKind::ConnectRetried { attempt, cause, .. } => (
+        EventKind::ConnectRetried {
+            attempt,
+            attempts,
+            cause,
+            ..
+        } => (
             Verbosity::Verbose,
             format!(
-                "{who}  connection attempt {attempt} failed: {}",
+                "{who}  connection attempt {attempt} of {attempts} failed: {}; trying again",
                 safe(cause)
             ),
         ),
@@ -145,7 +151,8 @@ fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> 
         EventKind::FileFetched { path, bytes, .. } => {
             let path = path.to_string_lossy();
             let text = format!("{who}  fetched {} ({})", safe(&path), Size(*bytes));
-            (Verbosity::Normal, text)
+            // The summary lists what came.
+            (Verbosity::Verbose, text)
         }
         _ => {
             let (least, words) = step_notice(kind)?;
@@ -239,7 +246,6 @@ mod tests {
         insta::assert_snapshot!(said(Verbosity::Normal), @r"
         answered yes by --yes
         local  a daemon was left running
-        app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
         app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s
@@ -271,7 +277,7 @@ mod tests {
     fn verbose_says_every_step() {
         insta::assert_snapshot!(said(Verbosity::Verbose), @r"
         answered yes by --yes
-        app-1  connection attempt 1 failed: refused
+        app-1  connection attempt 1 of 3 failed: refused; trying again
         app-1  connected
         local  a daemon was left running
         app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -41,6 +41,8 @@ pub(crate) enum Message {
     Answered,
     /// The run is over.
     Finish(Box<Closing>),
+    /// The process ends now, whatever is left: take the block away, say this, and say that it was said.
+    Leave(String, SyncSender<()>),
 }
 
 /// Lines that are collected for one write above the status block.
@@ -194,6 +196,19 @@ impl Printer {
                 if let Some(status) = &mut self.status {
                     status.unhide();
                 }
+            }
+            Message::Leave(text, said) => {
+                if let Some(status) = &mut self.status {
+                    status.hide();
+                }
+                // With the block goes its hold on the terminal's settings.
+                self.status = None;
+                self.flush();
+                self.say(&text);
+                self.flush();
+                // Whoever waits may have lost patience.
+                let _ = said.try_send(());
+                return ControlFlow::Break(());
             }
             Message::Finish(closing) => {
                 self.end(&closing);

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::model::{Label, Size, Zone, format_duration};
 
-use super::grammar::{counted, outcome_words};
+use super::grammar::{counted, ordinal, outcome_words};
 use super::host_failure::{reason_words, short_within};
 use super::sanitize::safe;
 use super::style::{Role, Styles, cut};
@@ -218,7 +218,7 @@ fn host_row(
             safe(&short_within(&step.name, STEP_WIDTH)).into_owned(),
             now.saturating_sub(*since),
         ),
-        (None, HostState::Connecting { .. }) => ("connecting".to_owned(), age),
+        (None, HostState::Connecting { .. }) => (connecting(host.attempt), age),
         (None, _) => ("between steps".to_owned(), age),
     };
     if let Some(transfer) = &host.transfer {
@@ -231,6 +231,14 @@ fn host_row(
         row.push_str(&styles.paint(Role::Warning, text).to_string());
     }
     row
+}
+
+/// `connecting`, or `connecting, 2nd of 3`.
+fn connecting(attempt: Option<(u32, u32)>) -> String {
+    match attempt {
+        None => "connecting".to_owned(),
+        Some((attempt, most)) => format!("connecting, {} of {most},", ordinal(attempt)),
+    }
 }
 
 /// `████░░ 137.1/825.0 MiB, 12.0 MiB/s, 55 s left`.
@@ -275,7 +283,9 @@ mod tests {
     use crate::run::event::EventKind;
     use crate::task::Kind;
 
-    use super::super::samples::{event, failed, finished, host, run_started, step};
+    use super::super::samples::{
+        connect_retried, event, failed, finished, host, run_started, step,
+    };
     use super::*;
 
     fn shown(view: &RunView, seconds: u64, width: usize, rows_at_most: usize) -> String {
@@ -345,6 +355,13 @@ mod tests {
         app-5  dump  ██████████░░░░░░░░░░ 200.0 MiB of 400.0 MiB, 10.0 MiB/s, 20 s left
         app-6  connecting 1 m 33 s
         ");
+    }
+
+    #[test]
+    fn a_connection_that_is_tried_again_says_which_try_it_is() {
+        let mut view = busy_run();
+        view.apply(&event(0, 21_000, connect_retried("app-6")));
+        assert!(shown(&view, 94, 100, 20).contains("app-6  connecting, 2nd of 3, 1 m 33 s"));
     }
 
     #[test]

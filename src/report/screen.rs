@@ -22,7 +22,7 @@ use crate::run::event::{EventKind, Lines, RunEvent};
 use crate::run::sink::Sink;
 use crate::task::Kind;
 
-use super::closing::last_words;
+use super::closing::{last_words, leaving};
 use super::notice::Verbosity;
 use super::printer::{Message, Printer};
 use super::sanitize::RemoteColours;
@@ -108,6 +108,9 @@ impl Outlets {
         })
     }
 }
+
+/// How long the printer may take to say the last words of a process that ends.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// What sink, printer and handle share.
 pub(crate) struct Shared {
@@ -292,6 +295,20 @@ impl ScreenHandle {
         Asking {
             handle: self.clone(),
         }
+    }
+
+    /// Says at the third signal where the record is and what to type next, in place of the status block; takes
+    /// [`LEAVE`] at most, unless stderr itself takes nothing.
+    pub fn leave(&self) {
+        let text = leaving(&self.shared.view());
+        let (said, is_said) = sync_channel(1);
+        let message = Message::Leave(text.clone(), said);
+        let told = self.sender.try_send(message).is_ok();
+        if told && is_said.recv_timeout(LEAVE).is_ok() {
+            return;
+        }
+        // The printer is stuck: the block stays, and the words go past it.
+        let _ = super::sheet::write_fully(&mut io::stderr(), format!("\n{text}").as_bytes());
     }
 
     /// No reader is waited for from here on: a signal has come, and it must not wait behind a stalled pipe.

@@ -151,6 +151,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
         duration: alone.then_some(first.duration),
         tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
+        same_hints: cluster.same_hints,
     };
     out.push_str(&in_full(&ending, look.styles));
     if !cluster.same_words {
@@ -180,7 +181,13 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             reason_words(reason).trim_start_matches("stopped by ")
         );
     }
+    let nothing_ran = view.hosts.values().all(|host| {
+        let end = host.end().map(|end| &end.outcome);
+        matches!(end, Some(HostOutcome::NotRun { .. }))
+    });
     for (reason, labels) in reasons {
+        // The lead says it already.
+        let reason = reason.strip_prefix("stopped ").unwrap_or(reason);
         let count = counted(labels.len(), "host");
         let hosts = fold_within(labels, look.width / 2);
         let _ = writeln!(
@@ -189,6 +196,9 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             safe(reason),
             safe(&hosts)
         );
+    }
+    if nothing_ran {
+        let _ = writeln!(out, "nothing was run on any host");
     }
 }
 

@@ -195,6 +195,7 @@ fn hosts_with_one_cause_share_a_line() {
     let refused = |n: u8| HostOutcome::Unreachable {
         kind: UnreachableKind::Refused,
         causes: vec![format!("connection refused by 10.0.0.{n} port 22")],
+        hints: Vec::new(),
     };
     let view = view_of(
         &[("db-1", "z"), ("db-2", "z"), ("db-3", "z"), ("db-4", "z")],

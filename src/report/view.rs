@@ -51,6 +51,8 @@ pub(crate) struct HostView {
     pub(crate) zone: Zone,
     /// What it does.
     pub(crate) state: HostState,
+    /// The connection attempt at work and how many there may be, where one failed already.
+    pub(crate) attempt: Option<(u32, u32)>,
     /// The step at work, and when it began.
     pub(crate) step: Option<(StepRef, Duration)>,
     /// When something was last heard of it.
@@ -196,7 +198,11 @@ impl RunView {
         host.heard = now;
         match kind {
             EventKind::HostStarted { .. } => host.state = HostState::Connecting { since: now },
+            EventKind::ConnectRetried {
+                attempt, attempts, ..
+            } => host.attempt = Some((attempt + 1, *attempts)),
             EventKind::HostConnected { .. } => {
+                host.attempt = None;
                 let since = host.busy_since().unwrap_or(now);
                 host.state = HostState::Working { since };
             }
@@ -272,6 +278,7 @@ fn planned((host, zone): &(HostRef, Zone)) -> (Label, HostView) {
     let view = HostView {
         zone: zone.clone(),
         state: HostState::Waiting,
+        attempt: None,
         step: None,
         heard: Duration::ZERO,
         transfer: None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
-use crate::model::{Host, HostOutcome};
+use crate::model::HostOutcome;
 use crate::task::{GateAt, Step};
 use crate::transport::Transport as _;
 
@@ -160,7 +160,7 @@ impl<W: World> Executor<W> {
             return true;
         }
         let shared = &self.shared;
-        let failed = match shared.record.host_log(&controller()) {
+        let failed = match shared.record.controller_log() {
             Err(error) => Some(("log".to_owned(), format!("the controller's log: {error}"))),
             Ok(file) => {
                 let teller = Teller::new(
@@ -197,11 +197,6 @@ impl<W: World> Executor<W> {
             .await;
         false
     }
-}
-
-/// The controller as a record names it: `hosts/@controller.log`.
-fn controller() -> Host {
-    Host::named("@controller", "localhost")
 }
 
 /// What is known of a unit that ended without a word.

@@ -143,8 +143,7 @@ impl RunState {
             UnitMessage::GateAnswered { yes, by, ends_run } => {
                 if !yes && ends_run {
                     self.refused = true;
-                    self.because
-                        .get_or_insert_with(|| format!("not confirmed (answered by {by})"));
+                    self.because.get_or_insert_with(|| summary::refused(&by));
                 }
                 Reaction::event(EventKind::GateAnswered { yes, by })
             }
@@ -348,7 +347,9 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending.state(status).to_owned(),
+            state: ending
+                .state(status, ends.iter().map(|end| &end.outcome))
+                .to_owned(),
             hosts,
             counts: summary::counts(ends.iter().map(|end| &end.outcome)),
             started: self.settings.started,

@@ -83,8 +83,16 @@ impl<W: World> Work<W> {
     async fn whole(&mut self) -> HostOutcome {
         match self.connect().await {
             Ok(()) => {}
-            Err(Unconnected::Unreachable { kind, causes }) => {
-                return HostOutcome::Unreachable { kind, causes };
+            Err(Unconnected::Unreachable {
+                kind,
+                causes,
+                hints,
+            }) => {
+                return HostOutcome::Unreachable {
+                    kind,
+                    causes,
+                    hints,
+                };
             }
             Err(Unconnected::Cancelled) => return self.not_begun(),
         }

@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::model::{Host, UnreachableKind};
 use crate::plan::HostPlan;
-use crate::transport::{ConnectError, Session, Transport};
+use crate::transport::{Attempts, ConnectError, Session, Transport};
 
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{SessionOf, Shared, World};
@@ -64,6 +64,7 @@ pub(crate) enum Unconnected {
     Unreachable {
         kind: UnreachableKind,
         causes: Vec<String>,
+        hints: Vec<String>,
     },
     /// The run stops.
     Cancelled,
@@ -122,23 +123,10 @@ impl<W: World> Work<W> {
                     "there is no host to run this on: the step belongs to the controller"
                         .to_owned(),
                 ],
+                hints: Vec::new(),
             });
         };
-        let stop = if self.touched {
-            &self.shared.stop.kill
-        } else {
-            &self.shared.stop.drain
-        };
-        let attempts = self.shared.options.attempts.max(1);
-        let connect = self
-            .shared
-            .transport
-            .connect(&site.plan.host, attempts, stop);
-        let connected = tokio::select! {
-            biased;
-            connected = connect => connected,
-            () = stop.cancelled() => Err(ConnectError::Cancelled),
-        };
+        let connected = self.tried(&site).await;
         match connected {
             Ok(session) => {
                 self.session = Some(session);
@@ -153,16 +141,60 @@ impl<W: World> Work<W> {
                 hints,
                 ..
             }) => {
-                for hint in hints {
-                    self.teller.hint(&hint);
+                for hint in &hints {
+                    self.teller.hint(hint);
                 }
-                let causes = causes.iter().map(|cause| self.teller.mask.text(cause));
+                let masked = |texts: Vec<String>| -> Vec<String> {
+                    texts
+                        .iter()
+                        .map(|text| self.teller.mask.text(text))
+                        .collect()
+                };
                 Err(Unconnected::Unreachable {
                     kind,
-                    causes: causes.collect(),
+                    causes: masked(causes),
+                    hints: masked(hints),
                 })
             }
         }
+    }
+
+    /// Connects, and tells and logs each try that failed.
+    async fn tried(&mut self, site: &Site) -> Result<SessionOf<W>, ConnectError> {
+        let stop = if self.touched {
+            &self.shared.stop.kill
+        } else {
+            &self.shared.stop.drain
+        };
+        let most = self.shared.options.attempts.max(1);
+        let (retries, teller) = (Mutex::new(Vec::new()), &self.teller);
+        let failed = |attempt: u32, cause: &str| {
+            let cause = teller.mask.text(cause);
+            lock(&retries).push(format!(
+                "connection attempt {attempt} of {most} failed: {cause}"
+            ));
+            // Only worth knowing while it is news: where the dispatcher has no room, the log has it.
+            self.shared.wire.tell_now(UnitMessage::ConnectRetried {
+                host: site.index,
+                attempt,
+                attempts: most,
+                cause,
+            });
+        };
+        let attempts = Attempts {
+            most,
+            failed: &failed,
+        };
+        let transport = &self.shared.transport;
+        let connected = tokio::select! {
+            biased;
+            connected = transport.connect(&site.plan.host, attempts, stop) => connected,
+            () = stop.cancelled() => Err(ConnectError::Cancelled),
+        };
+        for retry in std::mem::take(&mut *lock(&retries)) {
+            self.teller.hint(&retry);
+        }
+        connected
     }
 
     /// Closes the session, if there is one.
@@ -188,4 +220,8 @@ impl<W: World> Work<W> {
         }
         self.connect().await
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -254,7 +254,11 @@ fn interrupted_three_times(ground: &Ground) {
     }
     running.signal("INT");
     ground.is_clean_soon(&desk, "Ctrl-C three times");
-    assert_eq!(running.end().status, 130);
+    let ran = running.end();
+    ran.ended(130)
+        .says("left at the third signal; ")
+        .says(&format!("record: {}", desk.record().display()))
+        .says("next: fab-rs report ");
 }
 
 fn reader_gone(ground: &Ground) {

@@ -154,7 +154,7 @@ fn client_that_is_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let cancel = CancellationToken::new();
-        let session = transport.connect(&host, 1, &cancel).await.unwrap();
+        let session = transport.connect(&host, 1.into(), &cancel).await.unwrap();
         exec(&session, &command).await;
     });
 }

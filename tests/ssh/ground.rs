@@ -47,7 +47,7 @@ impl Ground {
 
     pub(crate) async fn session(&self, transport: &SshTransport, name: &str) -> SshSession {
         transport
-            .connect(&self.host(name), 1, &CancellationToken::new())
+            .connect(&self.host(name), 1.into(), &CancellationToken::new())
             .await
             .unwrap_or_else(|error| panic!("{name}: {error:?}"))
     }
@@ -60,7 +60,7 @@ impl Ground {
         attempts: u32,
     ) -> (UnreachableKind, Vec<String>, Vec<String>, u32) {
         match transport
-            .connect(host, attempts, &CancellationToken::new())
+            .connect(host, attempts.into(), &CancellationToken::new())
             .await
         {
             Err(ConnectError::Unreachable {

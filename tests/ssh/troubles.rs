@@ -89,7 +89,7 @@ pub(crate) async fn a_changed_key_of_an_instance_is_refused(ground: Arc<Ground>)
     let cancel = CancellationToken::new();
     let mut host = ground.host("plain");
     host.id = HostId::new("i-0123456789abcdef0");
-    let session = transport.connect(&host, 1, &cancel).await.unwrap();
+    let session = transport.connect(&host, 1.into(), &cancel).await.unwrap();
     session.close().await;
     // The instance shows another host's key at its address.
     host.address = ground.host("killed").address;
@@ -97,7 +97,7 @@ pub(crate) async fn a_changed_key_of_an_instance_is_refused(ground: Arc<Ground>)
     assert_eq!(kind, UnreachableKind::HostKeyChanged, "{causes:?}");
     // A new instance at the old address is no alarm.
     host.id = HostId::new("i-0123456789abcdef1");
-    let session = transport.connect(&host, 1, &cancel).await.unwrap();
+    let session = transport.connect(&host, 1.into(), &cancel).await.unwrap();
     session.close().await;
     transport.shutdown().await;
 }
@@ -115,7 +115,7 @@ pub(crate) async fn cancelling_ends_the_attempt(ground: Arc<Ground>) {
     let transport = ground.transport();
     let cancel = CancellationToken::new();
     let host = ground.host("banner");
-    let connecting = transport.connect(&host, 3, &cancel);
+    let connecting = transport.connect(&host, 3.into(), &cancel);
     let cancelling = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         cancel.cancel();

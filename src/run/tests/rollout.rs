@@ -137,7 +137,7 @@ async fn a_no_at_the_start_gate_touches_nothing() {
         (4, "aborted")
     );
     assert_eq!(played.transport.asked(), [Asked::Shutdown]);
-    assert_eq!(played.cause("h0"), "not confirmed (answered by terminal)");
+    assert_eq!(played.cause("h0"), "the question was answered with no");
 }
 
 #[tokio::test(start_paused = true)]
