@@ -144,7 +144,7 @@ impl Resolving<'_> {
                 total - 1
             )));
         }
-        Ok(most.min(free))
+        Ok(most.min(free.max(1)))
     }
 
     /// How many hosts of each zone may be out at once; zones that are exempt, or not touched, are absent.

@@ -1,9 +1,11 @@
 //! From the text of a task to its plan.
 
 mod calls;
+mod laws;
 mod library;
 mod params;
 mod refusals;
+mod rollout;
 mod steps;
 mod whole;
 mod worked;

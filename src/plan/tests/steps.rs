@@ -237,49 +237,6 @@ steps:
     );
 }
 
-fn fetching(dest: &str, rest: &str) -> Given {
-    Given::new(&format!(
-        "task: t\nkind: read\nsteps:\n  - download: {{src: /tmp/x, dest: \"{dest}\"}}\n{rest}"
-    ))
-}
-
-#[test]
-fn files_of_several_hosts_are_not_brought_to_one_path() {
-    for dest in ["out/x", "out/"] {
-        let errors = fetching(dest, "").errors();
-        assert_eq!(errors.len(), 1, "{errors:?}");
-        assert!(
-            errors[0].starts_with(
-                "`download` brings the files of 4 hosts to one path, `out/x`: a1, a2, b1, … | \
-                 tasks/t.yml:4:5 | put `{{ host.label }}` into `dest`"
-            ),
-            "{}",
-            errors[0]
-        );
-    }
-    let inside =
-        "task: t\nkind: read\nsteps:\n  - group:\n      - download: {src: /x, dest: out}\n";
-    assert_eq!(Given::new(inside).errors().len(), 1);
-}
-
-#[test]
-fn files_that_stay_apart_or_come_from_one_host_are_planned() {
-    for (dest, rest) in [
-        ("out/{{ host.label }}/", ""),
-        ("out/{{ host.label }}.x", ""),
-        ("out/x", "    once: true\n"),
-        ("out/x", "    when: \"host.label == 'a0'\"\n"),
-        ("", ""),
-    ] {
-        fetching(dest, rest).planned();
-    }
-    let one = Given {
-        targets: Some(vec![0]),
-        ..fetching("out/x", "")
-    };
-    one.planned();
-}
-
 const LATE: &str = "\
 task: late
 kind: change
@@ -323,4 +280,47 @@ fn a_duration_that_is_none_is_told_with_its_host() {
         errors[0].starts_with("`timeout`: `soon` is not a duration"),
         "{errors:?}"
     );
+}
+
+fn fetching(dest: &str, rest: &str) -> Given {
+    Given::new(&format!(
+        "task: t\nkind: read\nsteps:\n  - download: {{src: /tmp/x, dest: \"{dest}\"}}\n{rest}"
+    ))
+}
+
+#[test]
+fn files_of_several_hosts_are_not_brought_to_one_path() {
+    for dest in ["out/x", "out/"] {
+        let errors = fetching(dest, "").errors();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(
+            errors[0].starts_with(
+                "`download` brings the files of 4 hosts to one path, `out/x`: a1, a2, b1, … | \
+                 tasks/t.yml:4:5 | put `{{ host.label }}` into `dest`"
+            ),
+            "{}",
+            errors[0]
+        );
+    }
+    let inside =
+        "task: t\nkind: read\nsteps:\n  - group:\n      - download: {src: /x, dest: out}\n";
+    assert_eq!(Given::new(inside).errors().len(), 1);
+}
+
+#[test]
+fn files_that_stay_apart_or_come_from_one_host_are_planned() {
+    for (dest, rest) in [
+        ("out/{{ host.label }}/", ""),
+        ("out/{{ host.label }}.x", ""),
+        ("out/x", "    once: true\n"),
+        ("out/x", "    when: \"host.label == 'a0'\"\n"),
+        ("", ""),
+    ] {
+        fetching(dest, rest).planned();
+    }
+    let one = Given {
+        targets: Some(vec![0]),
+        ..fetching("out/x", "")
+    };
+    one.planned();
 }

@@ -417,3 +417,22 @@ fn limits_that_count_health_without_checks_are_warned_of() {
         1
     );
 }
+
+#[test]
+fn results_are_known_from_a_barrier_on() {
+    let errors = |steps: &str| {
+        let text = format!("strategy: all\nsteps: {steps}\n");
+        read_text("t.yml", &text).err().unwrap_or_default().len()
+    };
+    let reads = "{log: \"{{ results.a }}\"}";
+    assert_eq!(errors(&format!("[{reads}]")), 1);
+    assert_eq!(errors(&format!("[{{run: a, barrier: true}}, {reads}]")), 0);
+    assert_eq!(
+        errors(&format!(
+            "[{{group: [{{run: a, barrier: true}}]}}, {reads}]"
+        )),
+        0
+    );
+    assert_eq!(errors(&format!("[{{run: a}}]\nrollback: [{reads}]")), 1);
+    assert_eq!(errors(&format!("[{{run: a}}]\nafter: [{reads}]")), 0);
+}
