@@ -25,6 +25,16 @@ impl StopTokens {
         self.drain.cancel();
     }
 
+    /// What ends a wait, or keeps work from beginning, that starts now: after a stop, when only what the stop
+    /// itself asks for is still begun (a rollback, a question), the end of what runs.
+    pub(crate) fn next(&self) -> CancellationToken {
+        if self.drain.is_cancelled() {
+            self.kill.clone()
+        } else {
+            self.drain.clone()
+        }
+    }
+
     /// Ends what runs.
     pub(crate) fn end_groups(&self) {
         self.drain.cancel();

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::plan::HostPlan;
 use crate::run::event::{StepRef, StepResult};
 use crate::run::shared::World;
 use crate::run::work::Work;
@@ -30,15 +31,12 @@ pub(crate) struct Guarded<'a> {
 }
 
 impl<W: World> Work<W> {
-    /// All steps of the host: its part of the plan.
-    pub(crate) async fn all_steps(&mut self) -> Result<(), Fault> {
-        let Some(site) = self.site.clone() else {
-            return Ok(());
-        };
+    /// All steps of a host in a phase.
+    pub(crate) async fn all_steps(&mut self, plan: &HostPlan) -> Result<(), Fault> {
         let guarded = Guarded {
-            steps: &site.plan.steps,
-            rescue: &site.plan.rescue,
-            always: &site.plan.always,
+            steps: &plan.steps,
+            rescue: &plan.rescue,
+            always: &plan.always,
             recovered: false,
             keep_going: self.shared.options.warn_only,
         };
@@ -91,7 +89,7 @@ impl<W: World> Work<W> {
     /// Walks steps one after the other.
     pub(crate) fn steps<'a>(&'a mut self, steps: &'a [Step], keep_going: bool) -> Walk<'a> {
         Box::pin(async move {
-            for step in steps {
+            for (index, step) in steps.iter().enumerate() {
                 if self.is_killed() {
                     return Err(Fault::Cancelled {
                         step: None,
@@ -102,17 +100,24 @@ impl<W: World> Work<W> {
                     Err(fault) if keep_going && fault.is_of_step() => {
                         self.passed_over.get_or_insert(fault);
                     }
-                    walked => walked?,
+                    Err(fault) => {
+                        self.goes_by(&steps[index..]);
+                        return Err(fault);
+                    }
+                    Ok(()) => {}
                 }
+                self.goes_by(std::slice::from_ref(step));
             }
             Ok(())
         })
     }
 
-    /// One step of the file: once, for each element of its loop, or as it is.
+    /// One step of the file: once, for each element of its loop, or as it is; at a barrier when the others
+    /// have come too.
     async fn step(&mut self, step: &Step) -> Result<(), Fault> {
-        if step.modifiers.once.is_some() {
-            return self.once(step).await;
+        self.met(step).await?;
+        if let Some(of) = step.modifiers.once {
+            return self.once(step, of).await;
         }
         self.each(step).await.map(|_register| ())
     }
@@ -135,7 +140,9 @@ impl<W: World> Work<W> {
         for (index, element) in elements.iter().enumerate() {
             let as_name = step.modifiers.as_name.as_str();
             self.values.scope.set_item(as_name, element, index + 1);
+            self.passes.push(index);
             let walked = self.single(step).await;
+            self.passes.pop();
             self.values.scope.remove(as_name);
             self.values.scope.remove("loop");
             results.push(walked?);
