@@ -422,7 +422,7 @@ pub(in crate::plan) mod tests {
         let batches = form(
             &hosts,
             &zone_sizes(&hosts),
-            &BatchRules::plain(By::Flat, None),
+            &BatchRules::plain(By::Flat, Vec::new()),
         );
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].hosts.len(), 12);
@@ -447,7 +447,7 @@ pub(in crate::plan) mod tests {
         );
         (
             any_by(),
-            prop::collection::vec(prop::option::weighted(0.9, any_amount()), 1..4),
+            prop::collection::vec(any_amount(), 0..4),
             prop::option::of(any_amount()),
             prop::option::of(1_usize..6),
             caps,
@@ -490,7 +490,7 @@ pub(in crate::plan) mod tests {
                     By::Az => sizes[&population[batch.hosts[0]].zone()],
                     By::Spread | By::Flat => population.len(),
                 };
-                let entry = rules.sizes.get(index).or(rules.sizes.last()).copied().flatten();
+                let entry = rules.sizes.get(index).or(rules.sizes.last()).copied();
                 if let Some(amount) = entry {
                     prop_assert!(batch.hosts.len() <= amount.floor_of(base).max(1));
                 }

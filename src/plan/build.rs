@@ -65,15 +65,8 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
         by: fleet.by,
         rules: Arc::new(fleet.rules()),
         pace: Pace {
-            mode: strategy.mode,
-            canary: None,
-            bakes: strategy.bakes,
-            health_wait: strategy.health_wait,
             confirm: confirm(request),
-            confirm_timeout: strategy.confirm_timeout,
-            unreachable: strategy.unreachable,
-            on_stop: strategy.on_stop,
-            host_timeout: strategy.host_timeout,
+            ..Pace::of(strategy)
         },
         before: Vec::new(),
         hosts: order.into_iter().map(|(_, planned)| planned).collect(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::model::{Amount, Host, HostId, Zone};
 use crate::task::{
-    Bakes, By, Check, Condition, GateAt, Kind, Mode, OnStop, ParamValue, Step, Task,
+    Bakes, By, Check, Condition, GateAt, Kind, Mode, OnStop, ParamValue, Step, Strategy, Task,
     WhenUnreachable,
 };
 
@@ -124,6 +124,26 @@ pub struct Pace {
     pub on_stop: OnStop,
     /// The limit of all steps of one host together, checks after them included.
     pub host_timeout: Option<Duration>,
+}
+
+impl Pace {
+    /// What a strategy says.
+    pub fn of(strategy: &Strategy) -> Self {
+        Self {
+            mode: strategy.mode,
+            canary: strategy.canary.as_ref().map(|canary| CanaryPace {
+                bake: canary.bake,
+                confirm: canary.confirm,
+            }),
+            bakes: strategy.bakes,
+            health_wait: strategy.health_wait,
+            confirm: strategy.confirm.clone(),
+            confirm_timeout: strategy.confirm_timeout,
+            unreachable: strategy.unreachable,
+            on_stop: strategy.on_stop,
+            host_timeout: strategy.host_timeout,
+        }
+    }
 }
 
 /// What follows the canary.

@@ -383,7 +383,7 @@ mod tests {
         plan.kind = Kind::Read;
         plan.phases[0].batches.truncate(1);
         plan.phases[0].resolved.max_failures = None;
-        plan.confirm.clear();
+        plan.phases[0].pace.confirm.clear();
         let text = plan_text(&plan, Styles::plain());
         assert!(
             text.contains("all at once, any number of failures tolerated\n"),

@@ -9,11 +9,11 @@ use crate::model::{
     Amount, CancelReason, Host, HostId, HostOutcome, Label, RunId, Secret, Source, Stream,
     UnreachableKind, Zone,
 };
-use crate::plan::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
+use crate::plan::{Asked, Batch, BatchRules, By, HostPlan, Pace, Phase, Plan, Resolved, WorstOut};
 use crate::run::event::{
     EventKind, HostRef, HostSummary, Line, Lines, RunEvent, RunSummary, StepRef, StepResult,
 };
-use crate::task::{Kind, NoFiles, ParamValue, Task};
+use crate::task::{Kind, NoFiles, ParamValue, Strategy, Task};
 
 /// The run of every sample.
 pub(crate) fn run_id() -> RunId {
@@ -356,10 +356,10 @@ pub(crate) fn plan() -> Plan {
     .collect();
     let mut own = params.clone();
     own.insert("port".into(), ParamValue::Int(9090));
-    let steps: Arc<[_]> = task.steps.clone().into();
-    let other: Arc<[_]> = task.steps[..1]
+    let steps: Arc<[_]> = task.phases[0].steps.clone().into();
+    let other: Arc<[_]> = task.phases[0].steps[..1]
         .iter()
-        .chain(&task.always)
+        .chain(&task.phases[0].always)
         .cloned()
         .collect();
     let planned = |host: &Arc<Host>, steps: &Arc<[crate::task::Step]>| HostPlan {
@@ -368,21 +368,25 @@ pub(crate) fn plan() -> Plan {
         vars: Arc::default(),
         steps: Arc::clone(steps),
         rescue: Arc::default(),
-        always: task.always.clone().into(),
+        always: task.phases[0].always.clone().into(),
+        rollback: Arc::default(),
+        health: Arc::default(),
+        verify: Arc::default(),
     };
     let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
-    let phase = phase(first, vec![planned(&hosts[2], &other)]);
+    let strategy = &task.phases[0].strategy;
+    let phase = phase(strategy, first, vec![planned(&hosts[2], &other)]);
     let mut population = hosts.to_vec();
     population.push(host("app-4", "us-west-2b"));
     Plan {
         kind: Kind::Change,
         params,
         population,
+        members: Vec::new(),
         targets: hosts.iter().map(|host| host.id.clone()).collect(),
         before: task.before.clone(),
         phases: vec![phase],
         after: Vec::new(),
-        confirm: task.strategy.confirm.clone(),
         warnings: vec!["us-west-2b has one host".into()],
         lock: Some("deploy".into()),
         task_hash: "00".into(),
@@ -391,11 +395,12 @@ pub(crate) fn plan() -> Plan {
 }
 
 /// Two batches, one in each zone.
-fn phase(first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phase {
-    let batch = |index, zone: &str, hosts: Vec<HostPlan>| Batch {
+fn phase(strategy: &Strategy, first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phase {
+    let batch = |index, zone: &str, hosts: Vec<usize>| Batch {
         index,
         zone: Some(Zone::new(zone)),
         canary: index == 0,
+        last: false,
         hosts,
     };
     Phase {
@@ -404,13 +409,26 @@ fn phase(first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phase {
         resolved: Resolved {
             batch: 2,
             max_failures: Some(0),
-            min_healthy: None,
+            ..Resolved::default()
         },
         asked: Asked {
-            batch: Some(Amount::Percent(50)),
-            max_failures: Amount::Count(0),
+            batch: vec![Amount::Percent(50)],
+            max_failures: Some(Amount::Count(0)),
+            ..Asked::default()
         },
-        batches: vec![batch(0, "us-west-2a", first), batch(1, "us-west-2b", last)],
+        rules: Arc::new(BatchRules::plain(By::Az, vec![Amount::Percent(50)])),
+        pace: Pace::of(strategy),
+        before: Vec::new(),
+        after: Vec::new(),
+        batches: vec![
+            batch(0, "us-west-2a", (0..first.len()).collect()),
+            batch(
+                1,
+                "us-west-2b",
+                (first.len()..first.len() + last.len()).collect(),
+            ),
+        ],
+        hosts: first.into_iter().chain(last).collect(),
         worst_out: WorstOut {
             overall: 2,
             per_zone: [(Zone::new("us-west-2a"), 2), (Zone::new("us-west-2b"), 1)].into(),

@@ -115,7 +115,7 @@ pub(crate) struct Gate {
 
 /// An answer at a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GateAnswer {
+pub(crate) enum GateAnswer {
     /// `y`: go on.
     Go,
     /// `a`: go on, and ask at no later gate.

@@ -303,14 +303,17 @@ mod tests {
     fn one_word_is_a_line_for_a_shell_and_several_are_an_argv() {
         let manner = AdHocManner::default();
         let line = command(&words(&["echo {{ x }}; exit 3"]), &manner).unwrap();
-        let Action::Run(RunProgram::Shell(text)) = &line.steps[0].action else {
-            panic!("{:?}", line.steps);
+        let Action::Run(RunProgram::Shell(text)) = &line.phases[0].steps[0].action else {
+            panic!("{:?}", line.phases[0].steps);
         };
         assert_eq!(text, &plain("echo {{ x }}; exit 3"));
-        assert_eq!(line.steps[0].modifiers.shell, Some(words(&["sh", "-c"])));
+        assert_eq!(
+            line.phases[0].steps[0].modifiers.shell,
+            Some(words(&["sh", "-c"]))
+        );
         let argv = command(&words(&["grep", "-r", "a b", "$x"]), &manner).unwrap();
-        let Action::Run(RunProgram::Argv(argv)) = &argv.steps[0].action else {
-            panic!("{:?}", argv.steps);
+        let Action::Run(RunProgram::Argv(argv)) = &argv.phases[0].steps[0].action else {
+            panic!("{:?}", argv.phases[0].steps);
         };
         assert_eq!(argv, &["grep", "-r", "a b", "$x"].map(plain));
         assert_eq!(

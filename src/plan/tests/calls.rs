@@ -37,7 +37,7 @@ steps:
             "run: echo '/outer'"
         ]
     );
-    let host = &plan.phases[0].batches[0].hosts[0];
+    let host = &plan.phases[0].hosts[0];
     let ids: Vec<String> = step_texts(&host.steps)
         .into_iter()
         .map(|step| step.id)
@@ -63,7 +63,7 @@ steps:
             "run: cat {{ vars.target }} a2 gz"
         ]
     );
-    let host = &plan.phases[0].batches[0].hosts[0];
+    let host = &plan.phases[0].hosts[0];
     let Action::Task(sub) = &host.steps[1].action else {
         panic!("a task step");
     };
@@ -122,7 +122,7 @@ steps:
   - task: {name: fetch, params: {file: a, token: \"{{ params.token }}\"}}
 ";
     let plan = Given::new(text).calling("fetch", CALLED).planned();
-    let Action::Task(sub) = &plan.phases[0].batches[0].hosts[0].steps[0].action else {
+    let Action::Task(sub) = &plan.phases[0].hosts[0].steps[0].action else {
         panic!("a task step");
     };
     assert_eq!(sub.params["token"].shown(), "***");

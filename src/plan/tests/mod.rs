@@ -177,7 +177,7 @@ fn said(error: &Diagnostic) -> String {
 
 /// What one host runs: `action: text (notes)` a line.
 fn runs(plan: &Plan, label: &str) -> Vec<String> {
-    let hosts = plan.phases[0].batches.iter().flat_map(|batch| &batch.hosts);
+    let hosts = plan.phases[0].in_order();
     let host = hosts
         .into_iter()
         .find(|planned| planned.host.label.as_str() == label)

@@ -29,11 +29,7 @@ fn params_and_vars_are_rendered_per_host() {
 fn hosts_that_look_alike_share_their_steps() {
     let hosts = tagged(&fleet(&[("a", 2)]), &[("service", "api")]);
     let plan = Given::new(RESTART).on(hosts).planned();
-    let planned: Vec<_> = plan.phases[0]
-        .batches
-        .iter()
-        .flat_map(|batch| &batch.hosts)
-        .collect();
+    let planned: Vec<_> = plan.phases[0].in_order().collect();
     assert!(Arc::ptr_eq(&planned[0].steps, &planned[1].steps));
     assert!(Arc::ptr_eq(&planned[0].params, &planned[1].params));
 }

@@ -46,13 +46,16 @@ fn what_is_known_is_rendered_and_the_rest_waits() {
     assert_eq!(plan.phases[0].batches.len(), 1);
     assert_eq!(plan.phases[0].batches[0].zone, None);
     assert_eq!(plan.phases[0].resolved.max_failures, None);
-    assert_eq!((plan.lock, plan.confirm), (None, vec![]));
+    assert_eq!(
+        (plan.lock, plan.phases[0].pace.confirm.clone()),
+        (None, vec![])
+    );
 }
 
 #[test]
 fn a_known_loop_goes_over_the_same_elements_when_it_runs() {
     let plan = Given::new(FLOW).planned();
-    let host = &plan.phases[0].batches[0].hosts[0];
+    let host = &plan.phases[0].hosts[0];
     let over = host.steps[3].modifiers.loop_over.as_ref().unwrap();
     let elements = engine().elements(over, &Scope::new(Arc::default()));
     assert_eq!(elements, Ok(vec![json!("a"), json!("b c")]));
@@ -94,7 +97,7 @@ steps:
   - template: {src: \"{{ params.conf }}\", dest: /etc/app.conf}
 ";
     let plan = Given::new(text).planned();
-    let host = &plan.phases[0].batches[0].hosts[0];
+    let host = &plan.phases[0].hosts[0];
     for step in &host.steps[1..] {
         let Action::Copy(copy) = &step.action else {
             panic!("{step:?}");
@@ -162,7 +165,7 @@ after:
 #[test]
 fn a_false_condition_is_known_and_a_true_one_too() {
     let plan = Given::new(FLOW).planned();
-    let host = &plan.phases[0].batches[0].hosts[0];
+    let host = &plan.phases[0].hosts[0];
     assert_eq!(host.steps[0].modifiers.when, Some(Condition::Known(false)));
     assert!(matches!(
         host.steps[2].modifiers.when,
@@ -203,7 +206,7 @@ steps:
 ";
     let plan = Given::new(text).planned();
     assert!(!format!("{plan:?}").contains("s3cr3t"));
-    let host = &plan.phases[0].batches[0].hosts[0];
+    let host = &plan.phases[0].hosts[0];
     let scope = Scope::new(Arc::clone(&host.params)).with_host(&host.host, 0);
     for step in host.steps.iter() {
         let Action::Copy(copy) = &step.action else {

@@ -8,10 +8,10 @@ use crate::task::GateAt;
 fn batches_go_zone_by_zone_and_never_cross_one() {
     let shown = |given: &Given| {
         let plan = given.planned();
-        let batches = plan.phases[0].batches.iter().map(|batch| {
-            let names: Vec<&str> = batch
-                .hosts
-                .iter()
+        let phase = &plan.phases[0];
+        let batches = phase.batches.iter().map(|batch| {
+            let names: Vec<&str> = phase
+                .hosts_of(batch)
                 .map(|planned| planned.host.label.as_str())
                 .collect();
             let zone = batch.zone.as_ref().map_or("-", |zone| zone.as_str());
@@ -26,13 +26,13 @@ fn batches_go_zone_by_zone_and_never_cross_one() {
         given.overrides.batch = batch;
         given
     };
-    let two = restart(Some("2".parse().unwrap()));
+    let two = restart(Some(vec!["2".parse().unwrap()]));
     assert_eq!(shown(&two), ["b: b1 b2", "a: a1 a2", "a: a3"]);
     assert_eq!(two.planned().phases[0].by, By::Az);
-    let mut spread = restart(Some("2".parse().unwrap()));
+    let mut spread = restart(Some(vec!["2".parse().unwrap()]));
     spread.overrides.by = Some(By::Spread);
     assert_eq!(shown(&spread), ["-: a1 b1", "-: a2 b2", "a: a3"]);
-    let mut limited = restart(Some("50%".parse().unwrap()));
+    let mut limited = restart(Some(vec!["50%".parse().unwrap()]));
     limited.targets = Some(vec![2, 3]);
     assert_eq!(shown(&limited), ["b: b1", "a: a3"]);
     let plan = limited.planned();
@@ -49,7 +49,7 @@ fn batches_and_failures_that_were_typed_hold_for_a_task_that_only_reads() {
         (all.phases[0].batches.len(), all.phases[0].by),
         (1, By::Flat)
     );
-    given.overrides.batch = Some("1".parse().unwrap());
+    given.overrides.batch = Some(vec!["1".parse().unwrap()]);
     given.overrides.max_failures = Some("0".parse().unwrap());
     let plan = given.planned();
     let zones = plan.phases[0]
@@ -69,7 +69,7 @@ fn warnings_say_what_an_operator_should_know() {
         ..Host::clone(&hosts[0])
     });
     let mut given = Given::new(RESTART).with("service", "x").on(hosts);
-    given.overrides.batch = Some("40".parse().unwrap());
+    given.overrides.batch = Some(vec!["40".parse().unwrap()]);
     given.now = "2026-01-01T00:05:00Z".parse().unwrap();
     assert_eq!(
         given.planned().warnings,
@@ -82,7 +82,7 @@ fn warnings_say_what_an_operator_should_know() {
     let mut many = Given::new(RESTART)
         .with("service", "x")
         .on(fleet(&[("a", 41)]));
-    many.overrides.batch = Some("40".parse().unwrap());
+    many.overrides.batch = Some(vec!["40".parse().unwrap()]);
     assert_eq!(
         many.planned().warnings,
         [
@@ -95,21 +95,21 @@ fn warnings_say_what_an_operator_should_know() {
 fn a_plan_has_its_numbers_beside_what_was_asked() {
     let mut given = Given::new(RESTART).with("service", "api");
     given.population = fleet(&[("a", 5), ("b", 3)]);
-    given.overrides.batch = Some("50%".parse().unwrap());
+    given.overrides.batch = Some(vec!["50%".parse().unwrap()]);
     given.overrides.max_failures = Some("25%".parse().unwrap());
     let plan = given.planned();
     let phase = &plan.phases[0];
     assert_eq!(phase.name, "main");
     assert_eq!(phase.resolved.batch, 2);
     assert_eq!(phase.resolved.max_failures, Some(2));
-    assert_eq!(phase.asked.batch, Some(Amount::Percent(50)));
+    assert_eq!(phase.asked.batch, [Amount::Percent(50)]);
     assert_eq!(phase.worst_out.overall, 2);
     let per_zone = &phase.worst_out.per_zone;
     assert_eq!(
         (per_zone[&Zone::new("a")], per_zone[&Zone::new("b")]),
         (2, 1)
     );
-    assert_eq!(plan.confirm, [GateAt::Start]);
+    assert_eq!(plan.phases[0].pace.confirm, [GateAt::Start]);
     assert_eq!(plan.lock.as_deref(), Some("restart/-/-"));
     let indexes: Vec<usize> = phase.batches.iter().map(|batch| batch.index).collect();
     assert_eq!(indexes, (0..6).collect::<Vec<_>>());

@@ -10,14 +10,17 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Zone};
-use crate::plan::{Asked, Batch, By, HostPlan, Phase, Plan, Resolved, WorstOut};
+use crate::plan::{Asked, Batch, BatchRules, By, HostPlan, Pace, Phase, Plan, Resolved, WorstOut};
 use crate::run::cancel::Signal;
 use crate::run::event::{EventKind, RunEvent, RunSummary};
 use crate::run::prompt::{Answer, Prompt};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{Parts, RunOptions, execute};
-use crate::task::{Engine, Fab, GateAt, Kind, Outside, ParamValue, Step, Strategy, Task};
+use crate::task::{
+    Engine, Fab, GateAt, Kind, MAIN, OnFailure, Outside, ParamValue, Step, Strategy, Task,
+    TaskPhase,
+};
 use crate::transport::Transport;
 use crate::transport::scripted::{HostScript, Scripted};
 
@@ -171,11 +174,13 @@ impl Bed {
     pub(super) fn plan(&self) -> Plan {
         let hosts: Vec<Arc<Host>> = self.hosts.iter().map(|name| host(name)).collect();
         let plans: Vec<HostPlan> = hosts.iter().map(|host| self.host_plan(host)).collect();
-        let batches = plans.chunks(self.batch).enumerate();
+        let numbers: Vec<usize> = (0..plans.len()).collect();
+        let batches = numbers.chunks(self.batch).enumerate();
         let batches = batches.map(|(index, hosts)| Batch {
             index,
             zone: None,
             canary: false,
+            last: false,
             hosts: hosts.to_vec(),
         });
         Plan {
@@ -184,6 +189,7 @@ impl Bed {
             params: self.params.clone(),
             targets: hosts.iter().map(|host| host.id.clone()).collect(),
             population: hosts,
+            members: Vec::new(),
             before: self.before.clone(),
             phases: vec![Phase {
                 name: "main".to_owned(),
@@ -191,12 +197,20 @@ impl Bed {
                 resolved: Resolved {
                     batch: self.batch,
                     max_failures: self.max_failures,
-                    min_healthy: None,
+                    ..Resolved::default()
                 },
-                asked: Asked {
-                    batch: None,
-                    max_failures: Amount::Count(0),
+                asked: Asked::default(),
+                rules: Arc::new(BatchRules::plain(
+                    By::Flat,
+                    vec![Amount::Count(u32::try_from(self.batch).unwrap())],
+                )),
+                pace: Pace {
+                    confirm: self.confirm.clone(),
+                    ..Pace::of(&strategy())
                 },
+                before: Vec::new(),
+                after: Vec::new(),
+                hosts: plans,
                 batches: batches.collect(),
                 worst_out: WorstOut {
                     overall: self.batch,
@@ -204,7 +218,6 @@ impl Bed {
                 },
             }],
             after: self.after.clone(),
-            confirm: self.confirm.clone(),
             warnings: Vec::new(),
             lock: None,
             task_hash: String::new(),
@@ -219,6 +232,9 @@ impl Bed {
             steps: self.steps.clone().into(),
             rescue: self.rescue.clone().into(),
             always: self.always.clone().into(),
+            rollback: Arc::default(),
+            health: Arc::default(),
+            verify: Arc::default(),
         }
     }
 
@@ -232,15 +248,11 @@ impl Bed {
             params: IndexMap::new(),
             vars: IndexMap::new(),
             targets: Vec::new(),
-            strategy: Strategy {
-                batch: None,
-                max_failures: Amount::Count(0),
-                confirm: Vec::new(),
-            },
+            facts: Vec::new(),
             before: Vec::new(),
-            steps: Vec::new(),
-            rescue: Vec::new(),
-            always: Vec::new(),
+            phases: vec![TaskPhase::new(MAIN, strategy())],
+            on_failure: OnFailure::Stop,
+            notify: Vec::new(),
             after: Vec::new(),
             fanout: None,
             deadline: self.deadline,
@@ -249,6 +261,10 @@ impl Bed {
             unsupported: Vec::new(),
         }
     }
+}
+
+fn strategy() -> Strategy {
+    Strategy::all(Amount::Count(0), Vec::new())
 }
 
 impl Played {

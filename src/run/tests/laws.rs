@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::model::{CancelReason, Stream, UnreachableKind};
 use crate::run::cancel::Signal;
 use crate::run::event::EventKind;
-use crate::task::Kind;
+use crate::task::{Kind, OnceFor};
 use crate::transport::scripted::{Act, Connect, HostScript};
 
 use super::bed::{Bed, Played};
@@ -91,7 +91,8 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 fn bed(case: &Case) -> Bed {
-    let first = run("first").but(|modifiers| modifiers.once = case.once);
+    let first =
+        run("first").but(|modifiers| modifiers.once = case.once.then_some(OnceFor::Rollout));
     let mut bed = Bed::new(case.scripts.len(), vec![first, run("second")]).with(|bed| {
         bed.always = vec![run("tidy")];
         bed.options.fail_fast = case.fail_fast;

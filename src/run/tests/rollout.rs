@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{HostOutcome, Stream};
 use crate::run::event::EventKind;
-use crate::task::{Action, GateAt, Local, Quoting, RunProgram};
+use crate::task::{Action, GateAt, Local, OnceFor, Quoting, RunProgram};
 use crate::transport::scripted::{Act, Asked, HostScript};
 
 use super::bed::Bed;
@@ -200,7 +200,7 @@ async fn a_failed_before_step_stops_the_run_and_after_needs_success() {
 #[tokio::test(start_paused = true)]
 async fn a_once_step_runs_on_the_first_host_and_all_see_its_register() {
     let once = run("migrate").but(|modifiers| {
-        modifiers.once = true;
+        modifiers.once = Some(OnceFor::Rollout);
         modifiers.register = Some("done".to_owned());
     });
     let migrate = HostScript::new().on(
@@ -221,7 +221,7 @@ async fn a_once_step_runs_on_the_first_host_and_all_see_its_register() {
 
 #[tokio::test(start_paused = true)]
 async fn a_once_step_passes_over_hosts_that_cannot_be_reached() {
-    let once = run("migrate").but(|modifiers| modifiers.once = true);
+    let once = run("migrate").but(|modifiers| modifiers.once = Some(OnceFor::Rollout));
     let refused = crate::model::UnreachableKind::Refused;
     let fails = crate::transport::scripted::Connect::Fails(Duration::from_secs(1), refused);
     let script = HostScript::new().connects(fails);
@@ -234,7 +234,7 @@ async fn a_once_step_passes_over_hosts_that_cannot_be_reached() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_once_step_stops_the_run() {
-    let once = run("migrate").but(|modifiers| modifiers.once = true);
+    let once = run("migrate").but(|modifiers| modifiers.once = Some(OnceFor::Rollout));
     let script = HostScript::new().on(
         "migrate",
         [Act::Waits(Duration::from_secs(1)), Act::Exits(1)],

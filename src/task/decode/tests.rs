@@ -153,16 +153,20 @@ fn a_task_is_what_its_file_says() {
         ),
         ("t", "Does it", true, Kind::Change)
     );
-    assert_eq!(task.strategy.batch, Some(Amount::Count(2)));
-    assert_eq!(task.strategy.max_failures, Amount::Percent(10));
-    assert_eq!(task.strategy.confirm, []);
+    assert_eq!(task.phases[0].strategy.batch, [Amount::Count(2)]);
+    assert_eq!(task.phases[0].strategy.max_failures, Amount::Percent(10));
+    assert_eq!(task.phases[0].strategy.confirm, []);
     assert_eq!(task.fanout, Some(8));
     let targets: Vec<&str> = task.targets.iter().map(Text::shown).collect();
     assert_eq!(targets, ["role=app", "env={{ params.env }}"]);
     assert!(matches!(task.targets[0], Text::Plain(_)));
-    let ids: Vec<&str> = task.steps.iter().map(|step| step.id.as_str()).collect();
+    let ids: Vec<&str> = task.phases[0]
+        .steps
+        .iter()
+        .map(|step| step.id.as_str())
+        .collect();
     assert_eq!(ids, ["unit", "restart", "step-3", "step-4"]);
-    assert_eq!(task.always[0].id, "always-1");
+    assert_eq!(task.phases[0].always[0].id, "always-1");
     assert_eq!(unsupported(&task), [""; 0]);
 }
 
@@ -220,7 +224,7 @@ fn the_list_form_reaches_no_shell() {
 #[test]
 fn defaults_are_under_a_steps_own_modifiers() {
     let task = whole();
-    let first = &task.steps[0].modifiers;
+    let first = &task.phases[0].steps[0].modifiers;
     let shown = |name: &str| first.env[name].shown().to_owned();
     assert_eq!((shown("A"), shown("B")), ("1".to_owned(), "3".to_owned()));
     assert_eq!(
@@ -228,39 +232,45 @@ fn defaults_are_under_a_steps_own_modifiers() {
         (None, &[0, 3][..])
     );
     assert_eq!(first.timeout.map(|timeout| timeout.as_secs()), Some(300));
-    let second = &task.steps[1].modifiers;
+    let second = &task.phases[0].steps[1].modifiers;
     assert_eq!(second.sudo.as_ref().map(Text::shown), Some("root"));
     // A log has no limit and no user.
-    assert_eq!(task.steps[2].modifiers.timeout, None);
+    assert_eq!(task.phases[0].steps[2].modifiers.timeout, None);
 }
 
 #[test]
 fn templates_say_how_they_are_quoted_and_what_they_wait_for() {
     let task = whole();
-    let Action::Run(RunProgram::Shell(Text::Template(shell))) = &task.steps[0].action else {
+    let Action::Run(RunProgram::Shell(Text::Template(shell))) = &task.phases[0].steps[0].action
+    else {
         panic!("a shell text");
     };
     assert_eq!((shell.quoting, shell.registers.len()), (Quoting::Shell, 0));
-    let Action::Run(RunProgram::Argv(argv)) = &task.steps[1].action else {
+    let Action::Run(RunProgram::Argv(argv)) = &task.phases[0].steps[1].action else {
         panic!("an argv");
     };
     let Text::Template(word) = &argv[2] else {
         panic!("a template");
     };
     assert_eq!(word.quoting, Quoting::Plain);
-    let Some(Condition::Expression(when)) = &task.steps[1].modifiers.when else {
+    let Some(Condition::Expression(when)) = &task.phases[0].steps[1].modifiers.when else {
         panic!("an expression");
     };
     assert_eq!(
         (when.source.as_str(), when.registers.as_slice()),
         ("unit.ok", &["unit".to_owned()][..])
     );
-    let Action::Log(Text::Template(log)) = &task.steps[2].action else {
+    let Action::Log(Text::Template(log)) = &task.phases[0].steps[2].action else {
         panic!("a template");
     };
     assert_eq!(log.registers, ["name", "loop"]);
     assert_eq!(
-        task.steps[2].modifiers.loop_over.as_ref().unwrap().source,
+        task.phases[0].steps[2]
+            .modifiers
+            .loop_over
+            .as_ref()
+            .unwrap()
+            .source,
         "params.unit"
     );
 }
@@ -268,7 +278,11 @@ fn templates_say_how_they_are_quoted_and_what_they_wait_for() {
 #[test]
 fn names_of_steps_are_short_and_say_what_they_do() {
     let task = whole();
-    let shown: Vec<&str> = task.steps.iter().map(|step| step.name.shown()).collect();
+    let shown: Vec<&str> = task.phases[0]
+        .steps
+        .iter()
+        .map(|step| step.name.shown())
+        .collect();
     assert_eq!(
         shown,
         [
@@ -282,15 +296,20 @@ fn names_of_steps_are_short_and_say_what_they_do() {
 
 #[test]
 fn what_strategies_may_leave_out() {
-    let strategy = |text: &str| task(&format!("{text}\nsteps: [{{run: x}}]\n")).strategy;
+    let strategy = |text: &str| {
+        task(&format!("{text}\nsteps: [{{run: x}}]\n"))
+            .phases
+            .remove(0)
+            .strategy
+    };
     let all = strategy("strategy: all");
-    assert_eq!((all.batch, all.max_failures), (None, Amount::Count(0)));
+    assert_eq!((all.batch, all.max_failures), (vec![], Amount::Count(0)));
     assert_eq!(all.confirm, [GateAt::Start]);
-    assert_eq!(strategy("strategy: {}").batch, Some(Amount::Count(1)));
+    assert_eq!(strategy("strategy: {}").batch, [Amount::Count(1)]);
     let read = strategy("kind: read");
     assert_eq!(
         (read.batch, read.max_failures),
-        (None, Amount::Percent(100))
+        (vec![], Amount::Percent(100))
     );
     assert_eq!(read.confirm, []);
 }
