@@ -10,8 +10,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Host, UnreachableKind};
+use crate::task::BatchPlace;
 use crate::transport::{ConnectError, Session, Transport};
 
+use super::event::StepRef;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
@@ -33,7 +35,7 @@ pub(crate) struct Site {
 }
 
 /// A batch, or as much of a window, that is at work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct AtWork {
     /// Its phase.
     pub(crate) phase: usize,
@@ -43,6 +45,8 @@ pub(crate) struct AtWork {
     pub(crate) canary: bool,
     /// Its hosts, in order.
     pub(crate) members: Vec<HostIndex>,
+    /// What templates see of it.
+    pub(crate) place: Arc<BatchPlace>,
 }
 
 /// Where a step of a host runs, if not there.
@@ -74,8 +78,10 @@ pub(crate) struct Work<W: World> {
     pub(crate) away: Option<Away<SessionOf<W>>>,
     /// Ends what runs: with the run's own such token, or when the host's limit passes.
     pub(crate) kill: CancellationToken,
-    /// The limit of all steps of the host, where it has passed.
-    pub(crate) overdue: Option<Duration>,
+    /// The run's own token that ends what runs.
+    pub(crate) run_kill: CancellationToken,
+    /// The limit of all steps of the host, until it has passed.
+    pub(crate) limit: Option<Duration>,
     /// Checks are asked: a connection that fails is a bad answer, not the end.
     pub(crate) checking: bool,
     /// What keeps the work from beginning.
@@ -122,8 +128,9 @@ impl<W: World> Work<W> {
         Self {
             folder: shared.plan.task.folder.clone(),
             stop: shared.stop.next(),
-            kill: shared.stop.kill.child_token(),
-            overdue: None,
+            kill: shared.stop.end().child_token(),
+            run_kill: shared.stop.end(),
+            limit: None,
             checking: false,
             shared,
             site,
@@ -152,6 +159,15 @@ impl<W: World> Work<W> {
             || "the controller".to_owned(),
             |host| host.label.to_string(),
         )
+    }
+
+    /// What is named where the host's limit passes between two steps.
+    pub(crate) fn nowhere(&self) -> StepRef {
+        let name: Arc<str> = "host_timeout".into();
+        StepRef {
+            id: Arc::clone(&name),
+            name,
+        }
     }
 
     /// Whether what runs is to end.

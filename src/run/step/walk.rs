@@ -55,6 +55,7 @@ impl<W: World> Work<W> {
         self.rescues += u32::from(rescued);
         let mut walked = self.steps(guarded.steps, guarded.keep_going).await;
         self.rescues -= u32::from(rescued);
+        walked = walked.map_err(|fault| self.of_limit(fault));
         if let Err(fault) = &walked {
             self.set_error(fault);
         }
