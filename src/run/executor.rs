@@ -14,6 +14,7 @@ use crate::model::{Host, HostOutcome};
 use crate::task::{GateAt, Step};
 use crate::transport::Transport as _;
 
+use super::event::GateAnswer;
 use super::host_log::HostLog;
 use super::mask::Mask;
 use super::message::{HostEnd, HostIndex, UnitMessage, Verdict};
@@ -89,9 +90,16 @@ impl<W: World> Executor<W> {
             text: &question,
             default: None,
             timeout: None,
-            ends_run: true,
         };
-        self.shared.confirmed(asked).await
+        let yes = self.shared.confirmed(asked).await;
+        if !yes {
+            let answered = UnitMessage::GateAnswered {
+                answer: GateAnswer::Stop,
+                by: "terminal".to_owned(),
+            };
+            self.shared.wire.tell(answered).await;
+        }
+        yes
     }
 
     /// Runs one batch: as many units at a time as fit, the next as soon as one has ended.
