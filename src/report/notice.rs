@@ -98,7 +98,7 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
-        EventKind::GateAnswered { yes, by } if by != "terminal" => {
+        EventKind::GateAnswered { yes, by, .. } if by != "terminal" => {
             let answer = if *yes { "yes" } else { "no" };
             (Verbosity::Normal, format!("answered {answer} by {by}"))
         }
@@ -229,6 +229,8 @@ mod tests {
             index: 1,
             count: 3,
             zone: Some(crate::model::Zone::new("us-west-2a")),
+            canary: false,
+            last: false,
             hosts: vec![Label::new("app-1"), Label::new("app-2")],
         });
         kinds.iter().filter_map(|kind| notice(kind, look)).collect()

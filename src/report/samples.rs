@@ -15,6 +15,8 @@ use crate::run::event::{
 };
 use crate::task::{Kind, NoFiles, ParamValue, Strategy, Task};
 
+use super::rollout_samples;
+
 /// The run of every sample.
 pub(crate) fn run_id() -> RunId {
     RunId::from_text("20250102T030405Z-heapdump-00ff")
@@ -232,16 +234,20 @@ pub(crate) fn every_kind() -> Vec<RunEvent> {
         run_started(Kind::Change, &[("app-1", "us-west-2a")]),
         EventKind::GateAsked {
             question: "go on?".into(),
+            gate: None,
         },
         EventKind::GateAnswered {
             yes: true,
             by: "--yes".into(),
+            answer: None,
         },
         EventKind::BatchStarted {
             phase: "main".into(),
             index: 0,
             count: 1,
             zone: None,
+            canary: false,
+            last: false,
             hosts: vec![Label::new("app-1")],
         },
         EventKind::HostStarted { host: app() },
@@ -275,6 +281,7 @@ pub(crate) fn every_kind() -> Vec<RunEvent> {
         },
     ];
     kinds.extend(step_kinds());
+    kinds.extend(rollout_samples::kinds());
     kinds.extend(
         outcomes()
             .into_iter()

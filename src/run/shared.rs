@@ -63,7 +63,7 @@ pub(crate) struct Shared<W: World> {
 }
 
 impl<W: World> Shared<W> {
-    /// Asks a person; whatever stops the run answers no. `ends_run` where a no stops all of it.
+    /// Asks a person; whatever stops the run answers no.
     pub(crate) async fn confirmed(&self, question: Asked<'_>) -> bool {
         let prompt = tokio::select! {
             biased;
@@ -72,7 +72,7 @@ impl<W: World> Shared<W> {
         };
         let text = question.text.to_owned();
         self.wire
-            .tell(UnitMessage::GateAsked { question: text })
+            .tell(UnitMessage::QuestionAsked { question: text })
             .await;
         let ask = prompt.ask(question.text, question.default, question.timeout);
         let answer = tokio::select! {
@@ -81,10 +81,9 @@ impl<W: World> Shared<W> {
             answer = ask => answer,
         };
         self.wire
-            .tell(UnitMessage::GateAnswered {
+            .tell(UnitMessage::QuestionAnswered {
                 yes: answer.yes,
                 by: answer.by.to_owned(),
-                ends_run: question.ends_run,
             })
             .await;
         answer.yes
@@ -97,5 +96,4 @@ pub(crate) struct Asked<'a> {
     pub(crate) text: &'a str,
     pub(crate) default: Option<bool>,
     pub(crate) timeout: Option<std::time::Duration>,
-    pub(crate) ends_run: bool,
 }

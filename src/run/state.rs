@@ -8,18 +8,18 @@ use crate::model::{CancelReason, HostOutcome, Label, RunId};
 use crate::plan::Plan;
 
 use super::cancel::{Ladder, Rung, Signal};
-use super::event::{EventKind, HostRef, RunSummary};
+use super::event::{EventKind, GateAnswer, HostRef, RunSummary};
 use super::exit::Ending;
-use super::message::{HostEnd, HostIndex, UnitMessage, Verdict};
+use super::message::{HostEnd, HostIndex, Reply, UnitMessage, Verdict};
 use super::relay;
 use super::roster::Roster;
 use super::summary;
 
 /// What the loop has to do after a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Answer the message that asked.
-    Answer(Verdict),
+    Answer(Reply),
     /// Start nothing new, for this reason; also sent where only the reason rose.
     StopStarting(CancelReason),
     /// End the remote groups of every host at work.
@@ -45,7 +45,7 @@ impl Reaction {
     fn answer(verdict: Verdict) -> Self {
         Self {
             events: Vec::new(),
-            orders: vec![Order::Answer(verdict)],
+            orders: vec![Order::Answer(Reply::Verdict(verdict))],
         }
     }
 
@@ -140,13 +140,13 @@ impl RunState {
                 });
                 self.raise(self.ladder.raised(CancelReason::HostFailed, Rung::Drain))
             }
-            UnitMessage::GateAnswered { yes, by, ends_run } => {
-                if !yes && ends_run {
+            UnitMessage::GateAnswered { answer, by } => {
+                if answer == GateAnswer::Stop {
                     self.refused = true;
                     self.because
                         .get_or_insert_with(|| format!("not confirmed (answered by {by})"));
                 }
-                Reaction::event(EventKind::GateAnswered { yes, by })
+                Reaction::default()
             }
             fact => {
                 let event = relay::event(fact, &|host| self.speaking(host));
@@ -197,6 +197,8 @@ impl RunState {
             index: batch,
             count: planned.batches.len(),
             zone: planned.batches[batch].zone.clone(),
+            canary: planned.batches[batch].canary,
+            last: planned.batches[batch].last,
             hosts: self
                 .roster
                 .batch(phase, batch)

@@ -1,4 +1,4 @@
-//! The two tokens that carry a stop from the deciding half to the working half, and its reason.
+//! The tokens that carry a stop from the deciding half to the working half, and its reason.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +13,9 @@ pub(crate) struct StopTokens {
     pub(crate) drain: CancellationToken,
     /// Cancelled: end what runs. `drain` is cancelled then too.
     pub(crate) kill: CancellationToken,
+    /// Cancelled: end what follows a stop, that is the question whether to roll back and the rollback's work.
+    /// The two above say nothing to those.
+    pub(crate) rollback: CancellationToken,
     reason: Mutex<Option<CancelReason>>,
 }
 
@@ -39,6 +42,11 @@ impl StopTokens {
     pub(crate) fn end_groups(&self) {
         self.drain.cancel();
         self.kill.cancel();
+    }
+
+    /// Ends what follows a stop.
+    pub(crate) fn end_rollback(&self) {
+        self.rollback.cancel();
     }
 
     /// Why the run stops; asked only by those whom a token has reached, so there is one.

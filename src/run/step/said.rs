@@ -87,7 +87,6 @@ impl<W: World> Work<W> {
             text: &text,
             default: question.default,
             timeout: question.timeout,
-            ends_run: false,
         };
         let yes = self.shared.confirmed(asked).await;
         match yes {

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use crate::model::{CancelReason, HostOutcome};
 use crate::run::cancel::Signal;
-use crate::run::event::EventKind;
-use crate::run::message::{HostEnd, UnitMessage, Verdict};
+use crate::run::event::{EventKind, GateAnswer};
+use crate::run::message::{HostEnd, Reply, UnitMessage, Verdict};
 use crate::run::roster::Roster;
 use crate::run::state::{Order, Reaction, RunState, StateSettings};
 
@@ -42,7 +42,7 @@ fn ended(host: usize, end: HostEnd) -> UnitMessage {
 
 fn verdict(reaction: &Reaction) -> Option<Verdict> {
     reaction.orders.iter().find_map(|order| match order {
-        Order::Answer(verdict) => Some(*verdict),
+        Order::Answer(Reply::Verdict(verdict)) => Some(*verdict),
         _ => None,
     })
 }
@@ -57,7 +57,7 @@ fn nothing_starts_after_the_budget_is_passed() {
         reaction.orders,
         [
             Order::StopStarting(CancelReason::HostFailed),
-            Order::Answer(Verdict::Proceed)
+            Order::Answer(Reply::Verdict(Verdict::Proceed))
         ]
     );
     assert_eq!(verdict(&state.apply(starting(1))), Some(Verdict::Refuse));
@@ -150,10 +150,13 @@ fn message() -> impl Strategy<Value = UnitMessage> {
         host,
         text: "said".to_owned(),
     };
-    let gate = |(yes, ends_run)| UnitMessage::GateAnswered {
-        yes,
+    let gate = |yes: bool| UnitMessage::GateAnswered {
+        answer: if yes {
+            GateAnswer::Go
+        } else {
+            GateAnswer::Stop
+        },
         by: "terminal".to_owned(),
-        ends_run,
     };
     prop_oneof![
         4 => host().prop_map(|host| UnitMessage::HostStarting { host }),
@@ -161,7 +164,7 @@ fn message() -> impl Strategy<Value = UnitMessage> {
         2 => prop::option::of(host()).prop_map(noted),
         1 => host().prop_map(|host| UnitMessage::HostConnected { host }),
         1 => Just(UnitMessage::BatchStarting { phase: 0, batch: 0 }),
-        1 => (any::<bool>(), any::<bool>()).prop_map(gate),
+        1 => any::<bool>().prop_map(gate),
         1 => Just(()).prop_map(|()| UnitMessage::SharedStepFailed {
             step: "migrate".to_owned(),
             on: "h0".to_owned(),
