@@ -35,7 +35,7 @@ struct Member {
 }
 
 /// How a unit ended.
-enum Ended {
+pub(crate) enum Ended {
     Forward(HostEnd),
     Rollback(RollbackResult),
 }
@@ -72,11 +72,8 @@ impl<W: World> Crew<W> {
         let batch = Arc::new(AtWork {
             phase: start.phase,
             number: start.batch,
-            canary: start.canary,
             members: start.members.clone(),
-            place: shared
-                .places
-                .batch(numbers, start.canary, &start.members),
+            place: shared.places.batch(numbers, start.canary, &start.members),
         });
         let hosts = start.hosts.iter().map(|host| Member {
             host: *host,
@@ -128,7 +125,7 @@ impl<W: World> Crew<W> {
     async fn start(&mut self, mut member: Member, permit: Option<OwnedSemaphorePermit>) -> bool {
         let shared = Arc::clone(&self.shared);
         let host = member.host;
-        let stop = shared.stop.next();
+        let heed = shared.stop.now();
         let phase = &shared.plan.phases[member.batch.phase];
         let Some(target) = shared.places.target(host) else {
             return false;
@@ -151,7 +148,7 @@ impl<W: World> Crew<W> {
             },
             plan,
             permit,
-            stop,
+            heed,
         };
         let shared = Arc::clone(&shared);
         let unit = match member.kind {
@@ -188,7 +185,11 @@ impl<W: World> Crew<W> {
         let message = match end {
             Ended::Forward(end) => {
                 let rendering = &shared.rendering;
-                let counter = if well { &rendering.ok } else { &rendering.failed };
+                let counter = if well {
+                    &rendering.ok
+                } else {
+                    &rendering.failed
+                };
                 counter.fetch_add(1, Ordering::Relaxed);
                 UnitMessage::HostEnded { host, end }
             }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::plan::Plan;
+use crate::task::Kind;
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
@@ -13,10 +15,12 @@ use super::digest::Digests;
 use super::dispatcher::{Dispatcher, Outside};
 use super::event::RunSummary;
 use super::executor;
+use super::known::Known;
+use super::meetings::Meetings;
 use super::message::Wire;
-use super::once::OnceBoard;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
+use super::pool::Pool;
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -75,11 +79,15 @@ where
         ok: AtomicUsize::new(0),
         failed: AtomicUsize::new(0),
     };
+    let fanout = options.fanout.get();
     let shared = Arc::new(Shared::<WorldOf<T, L, R, P>> {
         rendering,
         places: Places::of(&plan),
+        pool: Pool::new(plan.kind == Kind::Change),
+        known: Known::new(plan.population.len()),
+        places_at_work: Arc::new(Semaphore::new(fanout)),
+        started: Instant::now(),
         plan,
-        roster,
         options,
         transport: parts.transport,
         local: parts.local,
@@ -87,7 +95,7 @@ where
         prompt: tokio::sync::Mutex::new(parts.prompt),
         wire,
         stop,
-        once: OnceBoard::default(),
+        meetings: Meetings::default(),
         digests: Digests::default(),
     });
     let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));

@@ -57,6 +57,8 @@ impl<W: World> Executor<W> {
                 Errand::Controller(section) => self.meanwhile(on_controller(shared, section)).await,
                 Errand::Ask(gate) => self.meanwhile(asked(shared, gate)).await,
                 Errand::Start(start) => self.crew.take_on(&start),
+                // Nothing would end this wait.
+                Errand::Await if self.crew.is_idle() => break,
                 Errand::Await => self.until_an_end().await,
                 Errand::Sleep(sleep) => {
                     self.meanwhile(watch::sleep_watching(shared, sleep)).await;
@@ -131,7 +133,7 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
 
 /// Asks a person at a gate; a stop takes the question back.
 async fn asked<W: World>(shared: Arc<Shared<W>>, gate: Gate) {
-    let stop = shared.stop.next();
+    let stop = shared.stop.now().begin;
     let answered = async {
         let prompt = shared.prompt.lock().await;
         prompt_gate(&*prompt, &gate).await

@@ -24,6 +24,7 @@ struct OfHost {
 #[derive(Debug)]
 pub(crate) struct Known {
     hosts: Mutex<Vec<OfHost>>,
+    facts: Mutex<Vec<Option<Facts>>>,
     /// What the steps of a host left behind in a phase, for its rollback.
     left: Mutex<HashMap<(usize, HostIndex), Scope>>,
 }
@@ -33,6 +34,7 @@ impl Known {
     pub(crate) fn new(population: usize) -> Self {
         Self {
             hosts: Mutex::new((0..population).map(|_| OfHost::default()).collect()),
+            facts: Mutex::new(vec![None; population]),
             left: Mutex::default(),
         }
     }
@@ -63,6 +65,12 @@ impl Known {
     pub(crate) fn is_well(&self, host: HostIndex) -> bool {
         let hosts = self.hosts();
         hosts[host].well && !hosts[host].at_work
+    }
+
+    /// Keeps what a host's facts said.
+    pub(crate) fn keep_facts(&self, host: HostIndex, facts: Facts) {
+        let mut kept = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        kept[host] = Some(facts);
     }
 
     /// Keeps what a host's steps registered in a phase.

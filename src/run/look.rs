@@ -20,7 +20,7 @@ use super::work::{Site, Unconnected, Work};
 
 /// Asks hosts, each told as soon as all of it is known; a stop leaves those untold that are still asked.
 pub(crate) async fn look<W: World>(shared: Arc<Shared<W>>, look: Look) {
-    let stop = shared.stop.next();
+    let stop = shared.stop.now().begin;
     let looking = Looking {
         stop: stop.clone(),
         shared,
@@ -181,7 +181,10 @@ impl<W: World> Job<W> {
         let last = last.and_then(|last| work.values.holds(last).ok());
         let mut state = Found::Well;
         if self.health {
-            let checks = member.health.get(self.phase).map_or(&[][..], |checks| checks);
+            let checks = member
+                .health
+                .get(self.phase)
+                .map_or(&[][..], |checks| checks);
             state = of_answer(work.asked_once(checks).await);
             work.give_back().await;
         }
@@ -250,7 +253,7 @@ impl<W: World> Work<W> {
     async fn tried_sudo(&mut self, user: String) -> Result<(), Found> {
         let mut command = RemoteCommand::new(Program::Argv(vec!["true".to_owned()]));
         command.sudo = Sudo::User(user);
-        let limit = super::step::PROBE;
+        let limit = super::step::ONE_ANSWER;
         let due = (tokio::time::Instant::now() + limit, limit);
         match self.asked(&command, Some(due)).await {
             Ok((0, _)) => Ok(()),

@@ -93,9 +93,9 @@ impl Board {
 
     /// Whether all of them are there, or will not come.
     fn is_complete(&self, spot: &Spot, members: &[HostIndex]) -> bool {
-        members.iter().all(|host| {
-            self.arrived.contains(&(*host, spot.clone())) || self.is_past(*host, spot)
-        })
+        members
+            .iter()
+            .all(|host| self.arrived.contains(&(*host, spot.clone())) || self.is_past(*host, spot))
     }
 }
 
@@ -160,7 +160,9 @@ impl Meetings {
         });
         let mut board = self.0.subscribe();
         // An error means that the sender has gone, which lives in `self`.
-        let _closed = board.wait_for(|board| board.is_complete(spot, members)).await;
+        let _closed = board
+            .wait_for(|board| board.is_complete(spot, members))
+            .await;
     }
 
     /// The host will not come to this step (any more), in none of the passes below.
@@ -209,9 +211,7 @@ mod tests {
         assert!(board.turn(&key, &[4, 5]).is_none());
         board.gone_by.insert((5, spot(&[])));
         assert!(matches!(board.turn(&key, &[4, 5]), Some(Turn::Mine)));
-        board
-            .results
-            .insert(key.clone(), OnceResult::Passed(None));
+        board.results.insert(key.clone(), OnceResult::Passed(None));
         assert!(matches!(
             board.turn(&key, &[4, 5]),
             Some(Turn::Known(OnceResult::Passed(None)))

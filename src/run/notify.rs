@@ -48,7 +48,9 @@ async fn sent<W: World>(shared: Arc<Shared<W>>, index: usize, occasion: Occasion
     let Ok(teller) = voice(&shared, None, plan.params.values()) else {
         return;
     };
-    let values = shared.rendering.values(shared.places.controller_scope(&plan, None));
+    let values = shared
+        .rendering
+        .values(shared.places.controller_scope(&plan, None));
     let mut work = Work::new(shared, None, values, teller);
     if let Err(cause) = work.notified(notice, occasion).await {
         let word = word(occasion);

@@ -46,13 +46,17 @@ impl<S> Pool<S> {
     /// Whether this very session is kept.
     pub(crate) fn holds(&self, host: HostIndex, session: &Arc<S>) -> bool {
         let kept = self.kept();
-        kept.get(&host).is_some_and(|held| Arc::ptr_eq(held, session))
+        kept.get(&host)
+            .is_some_and(|held| Arc::ptr_eq(held, session))
     }
 
     /// Keeps this session no longer.
     pub(crate) fn forget(&self, host: HostIndex, session: &Arc<S>) {
         let mut kept = self.kept();
-        if kept.get(&host).is_some_and(|held| Arc::ptr_eq(held, session)) {
+        if kept
+            .get(&host)
+            .is_some_and(|held| Arc::ptr_eq(held, session))
+        {
             kept.remove(&host);
         }
     }

@@ -21,6 +21,7 @@ use super::message::HostEnd;
 use super::record::Record as _;
 use super::shared::{Shared, World};
 use super::step::{Fault, Sick, Unchecked};
+use super::stop::Heed;
 use super::teller::Teller;
 use super::work::{Site, Unconnected, Work};
 
@@ -33,8 +34,8 @@ pub(crate) struct Leave {
     pub(crate) plan: Arc<HostPlan>,
     /// Its place among those at work.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// What keeps it from beginning, asked for before leave was.
-    pub(crate) stop: CancellationToken,
+    /// What it heeds, asked for before leave was.
+    pub(crate) heed: Heed,
 }
 
 /// Runs one host's steps, then its checks.
@@ -107,7 +108,7 @@ fn begin<W: World>(shared: Arc<Shared<W>>, leave: Leave, scope: Scope) -> io::Re
     let values = shared.rendering.values(scope);
     let mut work = Work::new(shared, Some(leave.site), values, teller);
     work.permit = leave.permit;
-    work.stop = leave.stop;
+    work.heed(leave.heed);
     Ok(work)
 }
 

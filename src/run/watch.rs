@@ -16,7 +16,7 @@ use super::shared::{Shared, World};
 /// Waits; ends early where a watched host is no longer well, which is told, or the run stops.
 pub(crate) async fn sleep_watching<W: World>(shared: Arc<Shared<W>>, errand: Sleep) {
     let over = tokio::time::Instant::now() + errand.length;
-    let stop = shared.stop.next();
+    let stop = shared.stop.now().begin;
     let mut watchers = JoinSet::new();
     for host in errand.watch {
         watchers.spawn(watched(Arc::clone(&shared), errand.phase, host));

@@ -14,9 +14,11 @@ use crate::task::BatchPlace;
 use crate::transport::{ConnectError, Session, Transport};
 
 use super::event::StepRef;
+use super::known::Facts;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
+use super::stop::Heed;
 use super::teller::Teller;
 use super::values::Values;
 
@@ -41,8 +43,6 @@ pub(crate) struct AtWork {
     pub(crate) phase: usize,
     /// Its number in the phase, as it was taken.
     pub(crate) number: usize,
-    /// Whether it is the canary.
-    pub(crate) canary: bool,
     /// Its hosts, in order.
     pub(crate) members: Vec<HostIndex>,
     /// What templates see of it.
@@ -94,6 +94,8 @@ pub(crate) struct Work<W: World> {
     pub(crate) touched: bool,
     /// The first failure that `-w` went on after.
     pub(crate) passed_over: Option<Fault>,
+    /// What `facts` steps registered so far; `None` where other steps are walked.
+    pub(crate) facts: Option<Facts>,
     /// How many rescues stand around the step at work: their `error` wants its output.
     pub(crate) rescues: u32,
     pub(crate) last_words: LastWords,
@@ -125,11 +127,12 @@ impl<W: World> Work<W> {
         values: Values,
         teller: Teller,
     ) -> Self {
+        let heed = shared.stop.now();
         Self {
             folder: shared.plan.task.folder.clone(),
-            stop: shared.stop.next(),
-            kill: shared.stop.end().child_token(),
-            run_kill: shared.stop.end(),
+            stop: heed.begin,
+            kill: heed.end.child_token(),
+            run_kill: heed.end,
             limit: None,
             checking: false,
             shared,
@@ -143,9 +146,17 @@ impl<W: World> Work<W> {
             teller,
             touched: false,
             passed_over: None,
+            facts: None,
             rescues: 0,
             last_words: LastWords::default(),
         }
+    }
+
+    /// Heeds these tokens, asked for before it was decided that the work begins.
+    pub(crate) fn heed(&mut self, heed: Heed) {
+        self.stop = heed.begin;
+        self.kill = heed.end.child_token();
+        self.run_kill = heed.end;
     }
 
     /// The host, where there is one.

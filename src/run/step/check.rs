@@ -13,7 +13,7 @@ use super::attempt::Running;
 use super::end::{End, Fault};
 
 /// How long one question may take that is asked only once.
-const ONE_ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ONE_ANSWER: Duration = Duration::from_secs(10);
 
 /// A check that did not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use crate::model::selector::{TagKeys, Term};
 use crate::run::message::HostIndex;
 use crate::run::shared::World;
@@ -91,7 +93,7 @@ impl<W: World> Work<W> {
     /// The host itself if these words match it, else the healthy ones that they match.
     fn selected(&self, terms: &[Term]) -> Result<Vec<HostIndex>, String> {
         let population = &self.shared.plan.population;
-        let keys = TagKeys::new(population.iter().map(|host| &**host));
+        let keys = TagKeys::new(population.iter().map(|host| &**host), &IndexMap::new());
         let matchers: Result<Vec<_>, _> = terms.iter().map(|term| term.matcher(&keys)).collect();
         let matchers = matchers.map_err(|error| error.to_string())?;
         let matched = |host: &HostIndex| matchers.iter().all(|m| m.matches(&population[*host]));

@@ -22,5 +22,5 @@ mod transfer;
 mod wait_for;
 mod walk;
 
-pub(crate) use check::{Sick, Unchecked};
+pub(crate) use check::{ONE_ANSWER, Sick, Unchecked};
 pub(crate) use end::{End, Fault};

@@ -227,6 +227,9 @@ impl<W: World> Work<W> {
     /// Keeps a register, where the step has one.
     pub(crate) fn register(&mut self, step: &Step, value: RegisterValue) {
         if let Some(name) = &step.modifiers.register {
+            if let Some(facts) = &mut self.facts {
+                facts.insert(name.clone(), value.clone());
+            }
             self.values.register(name, value);
         }
     }
