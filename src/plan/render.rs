@@ -49,7 +49,11 @@ impl Renderer<'_> {
         made.modifiers.when = when;
         if made.modifiers.when != Some(Condition::Known(false)) {
             let before = self.errors.len();
-            made.action = self.action(&step.action, step);
+            if let Err(errors) = self.engine.settle(&mut made, &self.scope) {
+                self.errors.extend(errors);
+            }
+            let settled = made.action.clone();
+            made.action = self.action(&settled, step);
             self.modifiers(&mut made.modifiers);
             // A name is often made from the action: what is wrong there is said once.
             if self.errors.len() == before {

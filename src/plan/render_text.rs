@@ -7,10 +7,11 @@ use super::render::Renderer;
 use crate::task::{Condition, Expression, Names, ParamValue, Quoting, Template, Text};
 
 /// Names that are known only while a run goes on, beside registers.
-const RUN_NAMES: [&str; 5] = ["loop", "attempt", "error", "results", "result"];
+/// Batches may be formed anew while a run goes on.
+const RUN_NAMES: [&str; 6] = ["loop", "attempt", "error", "results", "result", "batch"];
 
 /// Names of the form `root.attribute` that are known only then; the bare root counts too.
-const RUN_ATTRIBUTES: [&str; 2] = ["rollout", "fab.run_dir"];
+const RUN_ATTRIBUTES: [&str; 3] = ["rollout", "fab.run_dir", "host.facts"];
 
 impl Renderer<'_> {
     /// A loop over what is known becomes a loop over a list.

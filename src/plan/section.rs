@@ -176,6 +176,7 @@ impl<'a> Reads<'a> {
         for step in steps {
             step.name.shown().clone_into(&mut self.step);
             self.text(&step.name);
+            step.open.iter().for_each(|open| self.text(&open.text));
             self.modifiers(&step.modifiers);
             self.action(&step.action);
         }

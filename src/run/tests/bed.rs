@@ -269,6 +269,7 @@ impl Bed {
             source: source(),
             folder: None,
             unsupported: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
