@@ -111,7 +111,7 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
         Err(_) => Some("log".to_owned()),
         Ok(teller) => {
             let scope = shared.places.controller_scope(&plan, phase);
-            let values = shared.rendering.values(scope);
+            let values = shared.values(scope);
             let mut work = Work::new(Arc::clone(&shared), None, values, teller);
             let walked = work.steps(steps, false).await;
             work.teller.confess().await;

@@ -2,16 +2,17 @@
 //! said, and what their steps registered.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
 use super::message::HostIndex;
 use super::values::Values;
-use crate::task::{RegisterValue, Scope};
+use crate::model::{HostId, Label};
+use crate::task::{Facts, RegisterValue, Results, Scope};
 
-/// Facts of one host: what each `facts` step registered.
-pub(crate) type Facts = IndexMap<String, RegisterValue>;
+/// What steps of one host registered, each under its name.
+pub(crate) type Registered = IndexMap<String, RegisterValue>;
 
 /// What is kept of one host.
 #[derive(Debug, Default)]
@@ -24,7 +25,10 @@ struct OfHost {
 #[derive(Debug)]
 pub(crate) struct Known {
     hosts: Mutex<Vec<OfHost>>,
-    facts: Mutex<Vec<Option<Facts>>>,
+    /// `host.facts` of every host.
+    facts: Mutex<Arc<Facts>>,
+    /// `results`, as far as hosts have met.
+    results: Mutex<Arc<Results>>,
     /// What the steps of a host left behind in a phase, for its rollback.
     left: Mutex<HashMap<(usize, HostIndex), Scope>>,
 }
@@ -34,7 +38,8 @@ impl Known {
     pub(crate) fn new(population: usize) -> Self {
         Self {
             hosts: Mutex::new((0..population).map(|_| OfHost::default()).collect()),
-            facts: Mutex::new(vec![None; population]),
+            facts: Mutex::default(),
+            results: Mutex::default(),
             left: Mutex::default(),
         }
     }
@@ -67,10 +72,28 @@ impl Known {
         hosts[host].well && !hosts[host].at_work
     }
 
-    /// Keeps what a host's facts said.
-    pub(crate) fn keep_facts(&self, host: HostIndex, facts: Facts) {
+    /// Keeps what a host's facts said; `None` where they could not be read.
+    pub(crate) fn keep_facts(&self, host: &HostId, facts: Option<Registered>) {
         let mut kept = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        kept[host] = Some(facts);
+        match facts {
+            Some(facts) => Arc::make_mut(&mut kept).set(host, facts),
+            None => Arc::make_mut(&mut kept).forget(host),
+        }
+    }
+
+    /// Keeps what a host's steps came to, by their ids, for those that it meets.
+    pub(crate) fn bring(&self, host: &Label, registered: Registered) {
+        let mut kept = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let results = Arc::make_mut(&mut kept);
+        for (step, value) in registered {
+            results.set(&step, host, value);
+        }
+    }
+
+    /// Shows a scope every host's facts, and results.
+    pub(crate) fn show(&self, scope: &mut Scope) {
+        scope.set_facts(&self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+        scope.set_results(&self.results.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Keeps what a host's steps registered in a phase.

@@ -12,6 +12,7 @@ use crate::task::{Action, Group, Step};
 use crate::transport::{Program, RemoteCommand, Sudo};
 
 use super::errand::{Finding, Found, Look};
+use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{Shared, World};
 use super::step::{End, Fault, Sick};
@@ -139,11 +140,11 @@ impl<W: World> Job<W> {
         if self.facts
             && let Some(member) = self.shared.plan.members.get(self.host)
         {
-            work.facts = Some(super::known::Facts::default());
+            work.facts = Some(Registered::default());
             let read = work.steps(&member.facts, false).await;
+            let facts = work.facts.take().filter(|_| read.is_ok());
+            self.shared.known.keep_facts(&member.host.id, facts);
             read.map_err(of_facts)?;
-            let facts = work.facts.take().unwrap_or_default();
-            self.shared.known.keep_facts(self.host, facts);
         }
         Ok(())
     }
@@ -244,7 +245,7 @@ pub(crate) fn onlooker<W: World>(
         Some(member) => shared.places.member_scope(phase, index, member),
         None => shared.places.controller_scope(&shared.plan, Some(phase)),
     };
-    let values = shared.rendering.values(scope);
+    let values = shared.values(scope);
     Ok(Work::new(Arc::clone(shared), Some(site), values, teller))
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::plan::Plan;
+use crate::task::Scope;
 use crate::transport::{Controller, Transport};
 
 use super::digest::Digests;
@@ -19,7 +20,7 @@ use super::pool::Pool;
 use super::prompt::{Answer, Prompt};
 use super::record::Record;
 use super::stop::StopTokens;
-use super::values::Rendering;
+use super::values::{Rendering, Values};
 
 /// The kinds of the parts of a run in one name, so that no signature needs four.
 pub(crate) trait World: Send + Sync + 'static {
@@ -72,6 +73,12 @@ pub(crate) struct Shared<W: World> {
 }
 
 impl<W: World> Shared<W> {
+    /// The values of steps that see this scope, and what every host told.
+    pub(crate) fn values(&self, mut scope: Scope) -> Values {
+        self.known.show(&mut scope);
+        self.rendering.values(scope)
+    }
+
     /// A place among those at work, once there is one.
     pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // Nobody closes the semaphore; without it, all may work.

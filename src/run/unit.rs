@@ -105,7 +105,7 @@ pub(crate) async fn roll_back<W: World>(shared: Arc<Shared<W>>, leave: Leave) ->
 
 fn begin<W: World>(shared: Arc<Shared<W>>, leave: Leave, scope: Scope) -> io::Result<Work<W>> {
     let teller = voice(&shared, Some(&leave.site), leave.plan.params.values())?;
-    let values = shared.rendering.values(scope);
+    let values = shared.values(scope);
     let mut work = Work::new(shared, Some(leave.site), values, teller);
     work.permit = leave.permit;
     work.heed(leave.heed);

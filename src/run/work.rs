@@ -14,7 +14,7 @@ use crate::task::BatchPlace;
 use crate::transport::{ConnectError, Session, Transport};
 
 use super::event::StepRef;
-use super::known::Facts;
+use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
@@ -94,8 +94,10 @@ pub(crate) struct Work<W: World> {
     pub(crate) touched: bool,
     /// The first failure that `-w` went on after.
     pub(crate) passed_over: Option<Fault>,
-    /// What `facts` steps registered so far; `None` where other steps are walked.
-    pub(crate) facts: Option<Facts>,
+    /// What steps registered, by the registers' names for `facts`, and by the steps' ids for those that wait
+    /// at a barrier; `None` where nobody asks for it.
+    pub(crate) facts: Option<Registered>,
+    pub(crate) made: Option<Registered>,
     /// How many rescues stand around the step at work: their `error` wants its output.
     pub(crate) rescues: u32,
     pub(crate) last_words: LastWords,
@@ -147,6 +149,7 @@ impl<W: World> Work<W> {
             touched: false,
             passed_over: None,
             facts: None,
+            made: None,
             rescues: 0,
             last_words: LastWords::default(),
         }

@@ -47,6 +47,10 @@ impl<W: World> Work<W> {
         }
         let spot = self.spot(&batch, step);
         let (shared, kill) = (Arc::clone(&self.shared), self.kill.clone());
+        let label = self.host().map(|host| host.label.clone());
+        if let (Some(label), Some(made)) = (label, &self.made) {
+            shared.known.bring(&label, made.clone());
+        }
         let meet = shared.meetings.meet(&spot, host, &batch.members);
         let met = self.aside(async {
             tokio::select! {
@@ -55,7 +59,11 @@ impl<W: World> Work<W> {
                 () = meet => true,
             }
         });
-        if met.await { Ok(()) } else { Err(ended()) }
+        if !met.await {
+            return Err(ended());
+        }
+        self.shared.known.show(&mut self.values.scope);
+        Ok(())
     }
 
     /// Says that this host will not come (again) to those of the steps at which hosts meet.
@@ -186,4 +194,18 @@ fn meeting_places(steps: &[Step], trail: &str, found: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// Whether hosts wait for each other at one of the steps, or inside one.
+pub(crate) fn has_barrier(steps: &[Step]) -> bool {
+    steps.iter().any(|step| {
+        let inner = match &step.action {
+            Action::Group(group) => Some(group),
+            Action::Task(sub) => sub.steps.as_ref(),
+            _ => None,
+        };
+        let groups = inner.into_iter();
+        let mut lists = groups.flat_map(|group| [&group.steps, &group.rescue, &group.always]);
+        step.modifiers.barrier || lists.any(|steps| has_barrier(steps))
+    })
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use crate::plan::HostPlan;
 use crate::run::event::{StepRef, StepResult};
+use crate::run::known::Registered;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Action, RegisterValue, Step, StepError};
 
 use super::attempt::Running;
 use super::end::{End, Fault};
+use super::once::has_barrier;
 
 /// Walks that call each other: a group's steps may be groups.
 pub(crate) type Walk<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
@@ -40,6 +42,7 @@ impl<W: World> Work<W> {
             recovered: false,
             keep_going: self.shared.options.warn_only,
         };
+        self.made = has_barrier(&plan.steps).then(Registered::default);
         let walked = self.guarded(guarded).await;
         match (self.passed_over.take(), walked) {
             (Some(first), Err(second)) => self.worse(Err(first), second).await,
@@ -226,6 +229,11 @@ impl<W: World> Work<W> {
 
     /// Keeps a register, where the step has one.
     pub(crate) fn register(&mut self, step: &Step, value: RegisterValue) {
+        if let Some(made) = &mut self.made
+            && !is_group(step)
+        {
+            made.insert(step.id.clone(), value.clone());
+        }
         if let Some(name) = &step.modifiers.register {
             if let Some(facts) = &mut self.facts {
                 facts.insert(name.clone(), value.clone());
