@@ -5,6 +5,7 @@ mod checks;
 mod connections;
 mod errands;
 mod files;
+mod gates;
 mod laws;
 mod looks;
 mod meetings;
