@@ -12,6 +12,7 @@ mod params;
 mod schema;
 mod scope;
 mod shell_text;
+mod span;
 mod step;
 mod strategy;
 mod sub_scope;
@@ -27,7 +28,7 @@ pub use schema::task_schema;
 pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace, SubScope,
+    OnceFor, OpenSpan, Probe, ProbeKind, Question, Retry, RunProgram, Script, SpanOf, Step, StepPlace, SubScope,
     SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{

@@ -76,6 +76,12 @@ impl Scope {
         self
     }
 
+    /// With the host's zone alone, as a host that is only asked has it.
+    pub fn with_zone(mut self, zone: &Arc<ZonePlace>) -> Self {
+        self.zone = Some(Arc::clone(zone));
+        self
+    }
+
     /// With the host's zone and batch.
     pub fn with_place(mut self, zone: &Arc<ZonePlace>, batch: &Arc<BatchPlace>) -> Self {
         self.zone = Some(Arc::clone(zone));
