@@ -217,6 +217,19 @@ impl Entry {
         matches!(self.stage, Stage::Ended { counts: true, .. })
     }
 
+    /// Whether something is done to it.
+    pub(crate) fn is_at_work(&self) -> bool {
+        matches!(self.stage, Stage::AtWork) || self.undo == Undo::AtWork
+    }
+
+    /// How its rollback ended, if it did.
+    pub(crate) fn undone(&self) -> Option<&RollbackResult> {
+        match &self.undo {
+            Undo::Ended(result) => Some(result),
+            _ => None,
+        }
+    }
+
     /// Its end, if it has come.
     pub(crate) fn end(&self) -> Option<&HostEnd> {
         match &self.stage {

@@ -18,11 +18,5 @@ mod taking;
 mod undoing;
 mod vitality;
 
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod tests;
-
-pub(crate) use ledger::{Ledger, Stage};
+pub(crate) use ledger::Entry;
 pub(crate) use steering::{Brake, Course};
-pub(crate) use stopping::Ended;

@@ -139,6 +139,12 @@ impl Pass {
             last: of(&|host| ledger.of(host).last == Some(true)),
             left: left.iter().filter(|left| **left).count(),
         };
+        let planned: usize = self.rest.iter().map(|batch| batch.hosts.len()).sum();
+        let special = reads_last || !now.sick.is_empty() || now.left < planned;
+        if self.formed.is_none() && !special {
+            self.formed = Some(now);
+            return None;
+        }
         let why = self.why_changed(&now, is_left)?;
         let marks = |hosts: &[HostIndex]| {
             let mut marks = vec![false; left.len()];
