@@ -6,11 +6,11 @@
 //! channel of private messages; what leaves through the [`sink::Sink`] are public [`event`]s.
 
 pub mod cancel;
+mod course;
 mod crew;
 mod digest;
 mod dispatcher;
 mod engine;
-#[expect(dead_code, reason = "the rollout engine is being built on it")]
 mod errand;
 pub mod event;
 mod executor;

@@ -193,6 +193,7 @@ impl Bed {
             last: false,
             hosts: hosts.to_vec(),
         });
+        let zones: Vec<_> = hosts.iter().map(|host| host.zone()).collect();
         Plan {
             task: Arc::new(self.task()),
             kind: self.kind,
@@ -210,10 +211,7 @@ impl Bed {
                     ..Resolved::default()
                 },
                 asked: Asked::default(),
-                rules: Arc::new(BatchRules::plain(
-                    By::Flat,
-                    vec![Amount::Count(u32::try_from(self.batch).unwrap())],
-                )),
+                rules: Arc::new(BatchRules::plain(By::Flat, self.batch, &zones)),
                 pace: Pace {
                     confirm: self.confirm.clone(),
                     ..Pace::of(&strategy())
