@@ -160,6 +160,7 @@ pub(crate) fn outcomes() -> Vec<HostOutcome> {
         },
         HostOutcome::Unhealthy {
             check: "http".into(),
+            cause: "status 503".into(),
         },
         HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,

@@ -128,7 +128,10 @@ mod tests {
                 ended: true,
             },
             "unknown" => HostOutcome::Unknown { step: "s".into() },
-            "unhealthy" => HostOutcome::Unhealthy { check: "c".into() },
+            "unhealthy" => HostOutcome::Unhealthy {
+                check: "c".into(),
+                cause: String::new(),
+            },
             "cancelled" => HostOutcome::Cancelled {
                 reason: CancelReason::Interrupt,
                 step: None,

@@ -95,7 +95,12 @@ fn cause(outcome: &HostOutcome) -> Option<String> {
             let limit = format_duration(Duration::from_millis(*limit_ms));
             Some(format!("timed out after {limit}"))
         }
-        HostOutcome::Unhealthy { check } => Some(format!("health check `{check}` did not pass")),
+        HostOutcome::Unhealthy { check, cause } if cause.is_empty() => {
+            Some(format!("check `{check}` did not pass"))
+        }
+        HostOutcome::Unhealthy { check, cause } => {
+            Some(format!("check `{check}` did not pass: {cause}"))
+        }
         HostOutcome::Unreachable { causes, .. } => {
             Some(causes.first().cloned().unwrap_or_default())
         }

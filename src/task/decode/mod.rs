@@ -23,6 +23,8 @@ mod task_file;
 mod text_value;
 
 #[cfg(test)]
+mod rollout_tests;
+#[cfg(test)]
 mod tests;
 
 pub use task_file::{document_name, read, read_document};

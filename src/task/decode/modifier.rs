@@ -221,10 +221,10 @@ impl<'a> Reader<'a> {
         else {
             return StepPlace::Host;
         };
-        if place != StepPlace::Controller {
+        let action = step.action.name;
+        if place != StepPlace::Controller || !MOVABLE.contains(&action) {
             return place;
         }
-        let action = step.action.name;
         if !matches!(action, "run" | "script") {
             let error = Diagnostic::new(format!("`{action}` cannot run on the controller"))
                 .at(&entry.value.head());

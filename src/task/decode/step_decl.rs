@@ -87,7 +87,8 @@ impl<'a> Reader<'a> {
         self.check_place(&step, scope);
         let keys = self.with_defaults(&step);
         let register = self.register(&keys, scope);
-        if keys.get("barrier").and_then(Node::as_text) == Some("true") {
+        let is_barrier = keys.get("barrier").and_then(Node::as_text) == Some("true");
+        if is_barrier && scope.section == Section::Host {
             scope.results = true;
         }
         let inner = modifier::loop_scope(&keys, scope);
