@@ -179,9 +179,9 @@ impl Ledger {
                 unreachable_kind: *kind,
                 causes: causes.clone(),
             }),
-            HostOutcome::Unhealthy { check } => Vital::Troubled(Trouble::Sick {
+            HostOutcome::Unhealthy { check, cause } => Vital::Troubled(Trouble::Sick {
                 check: check.clone(),
-                cause: String::new(),
+                cause: cause.clone(),
             }),
             _ => Vital::Unasked,
         };

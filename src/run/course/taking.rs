@@ -36,11 +36,9 @@ pub(super) struct After {
 }
 
 /// Waiting for health.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Wait {
     since: Duration,
-    /// What is missing; `None`: nobody says who is last.
-    shortfall: Option<Shortfall>,
 }
 
 impl Course {
@@ -235,7 +233,7 @@ impl Course {
             });
             return None;
         }
-        if let Some(shortfall) = shortfall.clone().filter(|_| !told) {
+        if let Some(shortfall) = shortfall.filter(|_| !told) {
             let (phase, limit_ms) = (self.phase_name(), millis(limit));
             self.tell(RolloutFact::HealthWaited {
                 phase,
@@ -243,7 +241,7 @@ impl Course {
                 limit_ms,
             });
         }
-        self.wait = Some(Wait { since, shortfall });
+        self.wait = Some(Wait { since });
         Some(self.sleep(POLL.min(limit - waited), Vec::new()))
     }
 
@@ -315,6 +313,7 @@ impl Course {
         let end = HostEnd {
             outcome: HostOutcome::Unhealthy {
                 check: check.clone(),
+                cause: cause.clone(),
             },
             ..was.clone().unwrap_or_else(|| HostEnd::of(HostOutcome::Ok))
         };
