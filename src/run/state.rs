@@ -326,9 +326,10 @@ fn harmless(plan: &Plan) -> HashSet<String> {
                 Action::Task(sub) => sub.steps.as_ref(),
                 _ => None,
             };
-            for steps in group.iter().flat_map(|group| {
-                [&group.steps, &group.rescue, &group.always]
-            }) {
+            for steps in group
+                .iter()
+                .flat_map(|group| [&group.steps, &group.rescue, &group.always])
+            {
                 collect(steps, into);
             }
         }

@@ -187,9 +187,9 @@ impl Course {
         let taken = self.pass.current();
         match asking {
             Asking::At(GateAt::Start) => {
-                let hosts = self.ledger.which(|entry| {
-                    matches!(entry.stage, Stage::Pending)
-                });
+                let hosts = self
+                    .ledger
+                    .which(|entry| matches!(entry.stage, Stage::Pending));
                 let noun = if hosts.len() == 1 { "host" } else { "hosts" };
                 format!("start `{}` on {} {noun}?", self.plan.task.name, hosts.len())
             }
@@ -282,7 +282,11 @@ impl Course {
             Some(next) => (self.pass.phase, next, self.pass.batches()),
             None => {
                 let phase = self.plan.phases.get(self.pass.phase + 1)?;
-                (self.pass.phase + 1, phase.batches.first()?, phase.batches.len())
+                (
+                    self.pass.phase + 1,
+                    phase.batches.first()?,
+                    phase.batches.len(),
+                )
             }
         };
         let hosts = batch.hosts.iter();

@@ -173,11 +173,7 @@ impl Pass {
     }
 
     /// Why what is left has to be formed anew. Hosts that were taken since drop out of both sides.
-    fn why_changed(
-        &self,
-        now: &Formed,
-        is_left: impl Fn(HostIndex) -> bool,
-    ) -> Option<PlanChange> {
+    fn why_changed(&self, now: &Formed, is_left: impl Fn(HostIndex) -> bool) -> Option<PlanChange> {
         let Some(before) = &self.formed else {
             return Some(if !now.last.is_empty() && now.sick.is_empty() {
                 PlanChange::Last
@@ -327,10 +323,7 @@ fn width_of(hosts: &[HostIndex], ledger: &Ledger) -> Width {
         zones: BTreeMap::new(),
     };
     for &host in hosts {
-        *width
-            .zones
-            .entry(ledger.of(host).zone.clone())
-            .or_default() += 1;
+        *width.zones.entry(ledger.of(host).zone.clone()).or_default() += 1;
     }
     width
 }

@@ -203,10 +203,7 @@ impl Course {
         if let Some((_, answered @ None)) = &mut self.handed.gate {
             *answered = Some((answer, by.clone()));
             self.events.push(EventKind::GateAnswered {
-                yes: matches!(
-                    answer,
-                    GateAnswer::Go | GateAnswer::All | GateAnswer::Retry
-                ),
+                yes: matches!(answer, GateAnswer::Go | GateAnswer::All | GateAnswer::Retry),
                 by,
                 answer: Some(answer),
             });

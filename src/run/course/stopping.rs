@@ -225,7 +225,10 @@ fn words(because: &StopCause) -> String {
     };
     match because {
         StopCause::Failures { failed, limit } => {
-            format!("stopped before: {} failed, the limit is {limit}", hosts(failed))
+            format!(
+                "stopped before: {} failed, the limit is {limit}",
+                hosts(failed)
+            )
         }
         StopCause::ZoneFailures {
             zone,

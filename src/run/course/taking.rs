@@ -84,7 +84,10 @@ impl Course {
     /// Where everything that was taken has ended and something has to follow: what that is.
     fn close_batch(&mut self) {
         let phase = &self.plan.phases[self.pass.phase];
-        let out = self.ledger.hosts().any(|host| self.ledger.of(host).is_out());
+        let out = self
+            .ledger
+            .hosts()
+            .any(|host| self.ledger.of(host).is_out());
         let is_open = |taken: &super::pass::Taken| taken.finished && !taken.closed;
         if out || !self.pass.current().is_some_and(is_open) || !self.pass.is_barrier(phase) {
             return;
@@ -219,7 +222,11 @@ impl Course {
 
     /// Waits for what is missing, `health_wait` at most. Hosts at work are waited for first.
     fn wait_for_health(&mut self, shortfall: Option<Shortfall>, at: Duration) -> Option<Errand> {
-        if self.ledger.hosts().any(|host| self.ledger.of(host).is_out()) {
+        if self
+            .ledger
+            .hosts()
+            .any(|host| self.ledger.of(host).is_out())
+        {
             return Some(Errand::Await);
         }
         let limit = self.plan.phases[self.pass.phase].pace.health_wait;
