@@ -76,25 +76,25 @@ fn a_host_is_done_when_its_checks_have_passed() {
 version: 1
 kind: change
 strategy: {batch: 5}
-params: {id: {required: true}}
+params: {mark: {required: true}}
 health:
   - name: serves
-    run: echo asked >> /tmp/asked-$FAB_PARAM_ID; [ -e /tmp/up-$FAB_PARAM_ID ]
+    run: echo asked >> /tmp/asked-$FAB_PARAM_MARK; [ -e /tmp/up-$FAB_PARAM_MARK ]
     interval: 200ms
     timeout: 30s
 verify:
   - name: was asked again
-    run: '[ $(wc -l < /tmp/asked-$FAB_PARAM_ID) -ge 3 ]'
-    timeout: 2s
+    run: '[ $(wc -l < /tmp/asked-$FAB_PARAM_MARK) -ge 3 ]'
+    timeout: 30s
 steps:
   - run: |
-      rm -f /tmp/asked-$FAB_PARAM_ID
-      (sleep 1; : > /tmp/up-$FAB_PARAM_ID) >/dev/null 2>&1 </dev/null &
+      rm -f /tmp/asked-$FAB_PARAM_MARK
+      (sleep 1; : > /tmp/up-$FAB_PARAM_MARK) >/dev/null 2>&1 </dev/null &
   - local: echo done > {place}/{{ host.label }}
 ",
     );
-    let id = desk.path().file_name().unwrap().to_str().unwrap();
-    desk.fab(&["-y", "change", "ten=yes", &format!("id={id}")])
+    let mark = desk.path().file_name().unwrap().to_str().unwrap();
+    desk.fab(&["-y", "change", "ten=yes", &format!("mark={mark}")])
         .ended(0);
     assert_eq!(place.left().len(), 10);
     let log = desk.record().join("hosts/app-00.log");
@@ -117,7 +117,7 @@ verify:
   - name: took
     run: 'echo not yet; exit 3'
     interval: 100ms
-    timeout: 1s
+    timeout: 3s
 steps:
   - local: echo changed > {place}/{{ host.label }}
 ",
