@@ -2,7 +2,6 @@
 //! takes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
@@ -203,7 +202,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         engine,
         sink: (record_sink, screen.sink()),
         record: Arc::clone(&folder),
-        prompt: asker(context, questions, terminal, handle),
+        prompt: asker(context, terminal, handle),
     };
     let options = options(context, &folder, plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
@@ -245,15 +244,14 @@ fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
     })
 }
 
-fn asker(context: &Context, questions: Questions, terminal: bool, screen: ScreenHandle) -> Asker {
+fn asker(context: &Context, terminal: bool, screen: ScreenHandle) -> Asker {
     let settings = &context.settings;
     if settings.says_yes_to_all() || !terminal {
         return Asker::Yes;
     }
-    let start_answered = AtomicBool::new(questions.start && settings.says_yes());
     Asker::Terminal {
         screen,
-        start_answered,
+        yes_to_start: settings.says_yes(),
     }
 }
 

@@ -97,10 +97,15 @@ pub(crate) fn sentence(
         | HostOutcome::TimedOut { .. }
         | HostOutcome::Unknown { .. }
         | HostOutcome::Cancelled { .. } => step_sentence(outcome, &after(Duration::ZERO)),
-        HostOutcome::Unhealthy { check } => (
-            "unhealthy",
-            format!(": check `{check}` did not pass{}", after(WORTH_SAYING)),
-        ),
+        HostOutcome::Unhealthy { check, cause } => {
+            let cause = match cause.as_str() {
+                "" => String::new(),
+                cause => format!(": {cause}"),
+            };
+            let after = after(WORTH_SAYING);
+            let text = format!(": check `{check}` did not pass{after}{cause}");
+            ("unhealthy", text)
+        }
         HostOutcome::Unreachable { causes, .. } => {
             let cause = causes.first().map_or("no connection", String::as_str);
             ("unreachable", format!("{}: {cause}", after(WORTH_SAYING)))

@@ -128,6 +128,7 @@ fn hosts_that_were_not_at_work_say_why() {
     };
     let unhealthy = HostOutcome::Unhealthy {
         check: "http".into(),
+        cause: "status 503".into(),
     };
     let texts = [
         full("web-b3", &refused, 10_000, &[]),

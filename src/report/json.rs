@@ -40,6 +40,7 @@ pub fn kind_word(kind: &EventKind) -> &'static str {
         EventKind::BatchFinished { .. } => "batch_finished",
         EventKind::GateAsked { .. } => "gate_asked",
         EventKind::GateAnswered { .. } => "gate_answered",
+        EventKind::Rollout(fact) => fact.word(),
         EventKind::CancelStarted { .. } => "cancel_started",
         EventKind::KillStarted { .. } => "kill_started",
         EventKind::RunFinished { .. } => "run_finished",
@@ -181,15 +182,30 @@ fn fields(kind: &EventKind) -> Map<String, Value> {
             index,
             count,
             zone,
+            canary,
+            last,
             hosts,
         } => object(
-            json!({"phase": phase, "index": index, "count": count, "zone": zone, "hosts": hosts}),
+            json!({"phase": phase, "index": index, "count": count, "zone": zone, "canary": canary,
+                "last": last, "hosts": hosts}),
         ),
         EventKind::BatchFinished { phase, index } => {
             object(json!({"phase": phase, "index": index}))
         }
-        EventKind::GateAsked { question } => object(json!({"question": question})),
-        EventKind::GateAnswered { yes, by } => object(json!({"yes": yes, "by": by})),
+        EventKind::GateAsked { question, gate } => {
+            let question = object(json!({"question": question}));
+            let gate = gate.as_ref().map_or(json!({}), |gate| json!(gate));
+            joined([question, object(gate)])
+        }
+        EventKind::GateAnswered { yes, by, answer } => {
+            object(json!({"yes": yes, "by": by, "answer": answer}))
+        }
+        EventKind::Rollout(fact) => {
+            let mut fields = object(serde_json::to_value(fact).expect("a fact is a JSON object"));
+            // The envelope has it.
+            fields.remove("kind");
+            fields
+        }
         EventKind::CancelStarted { reason, running } => {
             object(json!({"reason": reason, "running": running}))
         }

@@ -26,6 +26,8 @@ mod progress;
 mod record;
 mod replay;
 #[cfg(test)]
+mod rollout_samples;
+#[cfg(test)]
 mod samples;
 mod sanitize;
 mod schema;

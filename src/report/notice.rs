@@ -99,7 +99,7 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
-        EventKind::GateAnswered { yes, by } if by != "terminal" => {
+        EventKind::GateAnswered { yes, by, .. } if by != "terminal" => {
             let answer = if *yes { "yes" } else { "no" };
             (Verbosity::Normal, format!("answered {answer} by {by}"))
         }
@@ -236,6 +236,8 @@ mod tests {
             index: 1,
             count: 3,
             zone: Some(crate::model::Zone::new("us-west-2a")),
+            canary: false,
+            last: false,
             hosts: vec![Label::new("app-1"), Label::new("app-2")],
         });
         kinds.iter().filter_map(|kind| notice(kind, look)).collect()
@@ -252,7 +254,7 @@ mod tests {
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  gone: the instance no longer exists
@@ -267,7 +269,7 @@ mod tests {
         ending the remote processes on 1 host: app-1
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         ");
@@ -291,7 +293,7 @@ mod tests {
         app-1  succeeded after 9.0 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  cancelled: stopped by Ctrl-C

@@ -78,6 +78,9 @@ impl Fields {
                 index: self.get("index")?,
                 count: self.get("count")?,
                 zone: self.get("zone")?,
+                // Records of the first releases have neither.
+                canary: self.get("canary").unwrap_or_default(),
+                last: self.get("last").unwrap_or_default(),
                 hosts: self.get("hosts")?,
             },
             "cancel_started" => EventKind::CancelStarted {
@@ -137,7 +140,7 @@ impl Fields {
                 duration: self.millis("duration_ms")?,
                 tail: self.get("tail")?,
             },
-            _ => return None,
+            _ => EventKind::Rollout(self.whole()?),
         })
     }
 }

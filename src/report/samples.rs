@@ -15,6 +15,8 @@ use crate::run::event::{
 };
 use crate::task::{Kind, NoFiles, ParamValue, Strategy, Task};
 
+use super::rollout_samples;
+
 /// A first connection attempt that failed.
 pub(crate) fn connect_retried(label: &str) -> EventKind {
     EventKind::ConnectRetried {
@@ -169,6 +171,7 @@ pub(crate) fn outcomes() -> Vec<HostOutcome> {
         },
         HostOutcome::Unhealthy {
             check: "http".into(),
+            cause: "status 503".into(),
         },
         HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,
@@ -244,16 +247,20 @@ pub(crate) fn every_kind() -> Vec<RunEvent> {
         run_started(Kind::Change, &[("app-1", "us-west-2a")]),
         EventKind::GateAsked {
             question: "go on?".into(),
+            gate: None,
         },
         EventKind::GateAnswered {
             yes: true,
             by: "--yes".into(),
+            answer: None,
         },
         EventKind::BatchStarted {
             phase: "main".into(),
             index: 0,
             count: 1,
             zone: None,
+            canary: false,
+            last: false,
             hosts: vec![Label::new("app-1")],
         },
         EventKind::HostStarted { host: app() },
@@ -283,6 +290,7 @@ pub(crate) fn every_kind() -> Vec<RunEvent> {
         },
     ];
     kinds.extend(step_kinds());
+    kinds.extend(rollout_samples::kinds());
     kinds.extend(
         outcomes()
             .into_iter()

@@ -171,7 +171,7 @@ impl RunView {
                     count: *count,
                 });
             }
-            EventKind::GateAsked { question } => self.gate = Some(question.clone()),
+            EventKind::GateAsked { question, .. } => self.gate = Some(question.clone()),
             EventKind::GateAnswered { .. } => self.gate = None,
             EventKind::CancelStarted { reason, .. } => self.cancel = Some(*reason),
             EventKind::KillStarted { .. } => self.killing = true,
@@ -301,6 +301,7 @@ pub(crate) fn host_of(kind: &EventKind) -> Option<&HostRef> {
         | EventKind::StepRetried { host, .. }
         | EventKind::StepFinished { host, .. }
         | EventKind::Noted { host, .. } => host.as_ref(),
+        EventKind::Rollout(fact) => fact.host(),
         EventKind::RunStarted { .. }
         | EventKind::BatchStarted { .. }
         | EventKind::BatchFinished { .. }

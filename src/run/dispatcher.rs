@@ -13,7 +13,7 @@ use crate::model::RunId;
 
 use super::cancel::Signal;
 use super::event::{EventKind, RunEvent, RunSummary};
-use super::message::{Envelope, Verdict};
+use super::message::{Envelope, Reply};
 use super::sink::Sink;
 use super::state::{Order, Reaction, RunState};
 use super::stop::StopTokens;
@@ -214,18 +214,19 @@ fn carry_out(
     stop: &StopTokens,
     stamp: &mut Stamp,
     Reaction { events, orders }: Reaction,
-    mut reply: Option<oneshot::Sender<Verdict>>,
+    mut reply: Option<oneshot::Sender<Reply>>,
 ) {
     for order in orders {
         match order {
-            Order::Answer(verdict) => {
+            Order::Answer(answer) => {
                 if let Some(reply) = reply.take() {
                     // Who asked may have gone meanwhile; then nobody acts on the answer.
-                    let _unread = reply.send(verdict);
+                    let _unread = reply.send(answer);
                 }
             }
             Order::StopStarting(reason) => stop.stop_starting(reason),
             Order::EndGroups => stop.end_groups(),
+            Order::EndRollback => stop.end_rollback(),
         }
     }
     for kind in events {

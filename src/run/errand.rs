@@ -1,15 +1,22 @@
 //! What the deciding half of a run has the working half do, and what it learns from it. Data only: the rules
 //! are [`super::course`]'s, the doing is [`super::executor`]'s.
 //!
-//! The working half asks "what next?" ([`Question`]) whenever it is idle or something ended, gets one
-//! [`Errand`], does it, tells what came of it, and asks again. So every decision is a pure function of what
-//! was told, and a simulated working half plays the very rules of a real one.
+//! The working half asks "what next?" (`UnitMessage::Next`, through [`super::message::Wire::next`]) whenever it
+//! is idle or something ended, gets one [`Errand`], does it, tells what came of it, and asks again. So every
+//! decision is a pure function of what was told, and a simulated working half plays the very rules of a real
+//! one.
+//!
+//! A stop cuts short what the working half waits for: it asks again at once, and what was not found or
+//! answered by then is not told. An errand that is handed out after a stop is part of its end (the question
+//! whether to roll back, rollback work, `notify`): of [`super::stop::StopTokens`] such an errand heeds
+//! `rollback` alone.
 
 use std::time::Duration;
 
 use crate::model::UnreachableKind;
 use crate::task::{GateAt, Occasion};
 
+pub(crate) use super::event::GateAnswer;
 use super::message::HostIndex;
 
 /// One thing to do.
@@ -19,7 +26,8 @@ pub(crate) enum Errand {
     Look(Look),
     /// Run steps on the controller; told by `UnitMessage::SectionEnded`.
     Controller(Section),
-    /// Ask a person; told by `UnitMessage::GateAnswered`.
+    /// Ask a person; told by `UnitMessage::GateAnswered`. The question was told as an event already. Where no
+    /// answer comes in time, that is `Pause` by `timeout`.
     Ask(Gate),
     /// Start work on hosts, all of one batch, and ask again at once. What ends is told by
     /// `UnitMessage::HostEnded` (or `HostRolledBack`).
@@ -84,6 +92,8 @@ pub(crate) enum Found {
         kind: UnreachableKind,
         /// From the sentence for people to the innermost cause.
         causes: Vec<String>,
+        /// What can be done about it.
+        hints: Vec<String>,
     },
 }
 
@@ -103,31 +113,14 @@ pub(crate) enum Section {
 /// A question to a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gate {
-    /// Where the rollout stands.
-    pub(crate) at: GateAt,
+    /// Where the rollout stands; `None` where it stopped and asks what to do about it.
+    pub(crate) at: Option<GateAt>,
     /// The question in a line.
     pub(crate) question: String,
     /// Answers that are taken, in the order shown.
     pub(crate) offers: Vec<GateAnswer>,
     /// How long an answer is waited for; the run is paused then.
     pub(crate) timeout: Duration,
-}
-
-/// An answer at a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum GateAnswer {
-    /// `y`: go on.
-    Go,
-    /// `a`: go on, and ask at no later gate.
-    All,
-    /// `r`: take the failed hosts again, then ask again.
-    Retry,
-    /// `s`: stop; the run can be resumed.
-    Stop,
-    /// `b`: roll back.
-    Rollback,
-    /// `p`: pause.
-    Pause,
 }
 
 /// Work to start.

@@ -7,11 +7,21 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CancelReason, HostId, HostOutcome, Label, RunId, Stream, Zone};
+use crate::model::{CancelReason, HostId, HostOutcome, Label, RunId, Zone};
 use crate::task::Kind;
 
+mod lines;
+mod rollout;
+
+pub use lines::{Line, Lines};
+pub use rollout::{
+    BakeReason, GateAnswer, GateFacts, NextUp, PlanChange, RollbackResult, RolloutFact, Rule,
+    Shortfall, StopCause, Trouble, Troubled,
+};
+
 /// One fact. Of one run: the first is `RunStarted`, the last `RunFinished`; every planned host has exactly
-/// one `HostFinished`, after which no line of it follows.
+/// one `HostFinished`, after which no line of it follows; a host that a rollout takes again, which
+/// `HostReopened` or `RollbackStarted` says, speaks and ends anew.
 #[derive(Debug, Clone)]
 pub struct RunEvent {
     /// Counts from 0 without gaps; an `Output` event takes one number a line, this being the first's.
@@ -59,6 +69,10 @@ pub enum EventKind {
         count: usize,
         /// Its zone, where it has one.
         zone: Option<Zone>,
+        /// Whether it is the canary.
+        canary: bool,
+        /// Whether its host is one that is taken last.
+        last: bool,
         /// Its hosts.
         hosts: Vec<Label>,
     },
@@ -176,6 +190,8 @@ pub enum EventKind {
     GateAsked {
         /// What was asked.
         question: String,
+        /// What a gate of the rollout shows beside it; `None` for a `confirm` step.
+        gate: Option<Box<GateFacts>>,
     },
     /// A question was answered.
     GateAnswered {
@@ -183,7 +199,11 @@ pub enum EventKind {
         yes: bool,
         /// Who answered: `terminal`, `--yes`, `timeout`.
         by: String,
+        /// The answer at a gate; `None` for a `confirm` step.
+        answer: Option<GateAnswer>,
     },
+    /// Something of the rollout as a whole.
+    Rollout(RolloutFact),
     /// Nothing new is started from here on.
     CancelStarted {
         /// Why.
@@ -250,78 +270,6 @@ pub enum StepResult {
     Cancelled,
 }
 
-/// Whole lines of one stream, without their newlines, as bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lines {
-    stream: Stream,
-    bytes: Arc<[u8]>,
-    ends: Arc<[LineEnd]>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct LineEnd {
-    at: u32,
-    partial: bool,
-}
-
-/// One line of [`Lines`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// Its bytes, hostile: escape sequences and invalid UTF-8 included.
-    pub bytes: &'a [u8],
-    /// The line goes on in the next one: it was split at 64 KiB, or the stream ended without a newline.
-    pub partial: bool,
-}
-
-impl Lines {
-    /// Lines of `stream`: each of `lines` is its bytes and whether it is partial.
-    pub fn new<'a>(stream: Stream, lines: impl IntoIterator<Item = Line<'a>>) -> Self {
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        for line in lines {
-            bytes.extend_from_slice(line.bytes);
-            let at = u32::try_from(bytes.len()).expect("one batch of lines is far below 4 GiB");
-            ends.push(LineEnd {
-                at,
-                partial: line.partial,
-            });
-        }
-        Self {
-            stream,
-            bytes: bytes.into(),
-            ends: ends.into(),
-        }
-    }
-
-    /// The stream.
-    pub fn stream(&self) -> Stream {
-        self.stream
-    }
-
-    /// How many lines.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The lines in order.
-    pub fn iter(&self) -> impl Iterator<Item = Line<'_>> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
-            let at = end.at as usize;
-            let line = Line {
-                bytes: &self.bytes[start..at],
-                partial: end.partial,
-            };
-            start = at;
-            line
-        })
-    }
-}
-
 /// The end of a run in one value: `summary.json` and the last event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -331,7 +279,8 @@ pub struct RunSummary {
     pub task: String,
     /// The exit status.
     pub exit: u8,
-    /// The run's state: `done`, `done_partial`, `failed`, `paused`, `interrupted` or `aborted`.
+    /// The run's state: `done`, `done_partial`, `failed`, `paused`, `interrupted`, `aborted`, `rolled_back` or
+    /// `rollback_failed`.
     pub state: String,
     /// Every planned host by label.
     pub hosts: IndexMap<Label, HostSummary>,

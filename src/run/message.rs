@@ -11,18 +11,31 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::model::HostOutcome;
 
-use super::event::{Lines, StepRef, StepResult};
+use super::errand::{Errand, Finding, Section};
+use super::event::{GateAnswer, Lines, RollbackResult, StepRef, StepResult};
 
-/// A host's place in the run: its position in the plan's first-batch-to-last order.
+/// A host's place in the run: its position in the plan's population.
 pub(crate) type HostIndex = usize;
 
 /// Something happened, or is about to and asks for leave.
 #[derive(Debug, Clone)]
 pub(crate) enum UnitMessage {
-    /// A batch is about to start; answered with a [`Verdict`].
-    BatchStarting { phase: usize, batch: usize },
-    /// Every host of a batch that was started has ended.
-    BatchEnded { phase: usize, batch: usize },
+    /// The working half is idle, or something ended; answered with an [`Errand`].
+    Next {
+        /// Since the run's start.
+        at: Duration,
+    },
+    /// What a look, or a watch, found of one host.
+    Found(Finding),
+    /// Steps on the controller ended.
+    SectionEnded { section: Section, passed: bool },
+    /// A gate was answered.
+    GateAnswered { answer: GateAnswer, by: String },
+    /// The rollback of a host ended; answered, so that nothing is started before this was counted.
+    HostRolledBack {
+        host: HostIndex,
+        result: RollbackResult,
+    },
     /// A host is about to be connected to; answered with a [`Verdict`].
     HostStarting { host: HostIndex },
     /// The host is logged in to.
@@ -80,14 +93,10 @@ pub(crate) enum UnitMessage {
         bytes: u64,
         sha256: String,
     },
-    /// A question was asked.
-    GateAsked { question: String },
-    /// It was answered; `ends_run` where a no stops the whole run.
-    GateAnswered {
-        yes: bool,
-        by: String,
-        ends_run: bool,
-    },
+    /// A `confirm` step asks.
+    QuestionAsked { question: String },
+    /// It was answered.
+    QuestionAnswered { yes: bool, by: String },
     /// A step that every host depends on failed (`once`, `before`, `after`): the run stops.
     SharedStepFailed { step: String, on: String },
     /// A host ended; answered, so that nothing is started before this was counted.
@@ -116,11 +125,20 @@ pub(crate) enum Verdict {
     Refuse,
 }
 
+/// What an answer holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// To a message that asks for leave.
+    Verdict(Verdict),
+    /// To "what next?".
+    Errand(Errand),
+}
+
 /// A message on its way, with the way back where it asks.
 #[derive(Debug)]
 pub(crate) struct Envelope {
     pub(crate) message: UnitMessage,
-    pub(crate) reply: Option<oneshot::Sender<Verdict>>,
+    pub(crate) reply: Option<oneshot::Sender<Reply>>,
 }
 
 /// How many messages may wait. One holds at most a chunk of output with what was left of the line before
@@ -157,16 +175,29 @@ impl Wire {
         self.0.try_send(envelope).is_ok()
     }
 
-    /// Sends a message and waits for the answer; a dispatcher that is gone refuses.
+    /// Sends a message and waits for leave; a dispatcher that is gone refuses.
     pub(crate) async fn ask(&self, message: UnitMessage) -> Verdict {
+        match self.answered(message).await {
+            Some(Reply::Verdict(verdict)) => verdict,
+            Some(Reply::Errand(_)) | None => Verdict::Refuse,
+        }
+    }
+
+    /// Asks what to do next, so long after the run's start; a dispatcher that is gone has nothing.
+    pub(crate) async fn next(&self, at: Duration) -> Errand {
+        match self.answered(UnitMessage::Next { at }).await {
+            Some(Reply::Errand(errand)) => errand,
+            Some(Reply::Verdict(_)) | None => Errand::End,
+        }
+    }
+
+    async fn answered(&self, message: UnitMessage) -> Option<Reply> {
         let (reply, answer) = oneshot::channel();
         let envelope = Envelope {
             message,
             reply: Some(reply),
         };
-        if self.0.send(envelope).await.is_err() {
-            return Verdict::Refuse;
-        }
-        answer.await.unwrap_or(Verdict::Refuse)
+        self.0.send(envelope).await.ok()?;
+        answer.await.ok()
     }
 }

@@ -60,7 +60,15 @@ pub(crate) fn event(message: UnitMessage, speaking: Speaking<'_>) -> Option<Even
             bytes,
             sha256,
         },
-        UnitMessage::GateAsked { question } => EventKind::GateAsked { question },
+        UnitMessage::QuestionAsked { question } => EventKind::GateAsked {
+            question,
+            gate: None,
+        },
+        UnitMessage::QuestionAnswered { yes, by } => EventKind::GateAnswered {
+            yes,
+            by,
+            answer: None,
+        },
         of_step => return self::of_step(of_step, speaking),
     })
 }

@@ -1,11 +1,21 @@
 //! The whole engine over the scripted transport, on a paused clock.
 
 mod bed;
+mod checks;
 mod connections;
+mod course_cases;
+mod course_laws;
+mod errands;
 mod files;
+mod fleet;
+mod gates;
 mod laws;
+mod looks;
+mod meetings;
 mod outcomes;
 mod output;
+mod reboots;
+mod rollbacks;
 mod rollout;
 mod state_laws;
 mod step_forms;

@@ -197,7 +197,7 @@ async fn a_no_to_a_confirm_step_fails_its_host() {
     assert_eq!(played.cause("h0"), "not confirmed");
     assert!(played.transport.commands_on("h0").is_empty());
     let asked = played.events.iter().find_map(|event| match &event.kind {
-        EventKind::GateAsked { question } => Some(question.clone()),
+        EventKind::GateAsked { question, .. } => Some(question.clone()),
         _ => None,
     });
     assert_eq!(asked.as_deref(), Some("h0: sure?"));

@@ -82,7 +82,7 @@ impl Scope {
         self
     }
 
-    /// With the host's zone alone, as a host that is only asked has it.
+    /// With the host's zone, where it is in no batch.
     pub fn with_zone(mut self, zone: &Arc<ZonePlace>) -> Self {
         self.zone = Some(Arc::clone(zone));
         self

@@ -1,0 +1,186 @@
+//! Facts of a rollout to render in tests: one of each kind, and of each variant within.
+
+use indexmap::IndexMap;
+
+use crate::model::{Label, UnreachableKind, Zone};
+use crate::run::event::{
+    BakeReason, EventKind, GateAnswer, GateFacts, NextUp, PlanChange, RollbackResult, RolloutFact,
+    Rule, Shortfall, StopCause, Trouble, Troubled,
+};
+use crate::task::GateAt;
+
+use super::samples::{failed, host};
+
+fn shortfall() -> Shortfall {
+    Shortfall {
+        rule: Rule::Zone {
+            zone: Zone::new("us-west-2a"),
+        },
+        healthy: 1,
+        needed: 2,
+        down: vec![Label::new("app-2")],
+        taking: vec![Label::new("app-1")],
+    }
+}
+
+/// A gate with everything that one can show.
+pub(crate) fn gate() -> GateFacts {
+    GateFacts {
+        at: Some(GateAt::Zone),
+        offers: vec![GateAnswer::Go, GateAnswer::Retry, GateAnswer::Pause],
+        timeout_ms: 3_600_000,
+        counts: IndexMap::from([("ok".to_owned(), 2), ("pending".to_owned(), 1)]),
+        troubled: vec![Troubled {
+            host: Label::new("app-1"),
+            outcome: Some(failed(1)),
+            trouble: None,
+        }],
+        next: Some(NextUp {
+            phase: "main".into(),
+            batch: 1,
+            of: 3,
+            zone: Some(Zone::new("us-west-2a")),
+            hosts: vec![Label::new("app-2")],
+        }),
+    }
+}
+
+fn stops() -> Vec<StopCause> {
+    let zone = || Zone::new("us-west-2a");
+    vec![
+        StopCause::Failures {
+            failed: 2,
+            limit: 1,
+        },
+        StopCause::ZoneFailures {
+            zone: zone(),
+            failed: 1,
+            limit: 0,
+        },
+        StopCause::BatchFailures {
+            batch: 3,
+            failed: 1,
+            limit: 0,
+        },
+        StopCause::Canary {
+            host: Label::new("app-1"),
+        },
+        StopCause::Health {
+            shortfall: shortfall(),
+        },
+        StopCause::NoLeader,
+        StopCause::Step {
+            step: "migrate".into(),
+            on: "app-1".into(),
+        },
+        StopCause::Gate {
+            answer: GateAnswer::Stop,
+            by: "terminal".into(),
+        },
+        StopCause::Preflight {
+            silent: vec![Label::new("app-1")],
+            unfit: vec![],
+        },
+    ]
+}
+
+/// Every fact of a rollout, and the gate's events.
+pub(crate) fn kinds() -> Vec<EventKind> {
+    let app = || host("app-1");
+    let labels = || vec![Label::new("app-1")];
+    let cause = || "exit 1".to_owned();
+    let mut facts = vec![
+        RolloutFact::PreflightStarted { hosts: labels() },
+        RolloutFact::PreflightFinished {
+            healthy: 2,
+            sick: labels(),
+            silent: vec![],
+            unfit: vec![],
+        },
+        RolloutFact::PlanChanged {
+            phase: "main".into(),
+            first: 0,
+            batches: vec![labels()],
+            why: PlanChange::Health,
+        },
+        RolloutFact::PhaseStarted {
+            phase: "main".into(),
+            index: 0,
+            count: 1,
+            batches: 3,
+        },
+        RolloutFact::PhaseFinished {
+            phase: "main".into(),
+            index: 0,
+        },
+        RolloutFact::HostPassed {
+            host: app(),
+            phase: "stage".into(),
+            duration_ms: 1500,
+        },
+        RolloutFact::HostReopened { host: app() },
+        RolloutFact::HostTurned {
+            host: app(),
+            check: "http".into(),
+            cause: cause(),
+        },
+        RolloutFact::HealthWaited {
+            phase: "main".into(),
+            shortfall: shortfall(),
+            limit_ms: 300_000,
+        },
+        RolloutFact::HealthRegained {
+            phase: "main".into(),
+            waited_ms: 4000,
+        },
+        RolloutFact::BakeStarted {
+            length_ms: 60_000,
+            why: BakeReason::Canary,
+            watched: labels(),
+        },
+        RolloutFact::BakeFinished { waited_ms: 60_000 },
+        RolloutFact::RollbackStarted { hosts: labels() },
+    ];
+    let troubles = [
+        Some(Trouble::Sick {
+            check: "http".into(),
+            cause: cause(),
+        }),
+        Some(Trouble::Unfit { cause: cause() }),
+        Some(Trouble::Silent {
+            unreachable_kind: UnreachableKind::Refused,
+            causes: vec![cause()],
+            hints: vec![cause()],
+        }),
+        None,
+    ];
+    facts.extend(troubles.map(|trouble| RolloutFact::HostFound {
+        host: app(),
+        trouble,
+    }));
+    let results = [
+        RollbackResult::Done,
+        RollbackResult::Failed { cause: cause() },
+        RollbackResult::Pending { cause: cause() },
+    ];
+    facts.extend(results.map(|result| RolloutFact::HostRolledBack {
+        host: app(),
+        result,
+    }));
+    let stopped = |because| RolloutFact::RolloutStopped {
+        because,
+        not_started: labels(),
+    };
+    facts.extend(stops().into_iter().map(stopped));
+    let mut kinds: Vec<EventKind> = facts.into_iter().map(EventKind::Rollout).collect();
+    kinds.push(EventKind::GateAsked {
+        question: "go on?".into(),
+        gate: Some(Box::new(gate())),
+    });
+    kinds.push(EventKind::GateAnswered {
+        yes: true,
+        by: "terminal".into(),
+        answer: Some(GateAnswer::Go),
+    });
+    kinds
+}
