@@ -50,10 +50,8 @@ async fn sent<W: World>(shared: Arc<Shared<W>>, index: usize, occasion: Occasion
     let values = shared.values(shared.places.controller_scope(&plan, None));
     let mut work = Work::new(shared, None, values, teller);
     if let Err(cause) = work.notified(notice, occasion).await {
-        let word = word(occasion);
-        work.teller
-            .note(&format!("`notify` for `{word}` failed: {cause}"))
-            .await;
+        let said = format!("`notify` for `{}` failed: {cause}", word(occasion));
+        work.teller.note(&said).await;
     }
 }
 

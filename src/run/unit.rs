@@ -278,7 +278,7 @@ impl<W: World> Work<W> {
                 self.kill = self.run_kill.child_token();
                 self.limit = None;
                 Fault::TimedOut {
-                    step: step.unwrap_or_else(|| between_steps()),
+                    step: step.unwrap_or_else(between_steps),
                     limit,
                     ended,
                 }

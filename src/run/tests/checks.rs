@@ -99,7 +99,7 @@ async fn the_host_limit_ends_the_step_and_always_still_runs() {
         .with(|bed| bed.always = vec![run("undrain")]);
     let mut plan = bed.plan();
     pace(&mut plan, |pace| {
-        pace.host_timeout = Some(Duration::from_secs(30))
+        pace.host_timeout = Some(Duration::from_secs(30));
     });
     let told = hand_out(bed, plan, vec![start(0, &[0])]).await;
     let step = "work".to_owned();
@@ -124,7 +124,7 @@ async fn the_host_limit_holds_for_steps_in_groups_and_for_checks() {
         let mut plan = bed.plan();
         asks(&mut plan, &[], &[check("alive")]);
         pace(&mut plan, |pace| {
-            pace.host_timeout = Some(Duration::from_secs(5))
+            pace.host_timeout = Some(Duration::from_secs(5));
         });
         let told = hand_out(bed, plan, vec![start(0, &[0])]).await;
         assert_eq!(told.end(0).word(), "timed_out", "{sick}");
