@@ -71,7 +71,7 @@ pub(super) fn plan(
         path: "tasks/t.yml".into(),
         text: text.to_owned(),
     });
-    let task = read(&source, None, &Nothing).unwrap_or_else(|errors| panic!("{text}: {errors:#?}"));
+    let task = read(&source, None, &Nothing).ok()?;
     let task = Arc::new(task);
     let engine = bed::engine();
     let params = CommonParams::resolve(&task, &GivenParams::default(), &Nothing, &engine).ok()?;
@@ -223,6 +223,7 @@ struct Playing {
     taken: Vec<String>,
     errands: Vec<String>,
     faults: Vec<String>,
+    turn: usize,
 }
 
 impl Playing {
@@ -248,11 +249,13 @@ impl Playing {
             taken: Vec::new(),
             errands: Vec::new(),
             faults: Vec::new(),
+            turn: 0,
         }
     }
 
     fn play(mut self) -> Played {
-        for _ in 0..100_000 {
+        while self.faults.is_empty() && self.turn < 100_000 {
+            self.turn += 1;
             self.signal();
             let at = Duration::from_secs(self.now);
             let errand = match self.tell(UnitMessage::Next { at }) {
@@ -265,7 +268,8 @@ impl Playing {
             self.run_errand(errand);
             self.begin();
         }
-        self.faults.push("it never ends".to_owned());
+        self.faults.push("it did not end".to_owned());
+        self.at_work.clear();
         self.finish()
     }
 
@@ -546,9 +550,10 @@ impl Playing {
     fn reap(&mut self) {
         let next = self.at_work.iter().enumerate();
         let Some((place, &(at, ..))) = next.min_by_key(|(_, (at, host, _))| (*at, *host)) else {
-            self.faults.push("it waits for nothing".to_owned());
+            if self.queue.is_empty() {
+                self.faults.push("it waits for nothing".to_owned());
+            }
             self.queue.clear();
-            self.now += 1;
             return;
         };
         let signal = self.fleet.signals.first().map(|(at, _)| *at);
