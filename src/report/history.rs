@@ -30,7 +30,8 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
             let role = match (&run.state, run.exit) {
                 (RunState::Running, _) => Role::Strong,
                 (_, Some(0)) => Role::Good,
-                (_, None) => Role::Warning,
+                // Not begun, not ended, or paused: nothing is broken.
+                (_, None | Some(8..=10)) => Role::Warning,
                 _ => Role::Error,
             };
             let counts: Vec<String> = run
@@ -134,6 +135,7 @@ fn standing(host: &HostView) -> (Role, &'static str) {
         HostState::Waiting => (Role::Dim, "waiting"),
         HostState::Connecting { .. } => (Role::Warning, "connecting"),
         HostState::Working { .. } => (Role::Warning, "at work"),
+        HostState::Passed => (Role::Good, "passed"),
         HostState::Ended(end) => (role_of(end.outcome.word()), end.outcome.word()),
     }
 }

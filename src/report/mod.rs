@@ -8,6 +8,7 @@ mod diff;
 mod failure;
 mod fold;
 mod form;
+mod gate;
 mod gather;
 mod grammar;
 mod history;
@@ -23,8 +24,15 @@ mod processes;
 mod progress;
 mod record;
 mod replay;
+mod rollout_notice;
+mod rollout_rows;
 #[cfg(test)]
 mod rollout_samples;
+#[cfg(test)]
+mod rollout_story;
+mod rollout_summary;
+mod rollout_view;
+mod rollout_words;
 #[cfg(test)]
 mod samples;
 mod sanitize;
@@ -45,6 +53,7 @@ mod view;
 pub use console::Console;
 pub use failure::{diagnostic_of, render, render_all, render_warning};
 pub use fold::{Folded, fold, fold_parts, fold_within, natural};
+pub use gate::{gate_keys, gate_prompt, typed_answer};
 pub use history::{report_json, report_text, runs_json, runs_table};
 pub use hosts::{FoldedHosts, folded_table, hosts_table};
 pub use json::{kind_word, push_event};

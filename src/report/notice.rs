@@ -7,9 +7,10 @@ use crate::run::event::{EventKind, StepRef, StepResult};
 use super::fold::fold_within;
 use super::grammar::counted;
 use super::host_failure::{Ending, headline, reason_words, short};
+use super::rollout_notice::{batch_heading, rollout_notice};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
-use super::view::host_of;
+use super::view::{RunView, host_of};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -32,11 +33,20 @@ pub(crate) struct NoticeLook {
     pub(crate) styles: Styles,
     /// Columns, for folded hosts.
     pub(crate) width: usize,
+    /// Whether there is a status block, which tells what passes.
+    pub(crate) has_status: bool,
+    /// Whether somebody can be asked there.
+    pub(crate) terminal: bool,
 }
 
-/// The text of an event, its lines ended; `None` where nothing is said.
-pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
+/// The text of an event, its lines ended; `None` where nothing is said. `view` has taken the event in.
+pub(crate) fn notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<String> {
     let (least, text) = match kind {
+        EventKind::Rollout(_)
+        | EventKind::GateAsked { .. }
+        | EventKind::GateAnswered {
+            answer: Some(_), ..
+        } => rollout_notice(kind, view, look)?,
         EventKind::HostFinished {
             host,
             outcome,
@@ -83,18 +93,13 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             index,
             count,
             zone,
-            hosts: labels,
+            canary,
+            last,
+            hosts,
             ..
         } if *count > 1 => {
-            let zone = zone
-                .as_ref()
-                .map(|zone| format!(" in {}", safe(zone.as_str())));
-            let text = format!(
-                "batch {} of {count}{}: {}",
-                index + 1,
-                zone.unwrap_or_default(),
-                hosts(labels)
-            );
+            let marks = [*canary, *last];
+            let text = batch_heading((*index, *count), zone.as_ref(), marks, hosts, look.width);
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
@@ -219,6 +224,8 @@ mod tests {
             verbosity,
             styles: Styles::plain(),
             width: 80,
+            has_status: false,
+            terminal: false,
         };
         let mut kinds: Vec<EventKind> = samples::every_kind()
             .into_iter()
@@ -233,7 +240,12 @@ mod tests {
             last: false,
             hosts: vec![Label::new("app-1"), Label::new("app-2")],
         });
-        kinds.iter().filter_map(|kind| notice(kind, look)).collect()
+        let mut view = RunView::default();
+        let told = (0..).zip(kinds).filter_map(|(seq, kind)| {
+            view.apply(&samples::event(seq, seq * 10, kind.clone()));
+            notice(&kind, &view, look)
+        });
+        told.collect()
     }
 
     #[test]
@@ -246,6 +258,45 @@ mod tests {
         ending the remote processes on 1 host: app-1
         app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
+        preflight: 1 host answers, 1 sick: app-1
+        plan changed: no sick host comes first any more
+          from batch 1 on: app-1
+        app-1  is taken again
+        app-1  unhealthy after it was done: http: exit 1
+        waiting for health: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; for 5 m at most
+        enough hosts are healthy again after 4.0 s
+        baking 1 m after the canary: 1 host watched
+        rolling back 1 host, in this order: app-1
+        app-1  sick: http: exit 1
+        app-1  unfit: exit 1
+        app-1  no answer: exit 1
+        app-1  well again
+        app-1  rolled back
+        app-1  rollback failed: exit 1
+        app-1  not rolled back: exit 1
+        stopped: 2 of 1 host failed, limit is 1; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: 1 of 1 host in zone us-west-2a failed, limit is 0 a zone; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: 1 host of batch 4 failed, limit is 0 a batch; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: the canary app-1 failed; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: no host is the one to take last (`last`), though one must be: there may be no leader; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: step `migrate` failed on app-1, on which every host depends; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: answered `stop` at a gate by terminal; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
+        gate after a zone, 0.5 s after the start
+          so far: 2 succeeded, 1 to come
+          app-1  failed at step `dump`: exit 1
+          out now: unhealthy app-1
+          next: batch 2 of 3 in us-west-2a: app-2
+          answers: y go on, r take the failed hosts again, p pause; paused without one in 1 h
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
         app-1  unhealthy: check `http` did not pass after 9.0 s
@@ -261,6 +312,26 @@ mod tests {
         insta::assert_snapshot!(said(Verbosity::Quiet), @r"
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
+        app-1  unhealthy after it was done: http: exit 1
+        app-1  rollback failed: exit 1
+        app-1  not rolled back: exit 1
+        stopped: 2 of 1 host failed, limit is 1; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: 1 of 1 host in zone us-west-2a failed, limit is 0 a zone; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: 1 host of batch 4 failed, limit is 0 a batch; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: the canary app-1 failed; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: no host is the one to take last (`last`), though one must be: there may be no leader; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: step `migrate` failed on app-1, on which every host depends; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: answered `stop` at a gate by terminal; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
         app-1  unhealthy: check `http` did not pass after 9.0 s
@@ -284,6 +355,47 @@ mod tests {
         app-1  step `dump` passed after 1.5 s
         app-1  step `dump` was skipped after 1.5 s
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
+        preflight: asking 1 host
+        preflight: 1 host answers, 1 sick: app-1
+        plan changed: no sick host comes first any more
+          from batch 1 on: app-1
+        app-1  passed phase stage after 1.5 s
+        app-1  is taken again
+        app-1  unhealthy after it was done: http: exit 1
+        waiting for health: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; for 5 m at most
+        enough hosts are healthy again after 4.0 s
+        baking 1 m after the canary: 1 host watched
+        rolling back 1 host, in this order: app-1
+        app-1  sick: http: exit 1
+        app-1  unfit: exit 1
+        app-1  no answer: exit 1
+        app-1  well again
+        app-1  rolled back
+        app-1  rollback failed: exit 1
+        app-1  not rolled back: exit 1
+        stopped: 2 of 1 host failed, limit is 1; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: 1 of 1 host in zone us-west-2a failed, limit is 0 a zone; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: 1 host of batch 4 failed, limit is 0 a batch; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: the canary app-1 failed; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: no host is the one to take last (`last`), though one must be: there may be no leader; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: step `migrate` failed on app-1, on which every host depends; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: answered `stop` at a gate by terminal; 1 host not started: app-1
+          out now: unhealthy app-1
+        stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
+        gate after a zone, 0.5 s after the start
+          so far: 2 succeeded, 1 to come
+          app-1  failed at step `dump`: exit 1
+          out now: unhealthy app-1
+          next: batch 2 of 3 in us-west-2a: app-2
+          answers: y go on, r take the failed hosts again, p pause; paused without one in 1 h
         app-1  succeeded after 9.0 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running

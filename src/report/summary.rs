@@ -12,6 +12,7 @@ use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{Ending, in_full, reason_words, short, short_within};
+use super::rollout_summary::{is_told, push_doctor, push_exit, push_rollback, push_stop};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -62,6 +63,7 @@ pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook
     let mut out = String::new();
     push_failures(&mut out, view, look);
     push_stopped(&mut out, view, look);
+    push_rollback(&mut out, view, look);
     push_slowest(&mut out, view, look);
     push_files(&mut out, view, look);
     push_still_running(&mut out, view, closing, look);
@@ -71,6 +73,7 @@ pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook
         let _ = writeln!(out, "{lead} {}", safe(trouble));
     }
     out.push_str(&count_line(view, look.styles));
+    push_exit(&mut out, view, look);
     if !view.record.as_os_str().is_empty() {
         let record = view.record.to_string_lossy();
         let _ = writeln!(out, "record: {}", safe(&record));
@@ -153,6 +156,9 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
     };
     out.push_str(&in_full(&ending, look.styles));
+    if let Some(answer) = &first.turned {
+        let _ = writeln!(out, "        found after it was done: {}", safe(answer));
+    }
     if !cluster.same_words {
         let _ = writeln!(
             out,
@@ -164,14 +170,16 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
 
 /// Hosts that never started, by reason; or why the run stopped, where every host had started.
 fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+    let stop_is_told = push_stop(out, view, look);
     let mut reasons: IndexMap<&str, Vec<&str>> = IndexMap::new();
-    for (label, host) in &view.hosts {
+    for (label, host) in view.hosts.iter().filter(|(label, _)| !is_told(label, view)) {
         if let Some(HostOutcome::NotRun { reason }) = host.end().map(|end| &end.outcome) {
             reasons.entry(reason).or_default().push(label.as_str());
         }
     }
     let lead = look.styles.paint(Role::Warning, "stopped:");
     if reasons.is_empty()
+        && !stop_is_told
         && let Some(reason) = view.cancel
     {
         let _ = writeln!(
@@ -382,6 +390,7 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             .collect()
     };
     let lead = look.styles.paint(Role::Hint, "next:");
+    push_doctor(out, view, look);
     let worked = with(|outcome| {
         outcome.counts_as_failure() && !matches!(outcome, HostOutcome::Unreachable { .. })
     });
