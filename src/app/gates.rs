@@ -3,7 +3,7 @@
 
 use crate::model::Diagnostic;
 use crate::plan::Plan;
-use crate::task::{Action, GateAt, Group, Step};
+use crate::task::{Action, GateAt, Group, OnFailure, Step};
 
 use super::failure::Failure;
 use super::settings::Settings;
@@ -13,6 +13,10 @@ use super::settings::Settings;
 pub(super) struct Questions {
     /// Before the first change.
     pub(super) start: bool,
+    /// At the first kind of gate while it runs, where there is one.
+    later: Option<&'static str>,
+    /// What to do once it stopped.
+    stopped: bool,
     /// In `confirm` steps.
     pub(super) steps: bool,
 }
@@ -20,20 +24,27 @@ pub(super) struct Questions {
 impl Questions {
     /// What this plan asks.
     pub(super) fn of(plan: &Plan) -> Self {
-        let on_controller = plan.before.iter().chain(&plan.after);
-        let hosts = plan.phases.iter().flat_map(|phase| &phase.hosts);
+        let phases = || plan.phases.iter();
+        let on_controller = phases().flat_map(|phase| phase.before.iter().chain(&phase.after));
+        let on_controller = on_controller.chain(&plan.before).chain(&plan.after);
         // Hosts of one task have the same actions.
-        let on_hosts = hosts.take(1).flat_map(|host| {
+        let hosts = phases().filter_map(|phase| phase.hosts.first());
+        let on_hosts = hosts.flat_map(|host| {
             host.steps
                 .iter()
                 .chain(host.rescue.iter())
                 .chain(host.always.iter())
+                .chain(host.rollback.iter())
         });
+        let canary = phases()
+            .filter_map(|phase| phase.pace.canary)
+            .any(|canary| canary.confirm);
+        let gates = phases().flat_map(|phase| &phase.pace.confirm);
+        let later = gates.copied().filter_map(while_it_runs).next();
         Self {
-            start: plan
-                .phases
-                .iter()
-                .any(|phase| phase.pace.confirm.contains(&GateAt::Start)),
+            start: phases().any(|phase| phase.pace.confirm.contains(&GateAt::Start)),
+            later: later.or(canary.then_some("after the canary")),
+            stopped: plan.task.on_failure == OnFailure::Ask,
             steps: on_controller.chain(on_hosts).any(asks),
         }
     }
@@ -46,25 +57,46 @@ impl Questions {
         if terminal || settings.says_yes_to_all() {
             return Ok(());
         }
+        self.refusal(settings.says_yes()).map_or(Ok(()), |refusal| {
+            Err(refusal.hint("nothing was run").into())
+        })
+    }
+
+    /// Why nobody answers, where there is no terminal.
+    fn refusal(self, yes_to_start: bool) -> Option<Diagnostic> {
         let nobody = "there is no terminal to ask at";
-        if self.steps {
-            let error = Diagnostic::new(format!("the task asks in `confirm` steps, and {nobody}"));
-            return Err(error
-                .hint("`--yes=all` answers every question with yes")
-                .hint("nothing was run")
-                .into());
+        let when = if self.steps {
+            Some("in `confirm` steps")
+        } else if let Some(later) = self.later {
+            Some(later)
+        } else if self.stopped {
+            Some("what to do if hosts fail (`on_failure: ask`)")
+        } else {
+            None
+        };
+        if let Some(when) = when {
+            let error = Diagnostic::new(format!("the task asks {when}, and {nobody}"));
+            return Some(error.hint("`--yes=all` answers every question with yes"));
         }
-        if self.start && !settings.says_yes() {
+        if self.start && !yes_to_start {
             let error = Diagnostic::new(format!(
                 "the task changes hosts and asks before it starts, and {nobody}"
             ));
-            return Err(error
-                .hint("`-y` answers yes; `fab-rs plan` shows what would happen")
-                .hint("nothing was run")
-                .into());
+            return Some(error.hint("`-y` answers yes; `fab-rs plan` shows what would happen"));
         }
-        Ok(())
+        None
     }
+}
+
+/// A gate that comes up after the start, in words.
+fn while_it_runs(gate: GateAt) -> Option<&'static str> {
+    Some(match gate {
+        GateAt::Start => return None,
+        GateAt::Canary => "after the canary",
+        GateAt::Zone => "after each zone",
+        GateAt::Batch => "after each batch",
+        GateAt::Phase => "after each phase",
+    })
 }
 
 fn asks(step: &Step) -> bool {
@@ -81,5 +113,40 @@ fn asks(step: &Step) -> bool {
         Action::Group(inner) => group(inner),
         Action::Task(sub) => sub.steps.as_ref().is_some_and(group),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_answers_the_start_alone() {
+        let start = Questions {
+            start: true,
+            later: None,
+            stopped: false,
+            steps: false,
+        };
+        assert!(start.refusal(false).is_some());
+        assert!(start.refusal(true).is_none());
+        let zone = while_it_runs(GateAt::Zone);
+        for asking in [
+            Questions {
+                later: zone,
+                ..start
+            },
+            Questions {
+                stopped: true,
+                ..start
+            },
+            Questions {
+                steps: true,
+                ..start
+            },
+        ] {
+            assert!(asking.refusal(true).is_some(), "{asking:?}");
+        }
+        assert_eq!(while_it_runs(GateAt::Start), None);
     }
 }

@@ -1,11 +1,12 @@
 //! Answers to the engine's questions: from the terminal, or from `--yes`.
 
 use std::io::BufRead as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::report::ScreenHandle;
-use crate::run::prompt::{Answer, Prompt};
+use crate::run::event::GateAnswer;
+use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
+use crate::task::GateAt;
 
 /// Who answers.
 pub(super) enum Asker {
@@ -13,8 +14,8 @@ pub(super) enum Asker {
     Terminal {
         /// Where the question appears.
         screen: ScreenHandle,
-        /// The start gate comes first and `--yes` has answered it; taken by the first question.
-        start_answered: AtomicBool,
+        /// `--yes` has answered the start gate.
+        yes_to_start: bool,
     },
     /// `--yes`, where it has answered every question there can be.
     Yes,
@@ -32,15 +33,92 @@ impl Prompt for Asker {
                 yes: true,
                 by: "--yes",
             },
-            Self::Terminal { start_answered, .. }
-                if start_answered.swap(false, Ordering::Relaxed) =>
+            Self::Terminal { screen, .. } => ask_terminal(screen, question, default, timeout).await,
+        }
+    }
+
+    async fn gate(&self, gate: &GateQuestion<'_>) -> GateReply {
+        match self {
+            Self::Yes => GateReply {
+                answer: yes_to(gate.offers),
+                by: "--yes",
+            },
+            Self::Terminal { yes_to_start, .. }
+                if *yes_to_start && gate.at == Some(GateAt::Start) =>
             {
-                Answer {
-                    yes: true,
+                GateReply {
+                    answer: GateAnswer::Go,
                     by: "--yes",
                 }
             }
-            Self::Terminal { screen, .. } => ask_terminal(screen, question, default, timeout).await,
+            Self::Terminal { screen, .. } => gate_at_terminal(screen, gate).await,
+        }
+    }
+}
+
+/// What `--yes=all` says: go on; and where a rollout that stopped asks what to do about it, to leave it so.
+fn yes_to(offers: &[GateAnswer]) -> GateAnswer {
+    let wanted = [GateAnswer::Go, GateAnswer::All, GateAnswer::Stop];
+    let offered = wanted.into_iter().find(|answer| offers.contains(answer));
+    offered.unwrap_or(GateAnswer::Pause)
+}
+
+/// The letter of an answer, and what it says.
+fn letter(answer: GateAnswer) -> (&'static str, &'static str) {
+    match answer {
+        GateAnswer::Go => ("y", "go on"),
+        GateAnswer::All => ("a", "go on, ask no more"),
+        GateAnswer::Retry => ("r", "retry failed hosts"),
+        GateAnswer::Stop => ("s", "stop"),
+        GateAnswer::Rollback => ("b", "roll back"),
+        GateAnswer::Pause => ("p", "pause"),
+    }
+}
+
+/// The line that is typed behind: every answer that is taken, by its letter.
+fn letters(offers: &[GateAnswer]) -> String {
+    let offers = offers.iter().map(|answer| {
+        let (letter, says) = letter(*answer);
+        format!("{letter} {says}")
+    });
+    format!("{}: ", offers.collect::<Vec<_>>().join(", "))
+}
+
+/// The answer that was typed, if it is one of those that are taken.
+fn typed_answer(line: &str, offers: &[GateAnswer]) -> Option<GateAnswer> {
+    let line = line.trim().to_lowercase();
+    let line = if line == "yes" { "y" } else { &line };
+    offers
+        .iter()
+        .copied()
+        .find(|answer| letter(*answer).0 == line)
+}
+
+async fn gate_at_terminal(screen: &ScreenHandle, gate: &GateQuestion<'_>) -> GateReply {
+    let prompt = letters(gate.offers);
+    let limit = tokio::time::Instant::now() + gate.timeout;
+    let pause = |by| GateReply {
+        answer: GateAnswer::Pause,
+        by,
+    };
+    loop {
+        let _asking = screen.ask(&prompt).await;
+        // A blocking read cannot be taken back: after a timeout its thread waits for the process's end.
+        let typed = tokio::task::spawn_blocking(read_line);
+        let Ok(line) = tokio::time::timeout_at(limit, typed).await else {
+            return pause("timeout");
+        };
+        let Ok(Some(line)) = line else {
+            return pause("end of input");
+        };
+        match typed_answer(&line, gate.offers) {
+            Some(answer) => {
+                return GateReply {
+                    answer,
+                    by: "terminal",
+                };
+            }
+            None => screen.note("please type one of the letters"),
         }
     }
 }
@@ -60,7 +138,7 @@ async fn ask_terminal(
     let limit = timeout.map(|limit| tokio::time::Instant::now() + limit);
     loop {
         let _asking = screen.ask(&prompt).await;
-        // A blocking read cannot be taken back: after a timeout its thread waits for the process's end.
+        // As above.
         let typed = tokio::task::spawn_blocking(read_line);
         let line = match limit {
             None => typed.await,
@@ -74,26 +152,14 @@ async fn ask_terminal(
                 }
             },
         };
+        let answer = |yes, by| Answer { yes, by };
         let Ok(Some(line)) = line else {
-            return Answer {
-                yes: false,
-                by: "end of input",
-            };
+            return answer(false, "end of input");
         };
         match (line.trim().to_lowercase().as_str(), default) {
-            ("y" | "yes", _) => {
-                return Answer {
-                    yes: true,
-                    by: "terminal",
-                };
-            }
-            ("n" | "no", _) => {
-                return Answer {
-                    yes: false,
-                    by: "terminal",
-                };
-            }
-            ("", Some(yes)) => return Answer { yes, by: "default" },
+            ("y" | "yes", _) => return answer(true, "terminal"),
+            ("n" | "no", _) => return answer(false, "terminal"),
+            ("", Some(yes)) => return answer(yes, "default"),
             _ => screen.note("please type y or n"),
         }
     }
@@ -104,4 +170,39 @@ fn read_line() -> Option<String> {
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line).ok()?;
     (read > 0).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [GateAnswer; 6] = [
+        GateAnswer::Go,
+        GateAnswer::All,
+        GateAnswer::Retry,
+        GateAnswer::Stop,
+        GateAnswer::Rollback,
+        GateAnswer::Pause,
+    ];
+
+    #[test]
+    fn only_an_offered_letter_is_an_answer() {
+        let offers = [GateAnswer::Go, GateAnswer::Stop];
+        assert_eq!(letters(&offers), "y go on, s stop: ");
+        assert_eq!(typed_answer("Y\n", &offers), Some(GateAnswer::Go));
+        assert_eq!(typed_answer("yes", &offers), Some(GateAnswer::Go));
+        assert_eq!(typed_answer("\n", &offers), None);
+        assert_eq!(typed_answer("b", &offers), None);
+        for answer in ALL {
+            assert_eq!(typed_answer(letter(answer).0, &ALL), Some(answer));
+        }
+    }
+
+    #[test]
+    fn yes_goes_on_and_leaves_a_stopped_rollout_stopped() {
+        assert_eq!(yes_to(&ALL), GateAnswer::Go);
+        let stopped = [GateAnswer::Retry, GateAnswer::Rollback, GateAnswer::Stop];
+        assert_eq!(yes_to(&stopped), GateAnswer::Stop);
+        assert_eq!(yes_to(&[GateAnswer::Pause]), GateAnswer::Pause);
+    }
 }

@@ -2,7 +2,6 @@
 //! takes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
@@ -95,6 +94,8 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         engine: &engine,
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
+        seed: random(),
+        last_population: None,
     })?;
     Ok(Prepared {
         plan: Arc::new(plan),
@@ -141,7 +142,7 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
         batch: run.batch.map(|batch| vec![batch]),
         by: None,
         max_failures: run.max_failures,
-        confirm: None,
+        ..Overrides::default()
     })
 }
 
@@ -184,7 +185,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         engine,
         sink: (record_sink, screen.sink()),
         record: Arc::clone(&folder),
-        prompt: asker(context, questions, terminal, handle),
+        prompt: asker(context, terminal, handle),
     };
     let options = options(context, &folder, plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
@@ -226,15 +227,14 @@ fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
     })
 }
 
-fn asker(context: &Context, questions: Questions, terminal: bool, screen: ScreenHandle) -> Asker {
+fn asker(context: &Context, terminal: bool, screen: ScreenHandle) -> Asker {
     let settings = &context.settings;
     if settings.says_yes_to_all() || !terminal {
         return Asker::Yes;
     }
-    let start_answered = AtomicBool::new(questions.start && settings.says_yes());
     Asker::Terminal {
         screen,
-        start_answered,
+        yes_to_start: settings.says_yes(),
     }
 }
 
@@ -284,13 +284,19 @@ fn screen_options(context: &Context) -> ScreenOptions {
     }
 }
 
+/// A number that nobody foresees, as the seed of a hash map: enough to draw an order of hosts and to keep runs of
+/// one second apart.
+fn random() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
 /// Makes the run's folder under an id of its own.
 fn record(
     context: &Context,
     plan: &Plan,
     screen: &ScreenHandle,
 ) -> Result<Arc<RunFolder>, Failure> {
-    use std::hash::{BuildHasher as _, Hasher as _};
     let state = &context.settings.state_dir;
     let outdir = context
         .settings
@@ -298,12 +304,10 @@ fn record(
         .as_ref()
         .map(|dir| context.settings.environment.cwd.join(dir));
     loop {
-        // The seed of a hash map is random: enough to keep runs of one second apart.
-        let random = std::hash::RandomState::new().build_hasher().finish();
         let id = RunId::new(
             jiff::Timestamp::now(),
             &plan.task.name,
-            (random & 0xffff) as u16,
+            (random() & 0xffff) as u16,
         );
         let screen = screen.clone();
         match RunFolder::create(state, &id, outdir.clone(), move |text| {

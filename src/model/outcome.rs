@@ -32,6 +32,9 @@ pub enum HostOutcome {
     Unhealthy {
         /// The check's name.
         check: String,
+        /// The last answer, for people.
+        #[serde(default)]
+        cause: String,
     },
     /// No connection; nothing was sent.
     Unreachable {

@@ -1,25 +1,26 @@
-//! The hosts of a plan: their order, their batches, and what each one sees of its place. No steps.
+//! The hosts of a plan: who is counted, who is touched, and what each one sees of its place. No steps, no sizes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::batch::{BatchRules, FormedBatch, form, zone_sizes};
 use super::request::PlanRequest;
-use super::{Asked, By, Resolved, WorstOut};
-use crate::model::{Amount, Host, HostId, Zone};
-use crate::task::{BatchPlace, Kind, MAIN, Rollout, Scope, ZonePlace};
+use super::{Batch, WorstOut};
+use crate::model::{Host, HostId, Zone};
+use crate::task::{BatchPlace, HostOrder, Rollout, Scope, ZonePlace};
 
 type Numbered = Arc<[(Arc<Host>, usize)]>;
 
-/// The hosts of the plan, in their order, and how they are put into batches.
+/// The hosts of the plan, in their order.
 pub(super) struct Fleet {
+    /// Every host that the selector matches.
     pub(super) population: Vec<Arc<Host>>,
     numbers: HashMap<HostId, usize>,
-    sizes: BTreeMap<Zone, usize>,
+    /// How many hosts of the population each zone has.
+    pub(super) sizes: BTreeMap<Zone, usize>,
     /// Those that may be touched.
     pub(super) targets: Vec<Arc<Host>>,
-    pub(super) by: By,
-    pub(super) asked: Asked,
+    /// How many of those each zone has; zones without any are absent.
+    pub(super) target_sizes: BTreeMap<Zone, usize>,
 }
 
 impl Fleet {
@@ -43,62 +44,28 @@ impl Fleet {
             .into_iter()
             .map(|number| Arc::clone(&population[number]))
             .collect();
-        let (task, overrides) = (request.task, request.overrides);
-        let strategy = &task.phases[0].strategy;
-        // A task that only reads takes all hosts at once, unless batches were typed.
-        let batch = match task.kind {
-            Kind::Read => overrides.batch.clone(),
-            Kind::Change => overrides
-                .batch
-                .clone()
-                .or_else(|| Some(strategy.batch.clone())),
-        };
-        let several_zones = zone_sizes(&targets).len() > 1;
-        let by = match (overrides.by, &batch) {
-            (Some(by), _) => by,
-            (None, Some(sizes)) if several_zones && !sizes.is_empty() => By::Az,
-            (None, _) => By::Flat,
-        };
         Self {
             sizes: zone_sizes(&population),
-            by,
-            asked: Asked {
-                batch: batch.unwrap_or_default(),
-                max_failures: Some(overrides.max_failures.unwrap_or(strategy.max_failures)),
-                ..Asked::default()
-            },
+            target_sizes: zone_sizes(&targets),
             population,
             numbers,
             targets,
         }
     }
 
-    pub(super) fn rules(&self) -> BatchRules {
-        BatchRules::plain(self.by, self.asked.batch.clone())
-    }
-
-    pub(super) fn batches(&self) -> Vec<FormedBatch> {
-        let rules = self.rules();
-        form(&self.targets, &self.sizes, &rules)
-    }
-
-    /// The numbers of the strategy. A task that only reads tolerates any number of failures, unless one was
-    /// typed.
-    pub(super) fn resolved(&self, request: &PlanRequest<'_>, batches: &[FormedBatch]) -> Resolved {
-        let largest = batches.iter().map(|batch| batch.hosts.len()).max();
-        let failures = self.asked.max_failures.unwrap_or(Amount::Percent(100));
-        let typed = request.overrides.max_failures.is_some();
-        let untyped_read = request.task.kind == Kind::Read && !typed;
-        let unlimited = untyped_read || failures == Amount::Percent(100);
-        Resolved {
-            batch: largest.unwrap_or(0),
-            max_failures: (!unlimited).then(|| failures.floor_of(self.targets.len())),
-            ..Resolved::default()
-        }
-    }
-
-    fn number(&self, host: &Host) -> usize {
+    /// A host's number in the population.
+    pub(super) fn number(&self, host: &Host) -> usize {
         self.numbers.get(&host.id).copied().unwrap_or_default()
+    }
+
+    /// The targets' numbers in the order in which they are taken within a zone.
+    pub(super) fn host_order(&self, order: HostOrder, seed: u64) -> Vec<usize> {
+        let mut numbers: Vec<usize> = (0..self.targets.len()).collect();
+        numbers.sort_by_key(|&index| (&self.targets[index].name, &self.targets[index].id));
+        if order == HostOrder::Random {
+            shuffle(&mut numbers, seed);
+        }
+        numbers
     }
 
     fn numbered<'h>(&self, hosts: impl Iterator<Item = &'h Arc<Host>>) -> Numbered {
@@ -107,8 +74,18 @@ impl Fleet {
             .collect()
     }
 
+    /// What is known of a phase while it is planned.
+    pub(super) fn rollout(&self, request: &PlanRequest<'_>, phase: &str) -> Arc<Rollout> {
+        Arc::new(Rollout {
+            task: request.task.name.clone(),
+            phase: phase.to_owned(),
+            total: self.targets.len(),
+            population: self.numbered(self.population.iter()),
+        })
+    }
+
     /// What each host sees of its zone and batch.
-    pub(super) fn places(&self, request: &PlanRequest<'_>, batches: &[FormedBatch]) -> Places<'_> {
+    pub(super) fn places(&self, rollout: &Arc<Rollout>, batches: &[Batch]) -> Places<'_> {
         let in_order = || {
             let indexes = batches.iter().flat_map(|batch| &batch.hosts);
             indexes.map(|&index| &self.targets[index])
@@ -117,13 +94,16 @@ impl Fleet {
         let mut order: Vec<Zone> = Vec::new();
         for host in in_order() {
             let zone = host.zone();
-            if !order.contains(&zone) {
+            if !hosts.contains_key(&zone) {
                 order.push(zone.clone());
             }
             let entry = (Arc::clone(host), self.number(host));
             hosts.entry(zone).or_default().push(entry);
         }
         let count = order.len();
+        // Zones that are not touched come after those that are, with no hosts of the rollout.
+        let others = self.sizes.keys().filter(|zone| !hosts.contains_key(*zone));
+        order.extend(others.cloned().collect::<Vec<_>>());
         let zones = order.into_iter().enumerate().map(|(index, name)| {
             let hosts: Numbered = hosts.remove(&name).unwrap_or_default().into();
             let place = ZonePlace {
@@ -135,10 +115,10 @@ impl Fleet {
             (name, Arc::new(place))
         });
         let zones = zones.collect();
-        let batches = batches.iter().enumerate().map(|(index, batch)| {
+        let batches = batches.iter().map(|batch| {
             let members = batch.hosts.iter().map(|&index| &self.targets[index]);
             Arc::new(BatchPlace {
-                index,
+                index: batch.index,
                 count: batches.len(),
                 canary: batch.canary,
                 hosts: self.numbered(members),
@@ -148,12 +128,7 @@ impl Fleet {
             fleet: self,
             zones,
             batches: batches.collect(),
-            rollout: Arc::new(Rollout {
-                task: request.task.name.clone(),
-                phase: MAIN.to_owned(),
-                total: self.targets.len(),
-                population: self.numbered(self.population.iter()),
-            }),
+            rollout: Arc::clone(rollout),
         }
     }
 }
@@ -167,22 +142,36 @@ pub(super) struct Places<'a> {
 }
 
 impl Places<'_> {
-    pub(super) fn rollout(&self) -> &Arc<Rollout> {
-        &self.rollout
+    /// The scope of a target, without params and vars.
+    pub(super) fn scope(&self, batch: usize, host: &Arc<Host>) -> Scope {
+        let zone = &self.zones[&host.zone()];
+        self.scope_of_member(host)
+            .with_place(zone, &self.batches[batch])
     }
 
-    /// The scope of a target, without params and vars.
-    pub(super) fn scope(&self, batch: usize, target: usize) -> Scope {
-        let host = &self.fleet.targets[target];
+    /// The scope of a host that is only asked: it has no batch.
+    pub(super) fn scope_of_member(&self, host: &Arc<Host>) -> Scope {
+        let zone = &self.zones[&host.zone()];
         Scope::new(Arc::default())
             .with_host(host, self.fleet.number(host))
-            .with_place(&self.zones[&host.zone()], &self.batches[batch])
+            .with_zone(zone)
             .with_rollout(&self.rollout)
     }
 }
 
+/// How many hosts each zone has.
+pub(super) fn zone_sizes<'a>(
+    hosts: impl IntoIterator<Item = &'a Arc<Host>>,
+) -> BTreeMap<Zone, usize> {
+    let mut sizes = BTreeMap::new();
+    for host in hosts {
+        *sizes.entry(host.zone()).or_insert(0) += 1;
+    }
+    sizes
+}
+
 /// The most hosts that one batch takes, overall and of each zone.
-pub(super) fn worst_out(batches: &[FormedBatch], targets: &[Arc<Host>]) -> WorstOut {
+pub(super) fn worst_out(batches: &[Batch], targets: &[Arc<Host>]) -> WorstOut {
     let mut worst = WorstOut {
         overall: 0,
         per_zone: BTreeMap::new(),
@@ -195,4 +184,19 @@ pub(super) fn worst_out(batches: &[FormedBatch], targets: &[Arc<Host>]) -> Worst
         }
     }
     worst
+}
+
+/// Draws an order (Fisher and Yates), the numbers by splitmix64: the same on every machine.
+fn shuffle(numbers: &mut [usize], seed: u64) {
+    let mut state = seed;
+    for end in (1..numbers.len()).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut drawn = state;
+        drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        drawn ^= drawn >> 31;
+        let below = u64::try_from(end + 1).expect("a count of hosts fits 64 bits");
+        let at = usize::try_from(drawn % below).expect("smaller than a count of hosts");
+        numbers.swap(end, at);
+    }
 }

@@ -1,15 +1,20 @@
 //! The plan: what a run will do, host by host, as a value that can be compared, printed and kept.
 
 mod batch;
+#[cfg(test)]
+mod batch_tests;
 mod build;
 mod fleet;
 mod json;
 mod lock;
 mod name_cache;
 mod outline;
+mod overrides;
+mod planned_hosts;
 mod render;
 mod render_text;
 mod request;
+mod rules;
 mod section;
 mod shape;
 mod step_text;
@@ -18,10 +23,11 @@ mod tests;
 mod warnings;
 
 pub use crate::task::By;
-pub use batch::BatchRules;
+pub use batch::{BatchRules, Situation, form_rest};
 pub use build::build;
 pub use json::json;
-pub use request::{Overrides, PlanRequest, TaskFiles};
+pub use overrides::{Overrides, TypedQuorum};
+pub use request::{PlanRequest, TaskFiles};
 pub use shape::{
     Asked, Batch, CanaryPace, HostPlan, Member, Pace, Phase, Plan, Resolved, ResolvedQuorum,
     WorstOut,

@@ -8,19 +8,31 @@ use sha2::{Digest as _, Sha256};
 use super::request::PlanRequest;
 use crate::model::{Diagnostic, Source, SourceSpan};
 use crate::task::{
-    Action, Copy, CopyContent, Group, Kind, Quoting, Script, Step, SubScope, SubTask, Task,
-    Template, Text,
+    Action, Check, Copy, CopyContent, Group, Kind, Quoting, Script, Step, SubScope, SubTask, Task,
+    TaskPhase, Template, Text,
 };
 
 /// A task with everything it refers to.
 pub(super) struct Outline {
+    pub(super) facts: Vec<Step>,
+    pub(super) before: Vec<Step>,
+    /// Its phases, without their strategies.
+    pub(super) phases: Vec<PhaseOutline>,
+    pub(super) after: Vec<Step>,
+    /// SHA-256 of every text and file taken in, hex.
+    pub(super) hash: String,
+}
+
+/// A phase with everything it refers to.
+pub(super) struct PhaseOutline {
     pub(super) before: Vec<Step>,
     pub(super) steps: Vec<Step>,
     pub(super) rescue: Vec<Step>,
     pub(super) always: Vec<Step>,
+    pub(super) rollback: Vec<Step>,
+    pub(super) health: Vec<Check>,
+    pub(super) verify: Vec<Check>,
     pub(super) after: Vec<Step>,
-    /// SHA-256 of every text and file taken in, hex.
-    pub(super) hash: String,
 }
 
 /// Takes everything in.
@@ -37,10 +49,13 @@ pub(super) fn outline(request: &PlanRequest<'_>) -> Result<Outline, Vec<Diagnost
     };
     taking.take_in(task.source.text.as_bytes());
     let outline = Outline {
+        facts: taking.steps(&task.facts, ""),
         before: taking.steps(&task.before, ""),
-        steps: taking.steps(&task.phases[0].steps, ""),
-        rescue: taking.steps(&task.phases[0].rescue, ""),
-        always: taking.steps(&task.phases[0].always, ""),
+        phases: task
+            .phases
+            .iter()
+            .map(|phase| taking.phase(phase))
+            .collect(),
         after: taking.steps(&task.after, ""),
         hash: hex(&taking.hasher.finalize()),
     };
@@ -64,6 +79,27 @@ impl Taking<'_> {
         let length = u64::try_from(bytes.len()).expect("a length fits 64 bits");
         self.hasher.update(length.to_be_bytes());
         self.hasher.update(bytes);
+    }
+
+    fn phase(&mut self, phase: &TaskPhase) -> PhaseOutline {
+        PhaseOutline {
+            before: self.steps(&phase.before, ""),
+            steps: self.steps(&phase.steps, ""),
+            rescue: self.steps(&phase.rescue, ""),
+            always: self.steps(&phase.always, ""),
+            rollback: self.steps(&phase.rollback, ""),
+            health: self.checks(&phase.health),
+            verify: self.checks(&phase.verify),
+            after: self.steps(&phase.after, ""),
+        }
+    }
+
+    fn checks(&mut self, checks: &[Check]) -> Vec<Check> {
+        let taken = checks.iter().map(|check| Check {
+            step: self.step(&check.step, ""),
+            watch: check.watch,
+        });
+        taken.collect()
     }
 
     fn steps(&mut self, steps: &[Step], prefix: &str) -> Vec<Step> {
@@ -146,6 +182,13 @@ impl Taking<'_> {
                 task.name
             );
             return Some(Diagnostic::new(message).hint("they run once for a whole rollout"));
+        }
+        if task.phases.len() > 1 || !task.facts.is_empty() {
+            let message = format!(
+                "task `{}` has `phases` or `facts` and cannot be a step of another task",
+                task.name
+            );
+            return Some(Diagnostic::new(message).hint("they belong to a whole rollout"));
         }
         if self.request.task.kind == Kind::Read && task.kind == Kind::Change {
             let message = format!(

@@ -11,8 +11,8 @@ use super::outline::content;
 use super::request::TaskFiles;
 use crate::model::Diagnostic;
 use crate::task::{
-    Action, Condition, Copy, CopyContent, Engine, Group, Modifiers, ParamValue, Probe, ProbeKind,
-    RunProgram, Scope, Script, Step, SubScope, SubTask, Task, Text,
+    Action, Check, Condition, Copy, CopyContent, Engine, Group, Modifiers, ParamValue, Probe,
+    ProbeKind, RunProgram, Scope, Script, Step, SubScope, SubTask, Task, Text,
 };
 
 /// Renders the steps of one host, or of the controller.
@@ -26,7 +26,8 @@ pub(super) struct Renderer<'a> {
     pub(super) scope: Scope,
     /// Registers of earlier steps and variables of the loops around.
     pub(super) later: BTreeSet<String>,
-    /// Params and vars of a `task:` step that wait for a register, such as `params.file`.
+    /// Params and vars of a `task:` step that wait for a register, such as `params.file`; and what the run alone
+    /// knows of a host: `host.facts`, and `batch` where batches may be formed anew.
     pub(super) late: BTreeSet<String>,
     pub(super) errors: Vec<Diagnostic>,
 }
@@ -35,6 +36,20 @@ impl Renderer<'_> {
     /// Steps in their order; each one's register is known to those after it.
     pub(super) fn steps(&mut self, steps: &[Step]) -> Vec<Step> {
         steps.iter().map(|step| self.step(step)).collect()
+    }
+
+    /// Checks, each by itself: none sees what another one, or a step, found.
+    pub(super) fn checks(&mut self, checks: &[Check]) -> Vec<Check> {
+        let known = self.later.clone();
+        let made = checks.iter().map(|check| {
+            let step = self.step(&check.step);
+            self.later.clone_from(&known);
+            Check {
+                step,
+                watch: check.watch,
+            }
+        });
+        made.collect()
     }
 
     fn step(&mut self, step: &Step) -> Step {
@@ -49,7 +64,11 @@ impl Renderer<'_> {
         made.modifiers.when = when;
         if made.modifiers.when != Some(Condition::Known(false)) {
             let before = self.errors.len();
-            made.action = self.action(&step.action, step);
+            if let Err(errors) = self.engine.settle(&mut made, &self.scope) {
+                self.errors.extend(errors);
+            }
+            let settled = made.action.clone();
+            made.action = self.action(&settled, step);
             self.modifiers(&mut made.modifiers);
             // A name is often made from the action: what is wrong there is said once.
             if self.errors.len() == before {
@@ -250,7 +269,11 @@ impl Renderer<'_> {
             task: Arc::clone(&inner.task),
             scope: self.scope.inside(&inner),
             later: self.later.clone(),
-            late: inner.late_names(),
+            late: inner
+                .late_names()
+                .into_iter()
+                .chain(self.run_names())
+                .collect(),
             errors: Vec::new(),
         };
         let steps = renderer.group(group);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::model::{Amount, Host, HostId};
-use crate::task::{CommonParams, Engine, GateAt, Task};
+use crate::model::{Host, HostId};
+use crate::task::{CommonParams, Engine, Task};
 
-use super::By;
+use super::Overrides;
 
 /// Reads the files that a task takes in while it is planned; `app` implements it.
 pub trait TaskFiles {
@@ -15,19 +15,6 @@ pub trait TaskFiles {
     /// # Errors
     /// Why it cannot be read, in words.
     fn read(&self, task: &Task, path: &str) -> Result<Arc<[u8]>, String>;
-}
-
-/// What the command line says over the task's strategy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// `--batch`: sizes in turn.
-    pub batch: Option<Vec<Amount>>,
-    /// `--by`.
-    pub by: Option<By>,
-    /// `--max-failures`.
-    pub max_failures: Option<Amount>,
-    /// Where it asks.
-    pub confirm: Option<Vec<GateAt>>,
 }
 
 /// What a plan is made from.
@@ -52,4 +39,8 @@ pub struct PlanRequest<'a> {
     pub fanout: usize,
     /// The time, for what is said of hosts that are just starting.
     pub now: jiff::Timestamp,
+    /// What `order: random` is drawn from: the same seed draws the same order.
+    pub seed: u64,
+    /// How many hosts the last run of this task with these words counted; `None` where none is known.
+    pub last_population: Option<usize>,
 }

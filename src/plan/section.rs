@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{Diagnostic, Label};
 use crate::task::{
-    Action, Condition, Engine, Expression, Group, Modifiers, Probe, ProbeKind, Quoting, RunProgram,
-    Scope, Step, SubTask, Text,
+    Action, Check, Condition, Engine, Expression, Group, Modifiers, Probe, ProbeKind, Quoting,
+    RunProgram, Scope, Step, SubTask, Text,
 };
 
 use super::name_cache::NameCache;
@@ -52,6 +52,7 @@ impl<T: Clone> Section<T> {
         if let Some(made) = self.made.get(&looks) {
             if made.is_none()
                 && let Some(failure) = self.failures.iter_mut().find(|known| known.looks == looks)
+                && !failure.hosts.contains(label)
             {
                 failure.hosts.push(label.clone());
             }
@@ -99,6 +100,8 @@ pub(super) struct Reads<'a> {
     names: &'a NameCache,
     /// Inside a `task:` step, where `params` and `vars` are its own, made from names that are collected too.
     inside: bool,
+    /// Names that are left for the run, so that hosts do not differ in them.
+    late: BTreeSet<String>,
     found: BTreeSet<String>,
     /// The step that is read.
     step: String,
@@ -111,10 +114,17 @@ impl<'a> Reads<'a> {
         Self {
             names,
             inside: false,
+            late: BTreeSet::new(),
             found: BTreeSet::new(),
             step: String::new(),
             raw: BTreeSet::new(),
         }
+    }
+
+    /// Leaves out what is left for the run.
+    pub(super) fn without(mut self, late: &BTreeSet<String>) -> Self {
+        self.late.clone_from(late);
+        self
     }
 
     pub(super) fn into_names(self) -> BTreeSet<String> {
@@ -141,7 +151,11 @@ impl<'a> Reads<'a> {
         for path in paths {
             let root = path.split('.').next().unwrap_or(path);
             let is_own = self.inside && matches!(root, "params" | "vars");
-            if PER_HOST.contains(&root) && !is_own {
+            let is_late = self.late.iter().any(|name| {
+                let rest = path.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            });
+            if PER_HOST.contains(&root) && !is_own && !is_late {
                 self.found.insert(path.to_owned());
             }
         }
@@ -153,7 +167,7 @@ impl<'a> Reads<'a> {
         }
     }
 
-    fn condition(&mut self, condition: &Condition) {
+    pub(super) fn condition(&mut self, condition: &Condition) {
         if let Condition::Expression(expression) = condition {
             self.expression(expression);
         }
@@ -172,10 +186,17 @@ impl<'a> Reads<'a> {
         }
     }
 
+    pub(super) fn checks(&mut self, checks: &[Check]) {
+        for check in checks {
+            self.steps(std::slice::from_ref(&check.step));
+        }
+    }
+
     pub(super) fn steps(&mut self, steps: &[Step]) {
         for step in steps {
             step.name.shown().clone_into(&mut self.step);
             self.text(&step.name);
+            step.open.iter().for_each(|open| self.text(&open.text));
             self.modifiers(&step.modifiers);
             self.action(&step.action);
         }

@@ -95,10 +95,15 @@ pub(crate) fn sentence(
         | HostOutcome::TimedOut { .. }
         | HostOutcome::Unknown { .. }
         | HostOutcome::Cancelled { .. } => step_sentence(outcome, &after(Duration::ZERO)),
-        HostOutcome::Unhealthy { check } => (
-            "unhealthy",
-            format!(": check `{check}` did not pass{}", after(WORTH_SAYING)),
-        ),
+        HostOutcome::Unhealthy { check, cause } => {
+            let cause = match cause.as_str() {
+                "" => String::new(),
+                cause => format!(": {cause}"),
+            };
+            let after = after(WORTH_SAYING);
+            let text = format!(": check `{check}` did not pass{after}{cause}");
+            ("unhealthy", text)
+        }
         HostOutcome::Unreachable { causes, .. } => {
             let cause = causes.first().map_or("no connection", String::as_str);
             ("unreachable", format!("{}: {cause}", after(WORTH_SAYING)))
@@ -380,6 +385,7 @@ mod tests {
         };
         let unhealthy = HostOutcome::Unhealthy {
             check: "http".into(),
+            cause: "status 503".into(),
         };
         let texts = [
             full("web-b3", &refused, 10_000, &[]),
@@ -396,7 +402,7 @@ mod tests {
                 hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
         web-a7  not started: the rollout stopped
         web-a8  gone: the instance no longer exists
-        web-a9  unhealthy: check `http` did not pass after 5.0 s
+        web-a9  unhealthy: check `http` did not pass after 5.0 s: status 503
         ");
     }
 

@@ -160,6 +160,7 @@ pub(crate) fn outcomes() -> Vec<HostOutcome> {
         },
         HostOutcome::Unhealthy {
             check: "http".into(),
+            cause: "status 503".into(),
         },
         HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,
@@ -423,7 +424,11 @@ fn phase(strategy: &Strategy, first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phas
             max_failures: Some(Amount::Count(0)),
             ..Asked::default()
         },
-        rules: Arc::new(BatchRules::plain(By::Az, vec![Amount::Percent(50)])),
+        rules: Arc::new(BatchRules::plain(
+            By::Az,
+            2,
+            &["us-west-2a", "us-west-2a", "us-west-2b"].map(Zone::new),
+        )),
         pace: Pace::of(strategy),
         before: Vec::new(),
         after: Vec::new(),

@@ -226,6 +226,7 @@ fn carry_out(
             }
             Order::StopStarting(reason) => stop.stop_starting(reason),
             Order::EndGroups => stop.end_groups(),
+            Order::EndRollback => stop.end_rollback(),
         }
     }
     for kind in events {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::plan::Plan;
+use crate::task::Kind;
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
@@ -13,10 +15,12 @@ use super::digest::Digests;
 use super::dispatcher::{Dispatcher, Outside};
 use super::event::RunSummary;
 use super::executor;
+use super::known::Known;
+use super::meetings::Meetings;
 use super::message::Wire;
-use super::once::OnceBoard;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
+use super::pool::Pool;
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -50,36 +54,57 @@ where
     let roster = Arc::new(Roster::of(&plan));
     let stop = Arc::new(StopTokens::default());
     let (wire, messages) = Wire::new();
-    let started_at = jiff::Timestamp::now();
+    let (shared, sink) = assemble(plan, parts, options, (wire, Arc::clone(&stop)));
+    let (plan, options) = (&shared.plan, &shared.options);
     let settings = StateSettings {
         run: options.run.clone(),
         fail_fast: options.fail_fast,
-        record: parts.record.folder().to_path_buf(),
-        started: started_at,
+        record: shared.record.folder().to_path_buf(),
+        started: shared.rendering.started_at,
     };
-    let state = RunState::new(Arc::clone(&plan), Arc::clone(&roster), settings);
+    let state = RunState::new(Arc::clone(plan), Arc::clone(&roster), settings);
     let outside = Outside::new(signals, options.limits.run, plan.task.deadline);
     let dispatcher = Dispatcher::new(
         options.run.clone(),
         state,
         outside,
-        Arc::clone(&stop),
-        parts.sink,
+        stop,
+        sink,
     );
+    let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));
+    summary
+}
+
+/// What the units of a run share, and the sink, which is not for them.
+pub(crate) fn assemble<T, L, S, R, P>(
+    plan: Arc<Plan>,
+    parts: Parts<T, L, S, R, P>,
+    options: RunOptions,
+    (wire, stop): (Wire, Arc<StopTokens>),
+) -> (Arc<Shared<WorldOf<T, L, R, P>>>, S)
+where
+    T: Transport,
+    L: Controller,
+    R: Record,
+    P: Prompt + 'static,
+{
     let rendering = Rendering {
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at,
+        started_at: jiff::Timestamp::now(),
         dir: parts.record.folder().to_string_lossy().into_owned(),
         ok: AtomicUsize::new(0),
         failed: AtomicUsize::new(0),
     };
-    let shared = Arc::new(Shared::<WorldOf<T, L, R, P>> {
+    let shared = Shared {
         rendering,
         places: Places::of(&plan),
+        pool: Pool::new(plan.kind == Kind::Change),
+        known: Known::new(plan.population.len()),
+        places_at_work: Arc::new(Semaphore::new(options.fanout.get())),
+        started: Instant::now(),
         plan,
-        roster,
         options,
         transport: parts.transport,
         local: parts.local,
@@ -87,9 +112,8 @@ where
         prompt: tokio::sync::Mutex::new(parts.prompt),
         wire,
         stop,
-        once: OnceBoard::default(),
+        meetings: Meetings::default(),
         digests: Digests::default(),
-    });
-    let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));
-    summary
+    };
+    (Arc::new(shared), parts.sink)
 }

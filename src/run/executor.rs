@@ -1,225 +1,165 @@
-//! The working half of a run: the start gate, the controller's steps, and the batches with their units.
-//! What may start is asked of the dispatcher each time; nothing is decided here.
+//! The working half of a run: asks what to do, does it, tells what came of it, and asks again. Nothing is
+//! decided here.
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::model::{Host, HostOutcome};
-use crate::task::{GateAt, Step};
+use crate::task::Step;
 use crate::transport::Transport as _;
 
-use super::event::GateAnswer;
-use super::host_log::HostLog;
-use super::mask::Mask;
-use super::message::{HostEnd, HostIndex, UnitMessage, Verdict};
-use super::record::Record as _;
-use super::shared::{Asked, Shared, World};
-use super::teller::Teller;
-use super::unit;
-use super::work::{Site, Work};
+use super::crew::Crew;
+use super::errand::{Errand, Gate, Section};
+use super::look;
+use super::message::UnitMessage;
+use super::notify::Notices;
+use super::shared::{Shared, World};
+use super::unit::voice;
+use super::watch;
+use super::work::{Work, close};
 
 /// How long the transport may take to end its masters; its guard ends them in any case.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// Runs the plan, then shuts the transport down.
+/// Runs errands until there are none, then shuts the transport down.
 pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>) {
-    Executor {
+    let mut executor = Executor {
+        crew: Crew::new(Arc::clone(&shared)),
+        notices: Notices::default(),
         shared: Arc::clone(&shared),
-        all_ok: true,
-    }
-    .whole()
-    .await;
+    };
+    executor.whole().await;
+    executor.notices.finish().await;
+    close_all(&shared).await;
     let _late = timeout(SHUTDOWN, shared.transport.shutdown()).await;
+}
+
+/// Closes every session that the run kept, all at once.
+async fn close_all<W: World>(shared: &Shared<W>) {
+    let closing = shared.pool.take_all().into_iter().map(close);
+    futures_util::future::join_all(closing).await;
 }
 
 struct Executor<W: World> {
     shared: Arc<Shared<W>>,
-    /// Every host so far ended ok.
-    all_ok: bool,
-}
-
-/// Units at work, with what is needed of one that panics.
-struct Units {
-    set: JoinSet<HostEnd>,
-    hosts: HashMap<Id, (HostIndex, Instant)>,
+    crew: Crew<W>,
+    notices: Notices,
 }
 
 impl<W: World> Executor<W> {
-    async fn whole(mut self) {
-        let plan = Arc::clone(&self.shared.plan);
-        if plan.phases[0].pace.confirm.contains(&GateAt::Start) && !self.start_confirmed().await {
-            return;
-        }
-        if !self.on_controller(&plan.before).await {
-            return;
-        }
-        for (phase_index, phase) in plan.phases.iter().enumerate() {
-            for batch_index in 0..phase.batches.len() {
-                let starting = UnitMessage::BatchStarting {
-                    phase: phase_index,
-                    batch: batch_index,
-                };
-                if self.shared.wire.ask(starting).await == Verdict::Refuse {
-                    return;
+    async fn whole(&mut self) {
+        loop {
+            let at = self.shared.started.elapsed();
+            let shared = Arc::clone(&self.shared);
+            match self.shared.wire.next(at).await {
+                Errand::Look(errand) => self.meanwhile(look::look(shared, errand)).await,
+                Errand::Controller(section) => self.meanwhile(on_controller(shared, section)).await,
+                Errand::Ask(gate) => self.meanwhile(asked(shared, gate)).await,
+                Errand::Start(start) => self.crew.take_on(&start),
+                // Nothing would end this wait.
+                Errand::Await if self.crew.is_idle() => break,
+                Errand::Await => self.until_an_end().await,
+                Errand::Sleep(sleep) => {
+                    self.meanwhile(watch::sleep_watching(shared, sleep)).await;
                 }
-                self.batch(phase_index, batch_index).await;
-                let ended = UnitMessage::BatchEnded {
-                    phase: phase_index,
-                    batch: batch_index,
-                };
-                self.shared.wire.tell(ended).await;
+                Errand::Notify(occasion) => self.notices.send(&shared, occasion),
+                Errand::End => break,
             }
         }
-        if self.all_ok {
-            self.on_controller(&plan.after).await;
+        // Nobody is at work here, unless the deciding half has gone.
+        while !self.crew.is_idle() {
+            self.until_an_end().await;
         }
     }
 
-    async fn start_confirmed(&self) -> bool {
-        let plan = &self.shared.plan;
-        let count = plan.targets.len();
-        let noun = if count == 1 { "host" } else { "hosts" };
-        let question = format!("start `{}` on {count} {noun}?", plan.task.name);
-        let asked = Asked {
-            text: &question,
-            default: None,
-            timeout: None,
-        };
-        let yes = self.shared.confirmed(asked).await;
-        if !yes {
-            let answered = UnitMessage::GateAnswered {
-                answer: GateAnswer::Stop,
-                by: "terminal".to_owned(),
+    /// Moves the crew on until somebody ended.
+    async fn until_an_end(&mut self) {
+        while !self.crew.is_idle() {
+            let next = self.crew.next().await;
+            if self.crew.make(next).await {
+                return;
+            }
+        }
+    }
+
+    /// Does something else while units are at work.
+    async fn meanwhile(&mut self, errand: impl Future<Output = ()>) {
+        let mut errand = std::pin::pin!(errand);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = &mut errand => return,
+                next = self.crew.next(), if !self.crew.is_idle() => next,
             };
-            self.shared.wire.tell(answered).await;
+            self.crew.make(next).await;
         }
-        yes
-    }
-
-    /// Runs one batch: as many units at a time as fit, the next as soon as one has ended.
-    async fn batch(&mut self, phase: usize, batch: usize) {
-        let hosts = self.shared.roster.batch(phase, batch);
-        let plans = Arc::clone(&self.shared.plan);
-        let fanout = self.shared.options.fanout.get();
-        let mut units = Units {
-            set: JoinSet::new(),
-            hosts: HashMap::new(),
-        };
-        let planned = &plans.phases[phase];
-        for (index, plan) in hosts.clone().zip(planned.hosts_of(&planned.batches[batch])) {
-            if units.set.len() >= fanout {
-                self.reap(&mut units).await;
-            }
-            let starting = UnitMessage::HostStarting { host: index };
-            if self.shared.wire.ask(starting).await == Verdict::Refuse {
-                break;
-            }
-            let site = Site {
-                index,
-                batch: Range::clone(&hosts),
-                plan: Arc::new(plan.clone()),
-            };
-            let unit = unit::run(Arc::clone(&self.shared), site);
-            let id = units.set.spawn(unit).id();
-            units.hosts.insert(id, (index, Instant::now()));
-        }
-        while !units.set.is_empty() {
-            self.reap(&mut units).await;
-        }
-    }
-
-    /// Waits for one unit's end and tells it. The answer says that it was counted.
-    async fn reap(&mut self, units: &mut Units) {
-        let (id, end) = match units.set.join_next_with_id().await {
-            Some(Ok((id, end))) => (id, Ok(end)),
-            Some(Err(error)) => (error.id(), Err(error)),
-            None => return,
-        };
-        let Some((host, started)) = units.hosts.remove(&id) else {
-            return;
-        };
-        let end = end.unwrap_or_else(|error| HostEnd {
-            duration: started.elapsed(),
-            ..HostEnd::internal(&broken(error))
-        });
-        let rendering = &self.shared.rendering;
-        if end.outcome == HostOutcome::Ok {
-            rendering.ok.fetch_add(1, Ordering::Relaxed);
-        } else {
-            rendering.failed.fetch_add(1, Ordering::Relaxed);
-            self.all_ok = false;
-        }
-        self.shared.once.ended(host);
-        self.shared
-            .wire
-            .ask(UnitMessage::HostEnded { host, end })
-            .await;
-    }
-
-    /// Runs steps on the controller; whether the run goes on.
-    async fn on_controller(&mut self, steps: &[Step]) -> bool {
-        if steps.is_empty() {
-            return true;
-        }
-        let shared = &self.shared;
-        let failed = match shared.record.host_log(&controller()) {
-            Err(error) => Some(("log".to_owned(), format!("the controller's log: {error}"))),
-            Ok(file) => {
-                let teller = Teller::new(
-                    None,
-                    shared.wire.clone(),
-                    Arc::clone(&shared.stop),
-                    HostLog::new(file),
-                    Arc::new(Mask::new(
-                        unit::secrets(shared.plan.params.values())
-                            .into_iter()
-                            .chain(&shared.options.secrets),
-                    )),
-                );
-                let scope = shared.places.controller_scope(&shared.plan);
-                let values = shared.rendering.values(scope);
-                let mut work = Work::new(Arc::clone(shared), None, values, teller);
-                let walked = work.steps(steps, false).await;
-                work.teller.confess().await;
-                walked.err().map(|fault| {
-                    let step = fault
-                        .step()
-                        .map_or_else(String::new, |step| step.name.to_string());
-                    (step, fault.cause())
-                })
-            }
-        };
-        let Some((step, _cause)) = failed else {
-            return true;
-        };
-        let on = "the controller".to_owned();
-        self.shared
-            .wire
-            .tell(UnitMessage::SharedStepFailed { step, on })
-            .await;
-        false
     }
 }
 
-/// The controller as a record names it: `hosts/@controller.log`.
-fn controller() -> Host {
-    Host::named("@controller", "localhost")
-}
-
-/// What is known of a unit that ended without a word.
-fn broken(error: JoinError) -> String {
-    let Ok(panic) = error.try_into_panic() else {
-        return "its work was dropped".to_owned();
+/// Runs steps on the controller.
+async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
+    let plan = Arc::clone(&shared.plan);
+    let (steps, phase): (&[Step], Option<usize>) = match section {
+        Section::Before => (&plan.before, None),
+        Section::After => (&plan.after, None),
+        Section::PhaseBefore(phase) => (&plan.phases[phase].before, Some(phase)),
+        Section::PhaseAfter(phase) => (&plan.phases[phase].after, Some(phase)),
     };
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("its work panicked").to_owned()
+    let failed = match voice(&shared, None, plan.params.values()) {
+        Err(_) if steps.is_empty() => None,
+        Err(_) => Some("log".to_owned()),
+        Ok(teller) => {
+            let scope = shared.places.controller_scope(&plan, phase);
+            let values = shared.values(scope);
+            let mut work = Work::new(Arc::clone(&shared), None, values, teller);
+            let walked = work.steps(steps, false).await;
+            work.teller.confess().await;
+            walked.err().map(|fault| {
+                let step = fault.step();
+                step.map_or_else(String::new, |step| step.name.to_string())
+            })
+        }
+    };
+    let passed = failed.is_none();
+    if let Some(step) = failed {
+        let on = "the controller".to_owned();
+        let message = UnitMessage::SharedStepFailed { step, on };
+        shared.wire.tell(message).await;
+    }
+    let ended = UnitMessage::SectionEnded { section, passed };
+    shared.wire.tell(ended).await;
+}
+
+/// Asks a person at a gate; a stop takes the question back.
+async fn asked<W: World>(shared: Arc<Shared<W>>, gate: Gate) {
+    let stop = shared.stop.now().begin;
+    let answered = async {
+        let prompt = shared.prompt.lock().await;
+        prompt_gate(&*prompt, &gate).await
+    };
+    let answer = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        answer = answered => answer,
+    };
+    let message = UnitMessage::GateAnswered {
+        answer: answer.answer,
+        by: answer.by.to_owned(),
+    };
+    shared.wire.tell(message).await;
+}
+
+async fn prompt_gate<P: super::prompt::Prompt>(
+    prompt: &P,
+    gate: &Gate,
+) -> super::prompt::GateReply {
+    prompt
+        .gate(&super::prompt::GateQuestion {
+            at: gate.at,
+            question: &gate.question,
+            offers: &gate.offers,
+            timeout: gate.timeout,
+        })
+        .await
 }

@@ -1,7 +1,6 @@
 //! The exit status and the state of a run, computed from how its hosts ended and what stopped it. Pure.
 //!
-//! The table and the precedence are PRODUCT.md's: 70, 124, 129/130/143, 4, 1, 3, 0 (5, 6 and 10 belong to
-//! rollback and pausing).
+//! The table is the README's. Several at once: 70, 6, 5, 124, 129/130/143, 8, 4, 10, 1, 3.
 
 use crate::model::{CancelReason, ExitStatus, HostOutcome};
 use crate::task::Kind;
@@ -15,10 +14,16 @@ pub(crate) struct Ending {
     pub(crate) kind: Kind,
     /// A part of fab-rs itself broke.
     pub(crate) internal: bool,
-    /// A gate was answered with no.
+    /// Hosts could not be worked on; nothing was changed.
+    pub(crate) preflight: bool,
+    /// The start gate was answered with no.
     pub(crate) refused: bool,
-    /// A budget was passed, or a step that all hosts depend on failed.
+    /// It was paused at a gate.
+    pub(crate) paused: bool,
+    /// A budget was passed, a step that all hosts depend on failed, health was missing, or a gate said so.
     pub(crate) stopped: bool,
+    /// Hosts were rolled back; whether all that should be.
+    pub(crate) rolled_back: Option<bool>,
     /// The highest reason to stop.
     pub(crate) reason: Option<CancelReason>,
     /// How far the run was asked to stop.
@@ -41,12 +46,16 @@ impl Ending {
         let undone = hosts == Worst::Failed;
         match self.reason {
             _ if self.internal => ExitStatus::Internal,
+            _ if self.rolled_back == Some(false) => ExitStatus::RollbackIncomplete,
+            _ if self.rolled_back == Some(true) => ExitStatus::RolledBack,
             Some(CancelReason::Deadline) if undone => ExitStatus::Deadline,
             Some(CancelReason::ClosedPipe) if undone => ExitStatus::Interrupt,
             Some(CancelReason::Hangup) => ExitStatus::Hangup,
             Some(CancelReason::Terminate) => ExitStatus::Terminate,
             Some(CancelReason::Interrupt) => ExitStatus::Interrupt,
+            _ if self.preflight => ExitStatus::Preflight,
             _ if self.refused || (self.stopped && self.kind == Kind::Change) => ExitStatus::Stopped,
+            _ if self.paused => ExitStatus::Paused,
             _ => match hosts {
                 Worst::Failed => ExitStatus::HostsFailed,
                 Worst::Unreachable => ExitStatus::Unreachable,
@@ -59,6 +68,9 @@ impl Ending {
     pub(crate) fn state(self, status: ExitStatus) -> &'static str {
         match status {
             ExitStatus::Ok => "done",
+            ExitStatus::RolledBack => "rolled_back",
+            ExitStatus::RollbackIncomplete => "rollback_failed",
+            ExitStatus::Preflight => "aborted",
             ExitStatus::Stopped if self.refused => "aborted",
             ExitStatus::Stopped => "failed",
             ExitStatus::HostsFailed | ExitStatus::Unreachable => "done_partial",
@@ -116,7 +128,10 @@ mod tests {
                 ended: true,
             },
             "unknown" => HostOutcome::Unknown { step: "s".into() },
-            "unhealthy" => HostOutcome::Unhealthy { check: "c".into() },
+            "unhealthy" => HostOutcome::Unhealthy {
+                check: "c".into(),
+                cause: String::new(),
+            },
             "cancelled" => HostOutcome::Cancelled {
                 reason: CancelReason::Interrupt,
                 step: None,
@@ -132,8 +147,11 @@ mod tests {
         Ending {
             kind: Kind::Change,
             internal: false,
+            preflight: false,
             refused: false,
+            paused: false,
             stopped: false,
+            rolled_back: None,
             reason,
             rung: reason.map(|_| Rung::Drain),
         }

@@ -36,10 +36,6 @@ pub(crate) enum UnitMessage {
         host: HostIndex,
         result: RollbackResult,
     },
-    /// A batch is about to start; answered with a [`Verdict`].
-    BatchStarting { phase: usize, batch: usize },
-    /// Every host of a batch that was started has ended.
-    BatchEnded { phase: usize, batch: usize },
     /// A host is about to be connected to; answered with a [`Verdict`].
     HostStarting { host: HostIndex },
     /// The host is logged in to.

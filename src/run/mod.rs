@@ -1,25 +1,31 @@
 //! Running a plan: one future decides, one acts, and every fact is an event.
 //!
 //! [`execute`] is the entry. The deciding half is `state` (pure) with `dispatcher` around it; the acting half
-//! is `executor` (batches), `unit` (one host) and `step` (one file an action). Between them goes one bounded
+//! is `executor` (errands), `look` and `watch` (questions), `crew` and `unit` (hosts at work) and `step` (one
+//! file an action). Between them goes one bounded
 //! channel of private messages; what leaves through the [`sink::Sink`] are public [`event`]s.
 
 pub mod cancel;
+mod course;
+mod crew;
 mod digest;
 mod dispatcher;
 mod engine;
-#[expect(dead_code, reason = "the rollout engine is being built on it")]
 mod errand;
 pub mod event;
 mod executor;
 mod exit;
 mod host_log;
+mod known;
 mod lines;
+mod look;
 mod mask;
+mod meetings;
 mod message;
-mod once;
+mod notify;
 mod options;
 mod places;
+mod pool;
 pub mod prompt;
 pub mod record;
 mod relay;
@@ -34,6 +40,7 @@ mod tail;
 mod teller;
 mod unit;
 mod values;
+mod watch;
 mod work;
 
 #[cfg(test)]

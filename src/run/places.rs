@@ -1,129 +1,153 @@
-//! What templates see of a host's place in the rollout while it runs: made once a run from the plan. Pure.
+//! What templates see of a host's place in the rollout while it runs: zones and rollouts are made once from
+//! the plan, a batch when it is taken. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Host, HostId, Zone};
-use crate::plan::{HostPlan, Phase, Plan};
+use crate::plan::{HostPlan, Member, Phase, Plan};
 use crate::task::{BatchPlace, Rollout, Scope, ZonePlace};
 
 use super::message::HostIndex;
+use super::work::Site;
 
 type Numbered = Arc<[(Arc<Host>, usize)]>;
 
-/// Every host's place, by its number in the run; and the rollout as the controller sees it.
+/// Where hosts stand in each phase.
 #[derive(Debug)]
 pub(crate) struct Places {
-    numbers: HashMap<HostId, usize>,
-    hosts: Vec<Place>,
-    rollouts: Vec<Arc<Rollout>>,
+    population: Numbered,
+    /// The number among the targets of each host of the population that is one.
+    targets: Vec<Option<usize>>,
+    phases: Vec<PhasePlaces>,
 }
 
 #[derive(Debug)]
-struct Place {
-    zone: Arc<ZonePlace>,
-    batch: Arc<BatchPlace>,
+struct PhasePlaces {
     rollout: Arc<Rollout>,
+    zones: HashMap<Zone, Arc<ZonePlace>>,
+    batches: usize,
 }
 
 impl Places {
     /// The places of a plan's hosts.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let population = plan.population.iter().enumerate();
-        let numbers: HashMap<HostId, usize> = population
-            .map(|(index, host)| (host.id.clone(), index))
-            .collect();
-        let mut places = Self {
-            numbers,
-            hosts: Vec::new(),
-            rollouts: Vec::new(),
-        };
         let population: Numbered = plan.population.iter().cloned().zip(0..).collect();
-        for phase in &plan.phases {
-            let rollout = Arc::new(Rollout {
+        let targets: HashMap<&HostId, usize> = plan.targets.iter().zip(0..).collect();
+        let target = |host: &Arc<Host>| targets.get(&host.id).copied();
+        let phases = plan.phases.iter().map(|phase| PhasePlaces {
+            rollout: Arc::new(Rollout {
                 task: plan.task.name.clone(),
                 phase: phase.name.clone(),
                 total: plan.targets.len(),
                 population: Arc::clone(&population),
-            });
-            places.add_phase(phase, &rollout);
-            places.rollouts.push(rollout);
+            }),
+            zones: zones(phase, &population),
+            batches: phase.batches.len(),
+        });
+        Self {
+            targets: plan.population.iter().map(target).collect(),
+            phases: phases.collect(),
+            population,
         }
-        places
+    }
+
+    /// The number of a host among the targets, by which [`Phase::hosts`] knows it.
+    pub(crate) fn target(&self, host: HostIndex) -> Option<usize> {
+        self.targets[host]
+    }
+
+    /// A batch that is being taken.
+    pub(crate) fn batch(
+        &self,
+        (phase, number): (usize, usize),
+        canary: bool,
+        members: &[HostIndex],
+    ) -> Arc<BatchPlace> {
+        Arc::new(BatchPlace {
+            index: number,
+            count: self.phases[phase].batches.max(number + 1),
+            canary,
+            hosts: members
+                .iter()
+                .map(|host| self.population[*host].clone())
+                .collect(),
+        })
     }
 
     /// The scope of a host's steps.
-    pub(crate) fn scope(&self, index: HostIndex, plan: &HostPlan) -> Scope {
-        let place = &self.hosts[index];
-        Scope::new(Arc::clone(&plan.params))
+    pub(crate) fn scope(&self, site: &Site, plan: &HostPlan) -> Scope {
+        let scope = Scope::new(Arc::clone(&plan.params))
             .with_vars(Arc::clone(&plan.vars))
-            .with_host(&plan.host, self.number(&plan.host))
-            .with_place(&place.zone, &place.batch)
-            .with_rollout(&place.rollout)
-    }
-
-    /// The scope of steps on the controller.
-    pub(crate) fn controller_scope(&self, plan: &Plan) -> Scope {
-        let scope = Scope::new(Arc::new(plan.params.clone()));
-        match self.rollouts.first() {
-            Some(rollout) => scope.with_rollout(rollout),
+            .with_host(&plan.host, site.index);
+        let Some(batch) = &site.batch else {
+            return scope;
+        };
+        let phase = &self.phases[batch.phase];
+        let scope = scope.with_rollout(&phase.rollout);
+        match phase.zones.get(&plan.host.zone()) {
+            Some(zone) => scope.with_place(zone, &batch.place),
             None => scope,
         }
     }
 
-    fn number(&self, host: &Host) -> usize {
-        self.numbers.get(&host.id).copied().unwrap_or_default()
+    /// The scope of what a host is asked in a phase, whether it is touched or not.
+    pub(crate) fn member_scope(&self, phase: usize, index: HostIndex, member: &Member) -> Scope {
+        let scope = Scope::new(Arc::clone(&member.params))
+            .with_vars(Arc::clone(&member.vars))
+            .with_host(&member.host, index)
+            .with_rollout(&self.phases[phase].rollout);
+        match self.phases[phase].zones.get(&member.host.zone()) {
+            Some(zone) => scope.with_zone(zone),
+            None => scope,
+        }
     }
 
-    fn numbered<'a>(&self, hosts: impl Iterator<Item = &'a HostPlan>) -> Numbered {
+    /// The scope of steps on the controller, in a phase or around all of them.
+    pub(crate) fn controller_scope(&self, plan: &Plan, phase: Option<usize>) -> Scope {
+        let scope = Scope::new(Arc::new(plan.params.clone()));
+        match self.phases.get(phase.unwrap_or(0)) {
+            Some(phase) => scope.with_rollout(&phase.rollout),
+            None => scope,
+        }
+    }
+}
+
+/// The zones of a phase in the order in which the rollout comes to them.
+fn zones(phase: &Phase, population: &Numbered) -> HashMap<Zone, Arc<ZonePlace>> {
+    let numbers: HashMap<&HostId, usize> = population
+        .iter()
+        .map(|(host, number)| (&host.id, *number))
+        .collect();
+    let mut order: Vec<Zone> = Vec::new();
+    let mut hosts: HashMap<Zone, Vec<(Arc<Host>, usize)>> = HashMap::new();
+    for plan in phase.in_order() {
+        let zone = plan.host.zone();
+        let number = numbers.get(&plan.host.id).copied().unwrap_or_default();
+        if !hosts.contains_key(&zone) {
+            order.push(zone.clone());
+        }
         hosts
-            .map(|plan| (Arc::clone(&plan.host), self.number(&plan.host)))
-            .collect()
+            .entry(zone)
+            .or_default()
+            .push((Arc::clone(&plan.host), number));
     }
-
-    fn add_phase(&mut self, phase: &Phase, rollout: &Arc<Rollout>) {
-        let zones = self.zones(phase);
-        for batch in &phase.batches {
-            let place = Arc::new(BatchPlace {
-                index: batch.index,
-                count: phase.batches.len(),
-                canary: batch.canary,
-                hosts: self.numbered(phase.hosts_of(batch)),
-            });
-            for plan in phase.hosts_of(batch) {
-                let zone = plan.host.zone();
-                let found = zones.iter().find(|known| known.name == zone);
-                if let Some(zone) = found {
-                    self.hosts.push(Place {
-                        zone: Arc::clone(zone),
-                        batch: Arc::clone(&place),
-                        rollout: Arc::clone(rollout),
-                    });
-                }
-            }
+    let count = order.len();
+    // Zones that are only looked at come after those that are touched.
+    for (host, _) in population.iter() {
+        let zone = host.zone();
+        if !order.contains(&zone) {
+            order.push(zone);
         }
     }
-
-    /// The zones of a phase in the order in which the rollout comes to them.
-    fn zones(&self, phase: &Phase) -> Vec<Arc<ZonePlace>> {
-        let hosts = || phase.in_order();
-        let mut names: Vec<Zone> = Vec::new();
-        for plan in hosts() {
-            let zone = plan.host.zone();
-            if !names.contains(&zone) {
-                names.push(zone);
-            }
-        }
-        let count = names.len();
-        let place = |(index, name): (usize, Zone)| {
-            let hosts = self.numbered(hosts().filter(|plan| plan.host.zone() == name));
-            Arc::new(ZonePlace {
-                name,
-                index,
-                count,
-                hosts,
-            })
+    let place = |(index, name): (usize, Zone)| {
+        let zone = ZonePlace {
+            name: name.clone(),
+            index,
+            count,
+            hosts: hosts.remove(&name).unwrap_or_default().into(),
         };
-        names.into_iter().enumerate().map(place).collect()
-    }
+        (name, Arc::new(zone))
+    };
+    order.into_iter().enumerate().map(place).collect()
 }

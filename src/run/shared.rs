@@ -3,21 +3,24 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::plan::Plan;
+use crate::task::Scope;
 use crate::transport::{Controller, Transport};
 
 use super::digest::Digests;
+use super::known::Known;
+use super::meetings::Meetings;
 use super::message::{UnitMessage, Wire};
-use super::once::OnceBoard;
 use super::options::RunOptions;
 use super::places::Places;
+use super::pool::Pool;
 use super::prompt::{Answer, Prompt};
 use super::record::Record;
-use super::roster::Roster;
 use super::stop::StopTokens;
-use super::values::Rendering;
+use super::values::{Rendering, Values};
 
 /// The kinds of the parts of a run in one name, so that no signature needs four.
 pub(crate) trait World: Send + Sync + 'static {
@@ -47,7 +50,6 @@ pub(crate) type SessionOf<W> = <<W as World>::Transport as Transport>::Session;
 /// What units share. Nothing here is written but through the parts' own means.
 pub(crate) struct Shared<W: World> {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) roster: Arc<Roster>,
     pub(crate) places: Places,
     pub(crate) options: RunOptions,
     pub(crate) rendering: Rendering,
@@ -58,16 +60,37 @@ pub(crate) struct Shared<W: World> {
     pub(crate) prompt: Mutex<W::Prompt>,
     pub(crate) wire: Wire,
     pub(crate) stop: Arc<StopTokens>,
-    pub(crate) once: OnceBoard,
+    pub(crate) meetings: Meetings,
+    /// The run's own sessions.
+    pub(crate) pool: Pool<SessionOf<W>>,
+    /// What is known of each host.
+    pub(crate) known: Known,
+    /// Places for those at work at the same time.
+    pub(crate) places_at_work: Arc<Semaphore>,
+    /// When the run began.
+    pub(crate) started: Instant,
     pub(crate) digests: Digests,
 }
 
 impl<W: World> Shared<W> {
+    /// The values of steps that see this scope, and what every host told.
+    pub(crate) fn values(&self, mut scope: Scope) -> Values {
+        self.known.show(&mut scope);
+        self.rendering.values(scope)
+    }
+
+    /// A place among those at work, once there is one.
+    pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes the semaphore; without it, all may work.
+        Arc::clone(&self.places_at_work).acquire_owned().await.ok()
+    }
+
     /// Asks a person; whatever stops the run answers no.
     pub(crate) async fn confirmed(&self, question: Asked<'_>) -> bool {
+        let stop = self.stop.now().begin;
         let prompt = tokio::select! {
             biased;
-            () = self.stop.drain.cancelled() => return false,
+            () = stop.cancelled() => return false,
             prompt = self.prompt.lock() => prompt,
         };
         let text = question.text.to_owned();
@@ -77,7 +100,7 @@ impl<W: World> Shared<W> {
         let ask = prompt.ask(question.text, question.default, question.timeout);
         let answer = tokio::select! {
             biased;
-            () = self.stop.drain.cancelled() => Answer { yes: false, by: "cancel" },
+            () = stop.cancelled() => Answer { yes: false, by: "cancel" },
             answer = ask => answer,
         };
         self.wire

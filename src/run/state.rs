@@ -1,16 +1,19 @@
 //! What is known of a run, and every decision that follows from it. Pure: messages, signals and limits go
 //! in, events and orders come out; [`super::dispatcher`] carries them out.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{CancelReason, HostOutcome, Label, RunId};
-use crate::plan::Plan;
+use crate::model::{CancelReason, Label, RunId};
+use crate::plan::{HostPlan, Plan};
+use crate::task::{Action, Step};
 
 use super::cancel::{Ladder, Rung, Signal};
-use super::event::{EventKind, GateAnswer, HostRef, RunSummary};
+use super::course::{Brake, Course};
+use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
-use super::message::{HostEnd, HostIndex, Reply, UnitMessage, Verdict};
+use super::message::{HostIndex, Reply, UnitMessage, Verdict};
 use super::relay;
 use super::roster::Roster;
 use super::summary;
@@ -24,6 +27,8 @@ pub(crate) enum Order {
     StopStarting(CancelReason),
     /// End the remote groups of every host at work.
     EndGroups,
+    /// End what follows a stop: a question about it, or a rollback.
+    EndRollback,
 }
 
 /// What follows from a message: facts to tell, and things to do.
@@ -42,11 +47,9 @@ impl Reaction {
         }
     }
 
-    fn answer(verdict: Verdict) -> Self {
-        Self {
-            events: Vec::new(),
-            orders: vec![Order::Answer(Reply::Verdict(verdict))],
-        }
+    fn answered(mut self, reply: Reply) -> Self {
+        self.orders.push(Order::Answer(reply));
+        self
     }
 
     fn and(mut self, other: Self) -> Self {
@@ -69,28 +72,16 @@ pub(crate) struct StateSettings {
     pub(crate) started: jiff::Timestamp,
 }
 
-/// Where one host is.
-#[derive(Debug)]
-enum Stage {
-    Waiting,
-    AtWork,
-    Ended(HostEnd),
-}
-
 /// The state of a run.
 #[derive(Debug)]
 pub(crate) struct RunState {
     plan: Arc<Plan>,
     roster: Arc<Roster>,
     settings: StateSettings,
-    stages: Vec<Stage>,
     ladder: Ladder,
-    /// A gate said no.
-    refused: bool,
-    /// A budget was passed, or a step of all hosts failed.
-    stopped: bool,
-    /// Why hosts that were not started were not.
-    because: Option<String>,
+    course: Course,
+    /// Steps that change nothing, by id.
+    harmless: HashSet<String>,
 }
 
 impl RunState {
@@ -100,25 +91,25 @@ impl RunState {
         roster: Arc<Roster>,
         settings: StateSettings,
     ) -> (Self, EventKind) {
-        let hosts = roster.entries().iter();
+        let targets = roster.order().iter();
+        let entry = |&host: &HostIndex| {
+            let entry = &roster.entries()[host];
+            (entry.host.clone(), entry.zone.clone())
+        };
         let started = EventKind::RunStarted {
             task: plan.task.name.clone(),
             task_kind: plan.kind,
-            hosts: hosts
-                .map(|entry| (entry.host.clone(), entry.zone.clone()))
-                .collect(),
+            hosts: targets.map(entry).collect(),
             record: settings.record.clone(),
         };
-        let stages = roster.entries().iter().map(|_| Stage::Waiting).collect();
+        let course = Course::new(Arc::clone(&plan), Arc::clone(&roster), settings.fail_fast);
         let state = Self {
+            harmless: harmless(&plan),
             plan,
             roster,
             settings,
-            stages,
             ladder: Ladder::default(),
-            refused: false,
-            stopped: false,
-            because: None,
+            course,
         };
         (state, started)
     }
@@ -126,60 +117,55 @@ impl RunState {
     /// Takes a message in.
     pub(crate) fn apply(&mut self, message: UnitMessage) -> Reaction {
         match message {
-            UnitMessage::BatchStarting { phase, batch } => self.batch_starting(phase, batch),
-            UnitMessage::BatchEnded { phase, batch } => Reaction::event(EventKind::BatchFinished {
-                phase: self.plan.phases[phase].name.clone(),
-                index: batch,
-            }),
-            UnitMessage::HostStarting { host } => self.host_starting(host),
-            UnitMessage::HostEnded { host, end } => self.host_ended(host, end),
-            UnitMessage::SharedStepFailed { step, on } => {
-                self.stopped = true;
-                self.because.get_or_insert_with(|| {
-                    format!("step `{step}`, on which all hosts depend, failed on {on}")
-                });
-                self.raise(self.ladder.raised(CancelReason::HostFailed, Rung::Drain))
+            UnitMessage::Next { at } => {
+                let errand = self.course.next(at);
+                self.reaction().answered(Reply::Errand(errand))
+            }
+            UnitMessage::Found(finding) => {
+                self.course.found(&finding);
+                self.reaction()
+            }
+            UnitMessage::SectionEnded { section, passed } => {
+                self.course.section_ended(section, passed);
+                self.reaction()
             }
             UnitMessage::GateAnswered { answer, by } => {
-                if answer == GateAnswer::Stop {
-                    self.refused = true;
-                    self.because
-                        .get_or_insert_with(|| format!("not confirmed (answered by {by})"));
-                }
-                Reaction::default()
+                self.course.gate_answered(answer, by);
+                self.reaction()
             }
-            fact => {
-                let event = relay::event(fact, &|host| self.speaking(host));
-                event.map_or_else(Reaction::default, Reaction::event)
+            UnitMessage::HostStarting { host } => self.host_starting(host),
+            UnitMessage::HostEnded { host, end } => {
+                self.course.host_ended(host, end);
+                self.reaction().answered(Reply::Verdict(Verdict::Proceed))
             }
+            UnitMessage::HostRolledBack { host, result } => {
+                self.course.rolled_back(host, result);
+                self.reaction().answered(Reply::Verdict(Verdict::Proceed))
+            }
+            UnitMessage::SharedStepFailed { step, on } => {
+                self.course.shared_step_failed(step, on);
+                self.reaction()
+            }
+            fact => self.relayed(fact),
         }
     }
 
     /// Takes a signal in.
     pub(crate) fn signal(&mut self, signal: Signal) -> Reaction {
-        self.raise(self.ladder.signalled(signal, self.plan.kind))
+        self.interrupted(self.ladder.signalled(signal, self.plan.kind))
     }
 
     /// The run's limit passed (`kill`), or the task's deadline, after which hosts at work still finish.
     pub(crate) fn deadline(&mut self, kill: bool) -> Reaction {
         let rung = if kill { Rung::Kill } else { Rung::Drain };
-        self.raise(self.ladder.raised(CancelReason::Deadline, rung))
+        self.interrupted(self.ladder.raised(CancelReason::Deadline, rung))
     }
 
     /// The last events: the hosts that never started, and the summary.
     pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> (Vec<EventKind>, Arc<RunSummary>) {
         let reason = self.why_not_run();
-        let mut events = Vec::new();
-        for host in 0..self.stages.len() {
-            let end = match self.stages[host] {
-                Stage::Ended(_) => continue,
-                Stage::Waiting => HostEnd::of(HostOutcome::NotRun {
-                    reason: reason.clone(),
-                }),
-                Stage::AtWork => HostEnd::internal("its work ended without a word"),
-            };
-            events.push(self.finished(host, end));
-        }
+        self.course.finish(&reason);
+        let mut events = self.course.take_events();
         let summary = Arc::new(self.summary(ended));
         events.push(EventKind::RunFinished {
             summary: Arc::clone(&summary),
@@ -187,92 +173,58 @@ impl RunState {
         (events, summary)
     }
 
-    fn batch_starting(&mut self, phase: usize, batch: usize) -> Reaction {
-        if self.is_stopping() {
-            return Reaction::answer(Verdict::Refuse);
-        }
-        let planned = &self.plan.phases[phase];
-        let started = EventKind::BatchStarted {
-            phase: planned.name.clone(),
-            index: batch,
-            count: planned.batches.len(),
-            zone: planned.batches[batch].zone.clone(),
-            canary: planned.batches[batch].canary,
-            last: planned.batches[batch].last,
-            hosts: self
-                .roster
-                .batch(phase, batch)
-                .map(|host| self.label(host))
-                .collect(),
-        };
-        Reaction::event(started).and(Reaction::answer(Verdict::Proceed))
-    }
-
     fn host_starting(&mut self, host: HostIndex) -> Reaction {
-        if self.is_stopping() || !matches!(self.stages[host], Stage::Waiting) {
-            return Reaction::answer(Verdict::Refuse);
+        if !self.course.host_starting(host) {
+            return Reaction::default().answered(Reply::Verdict(Verdict::Refuse));
         }
-        self.stages[host] = Stage::AtWork;
         Reaction::event(EventKind::HostStarted {
             host: self.roster.host(host),
         })
-        .and(Reaction::answer(Verdict::Proceed))
+        .answered(Reply::Verdict(Verdict::Proceed))
     }
 
-    fn host_ended(&mut self, host: HostIndex, end: HostEnd) -> Reaction {
-        let answer = Reaction::answer(Verdict::Proceed);
-        if matches!(self.stages[host], Stage::Ended(_)) {
-            return answer;
+    /// What only tells something.
+    fn relayed(&mut self, fact: UnitMessage) -> Reaction {
+        if let UnitMessage::StepStarted {
+            host: Some(host),
+            step,
+        } = &fact
+            && !self.harmless.contains(&*step.id)
+        {
+            self.course.touched(*host);
         }
-        let counts = end.outcome.counts_as_failure();
-        let told = Reaction::event(self.finished(host, end));
-        let stop = if counts {
-            self.count_failures(self.roster.entries()[host].phase)
-        } else {
-            Reaction::default()
-        };
-        told.and(stop).and(answer)
+        let event = relay::event(fact, &|host| self.speaking(host));
+        event.map_or_else(Reaction::default, Reaction::event)
     }
 
-    /// Stops where more hosts of the phase failed than it tolerates.
-    fn count_failures(&mut self, phase: usize) -> Reaction {
-        let allowed = if self.settings.fail_fast {
-            Some(0)
-        } else {
-            self.plan.phases[phase].resolved.max_failures
+    /// What the course says about what it was just told.
+    fn reaction(&mut self) -> Reaction {
+        let told = Reaction {
+            events: self.course.take_events(),
+            orders: Vec::new(),
         };
-        let failed = self.failed_of(phase);
-        let Some(allowed) = allowed.filter(|allowed| failed > *allowed) else {
-            return Reaction::default();
+        let rung = match self.course.take_brake() {
+            None => return told,
+            Some(Brake::Finish) => Rung::Drain,
+            Some(Brake::Cancel) => Rung::Kill,
         };
-        self.stopped = true;
-        self.because.get_or_insert_with(|| {
-            let noun = if failed == 1 { "host" } else { "hosts" };
-            format!("stopped before: {failed} {noun} failed, the limit is {allowed}")
-        });
-        self.raise(self.ladder.raised(CancelReason::HostFailed, Rung::Drain))
+        let raised = self.ladder.raised(CancelReason::HostFailed, rung);
+        told.and(self.raise(raised))
     }
 
-    fn failed_of(&self, phase: usize) -> usize {
-        let hosts = self.roster.entries().iter().zip(&self.stages);
-        hosts
-            .filter(|(entry, stage)| {
-                entry.phase == phase
-                    && matches!(stage, Stage::Ended(end) if end.outcome.counts_as_failure())
-            })
-            .count()
-    }
-
-    /// A host's end, as state and as event.
-    fn finished(&mut self, host: HostIndex, end: HostEnd) -> EventKind {
-        let event = EventKind::HostFinished {
-            host: self.roster.host(host),
-            outcome: end.outcome.clone(),
-            duration: end.duration,
-            tail: end.tail.clone(),
-        };
-        self.stages[host] = Stage::Ended(end);
-        event
+    /// Something from outside stops the run.
+    fn interrupted(&mut self, to: Ladder) -> Reaction {
+        let was_halted = self.course.is_halted();
+        let before = self.ladder;
+        let mut reaction = self.raise(to);
+        if let Some(reason) = to.reason().filter(|_| before != to) {
+            let kill = to.rung() == Some(Rung::Kill);
+            if self.course.interrupted(reason, kill) {
+                reaction.orders.push(Order::EndRollback);
+            }
+        }
+        debug_assert!(!was_halted || self.course.is_halted(), "a stop holds");
+        reaction.and(self.reaction())
     }
 
     fn raise(&mut self, to: Ladder) -> Reaction {
@@ -297,19 +249,11 @@ impl RunState {
     }
 
     fn at_work(&self) -> Vec<Label> {
-        let hosts = 0..self.stages.len();
-        hosts
-            .filter(|&host| matches!(self.stages[host], Stage::AtWork))
-            .map(|host| self.label(host))
-            .collect()
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.refused || self.ladder.rung().is_some()
-    }
-
-    fn label(&self, host: HostIndex) -> Label {
-        self.roster.entries()[host].host.host.clone()
+        let hosts = self.roster.order().iter().copied();
+        let hosts: Vec<HostIndex> = hosts
+            .filter(|&host| self.course.ledger().of(host).is_at_work())
+            .collect();
+        self.roster.labels(&hosts)
     }
 
     fn why_not_run(&self) -> String {
@@ -317,8 +261,8 @@ impl RunState {
             .ladder
             .reason()
             .filter(|reason| *reason != CancelReason::HostFailed);
-        match (signal, &self.because) {
-            (None, Some(because)) => because.clone(),
+        match (signal, self.course.why_halted()) {
+            (None, Some(because)) => because,
             (Some(reason), _) => summary::cancelled(reason).to_owned(),
             (None, None) => "the run ended before its turn".to_owned(),
         }
@@ -327,32 +271,42 @@ impl RunState {
     /// A host at work, as events name it. What comes of a host that has not begun, or has had its last
     /// word, is dropped.
     fn speaking(&self, host: HostIndex) -> Option<HostRef> {
-        matches!(self.stages[host], Stage::AtWork).then(|| self.roster.host(host))
+        let at_work = self.course.ledger().of(host).is_at_work();
+        at_work.then(|| self.roster.host(host))
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
-        let ends: Vec<&HostEnd> = self.stages.iter().filter_map(Stage::end).collect();
+        let order = self.roster.order().iter().copied();
+        let ends: Vec<_> = order
+            .filter_map(|host| {
+                let of = self.course.ledger().of(host);
+                Some((&self.roster.entries()[host], of, of.end()?))
+            })
+            .collect();
+        let course = self.course.ended();
         let ending = Ending {
             kind: self.plan.kind,
-            internal: ends.iter().any(|end| end.internal),
-            refused: self.refused,
-            stopped: self.stopped,
+            internal: ends.iter().any(|(.., end)| end.internal),
+            preflight: course.preflight,
+            refused: course.refused,
+            paused: course.paused,
+            stopped: course.stopped,
+            rolled_back: course.rolled_back,
             reason: self.ladder.reason(),
             rung: self.ladder.rung(),
         };
-        let status = ending.status(ends.iter().map(|end| &end.outcome));
-        let entries = self.roster.entries().iter();
-        let hosts = entries
-            .zip(&ends)
-            .map(|(entry, end)| (entry.host.host.clone(), summary::of_host(entry, end)))
-            .collect();
+        let status = ending.status(ends.iter().map(|(.., end)| &end.outcome));
+        let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
+            let line = summary::of_host(entry, of, end);
+            (entry.host.host.clone(), line)
+        };
         RunSummary {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
             state: ending.state(status).to_owned(),
-            hosts,
-            counts: summary::counts(ends.iter().map(|end| &end.outcome)),
+            hosts: ends.iter().map(line).collect(),
+            counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
             started: self.settings.started,
             ended,
             record: self.settings.record.clone(),
@@ -360,11 +314,38 @@ impl RunState {
     }
 }
 
-impl Stage {
-    fn end(&self) -> Option<&HostEnd> {
-        match self {
-            Self::Ended(end) => Some(end),
-            Self::Waiting | Self::AtWork => None,
+/// The ids of steps that change nothing. Hosts of one phase have the same steps.
+fn harmless(plan: &Plan) -> HashSet<String> {
+    fn collect(steps: &[Step], into: &mut HashSet<String>) {
+        for step in steps {
+            if step.modifiers.read_only {
+                into.insert(step.id.clone());
+            }
+            let group = match &step.action {
+                Action::Group(group) => Some(group),
+                Action::Task(sub) => sub.steps.as_ref(),
+                _ => None,
+            };
+            for steps in group
+                .iter()
+                .flat_map(|group| [&group.steps, &group.rescue, &group.always])
+            {
+                collect(steps, into);
+            }
         }
     }
+    let mut ids = HashSet::new();
+    let hosts = plan.phases.iter().filter_map(|phase| phase.hosts.first());
+    for HostPlan {
+        steps,
+        rescue,
+        always,
+        ..
+    } in hosts
+    {
+        for steps in [steps, rescue, always] {
+            collect(steps, &mut ids);
+        }
+    }
+    ids
 }

@@ -19,6 +19,15 @@ pub(crate) struct StopTokens {
     reason: Mutex<Option<CancelReason>>,
 }
 
+/// The tokens that one piece of work heeds.
+#[derive(Debug, Clone)]
+pub(crate) struct Heed {
+    /// Cancelled: what has not begun does not begin, and waits are given up.
+    pub(crate) begin: CancellationToken,
+    /// Cancelled: what runs is ended.
+    pub(crate) end: CancellationToken,
+}
+
 impl StopTokens {
     /// Starts nothing new from here on; the reason only rises.
     pub(crate) fn stop_starting(&self, reason: CancelReason) {
@@ -26,6 +35,20 @@ impl StopTokens {
         *held = (*held).max(Some(reason));
         drop(held);
         self.drain.cancel();
+    }
+
+    /// What something that begins now heeds: after a stop it is part of the stop's own end (a question, a
+    /// rollback), which ends by a token of its own.
+    pub(crate) fn now(&self) -> Heed {
+        let (begin, end) = if self.drain.is_cancelled() {
+            (&self.rollback, &self.rollback)
+        } else {
+            (&self.drain, &self.kill)
+        };
+        Heed {
+            begin: begin.clone(),
+            end: end.clone(),
+        }
     }
 
     /// Ends what runs.

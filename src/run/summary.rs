@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::model::{CancelReason, HostOutcome, format_duration};
 
+use super::course;
 use super::event::HostSummary;
 use super::message::HostEnd;
 use super::roster::Entry;
@@ -35,7 +36,7 @@ impl HostEnd {
 }
 
 /// The summary's line for one host.
-pub(crate) fn of_host(entry: &Entry, end: &HostEnd) -> HostSummary {
+pub(crate) fn of_host(entry: &Entry, of: &course::Entry, end: &HostEnd) -> HostSummary {
     let (failed_step, exit_code) = match &end.outcome {
         HostOutcome::Failed {
             step, exit_code, ..
@@ -49,9 +50,9 @@ pub(crate) fn of_host(entry: &Entry, end: &HostEnd) -> HostSummary {
     HostSummary {
         id: entry.host.id.clone(),
         outcome: end.outcome.word().to_owned(),
-        rollback: None,
+        rollback: of.undone().map(|result| result.word().to_owned()),
         zone: entry.zone.clone(),
-        batch: Some(entry.batch),
+        batch: of.batch.or(entry.batch),
         failed_step,
         exit_code,
         cause: cause(&end.outcome),
@@ -94,7 +95,12 @@ fn cause(outcome: &HostOutcome) -> Option<String> {
             let limit = format_duration(Duration::from_millis(*limit_ms));
             Some(format!("timed out after {limit}"))
         }
-        HostOutcome::Unhealthy { check } => Some(format!("health check `{check}` did not pass")),
+        HostOutcome::Unhealthy { check, cause } if cause.is_empty() => {
+            Some(format!("check `{check}` did not pass"))
+        }
+        HostOutcome::Unhealthy { check, cause } => {
+            Some(format!("check `{check}` did not pass: {cause}"))
+        }
         HostOutcome::Unreachable { causes, .. } => {
             Some(causes.first().cloned().unwrap_or_default())
         }

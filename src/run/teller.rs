@@ -27,6 +27,8 @@ pub(crate) struct Teller {
     pub(crate) mask: Arc<Mask>,
     /// The first write to the log that failed: nothing of this host may go on unrecorded.
     fault: Option<String>,
+    /// Everything goes to the log alone.
+    muted: bool,
     /// Lines that nobody took after the run was told to end; they are in the log.
     untold: usize,
 }
@@ -48,8 +50,14 @@ impl Teller {
             tail: Tail::default(),
             mask,
             fault: None,
+            muted: false,
             untold: 0,
         }
+    }
+
+    /// From here on everything goes to the log alone.
+    pub(crate) fn mute(&mut self) {
+        self.muted = true;
     }
 
     /// Hides further secrets from here on.
@@ -72,9 +80,11 @@ impl Teller {
         self.tail.texts()
     }
 
-    /// Tells a message as it is.
+    /// Tells a message as it is, unless it is muted.
     pub(crate) async fn tell(&self, message: UnitMessage) {
-        self.wire.tell(message).await;
+        if !self.muted {
+            self.wire.tell(message).await;
+        }
     }
 
     /// Writes a heading to the log.
@@ -138,6 +148,9 @@ impl Teller {
         let written = self.log.lines(&lines);
         self.keep_fault(written);
         self.tail.take(&lines);
+        if self.muted {
+            return;
+        }
         let count = lines.len();
         let message = UnitMessage::Output {
             host: self.host,

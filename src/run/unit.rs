@@ -1,28 +1,50 @@
-//! One host from its first connection to its last word. Whatever breaks becomes one typed outcome here, and
-//! nowhere else.
+//! One host's part of a phase, from its connection to its last word: the steps with the checks after them, or
+//! the rollback. Whatever breaks becomes one typed end here, and nowhere else.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::{HostOutcome, Secret};
-use crate::task::ParamValue;
+use crate::plan::HostPlan;
+use crate::task::{ParamValue, Scope, StepError};
 
+use super::event::RollbackResult;
 use super::host_log::HostLog;
 use super::mask::Mask;
 use super::message::HostEnd;
 use super::record::Record as _;
 use super::shared::{Shared, World};
-use super::step::Fault;
+use super::step::{Fault, Sick, Unchecked};
+use super::stop::Heed;
 use super::teller::Teller;
 use super::work::{Site, Unconnected, Work};
 
-/// Runs one host to its end.
-pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, site: Site) -> HostEnd {
+/// A host that was given leave to start.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    /// Which host, in which batch.
+    pub(crate) site: Site,
+    /// Its part of the phase.
+    pub(crate) plan: Arc<HostPlan>,
+    /// Its place among those at work.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// What it heeds, asked for before leave was.
+    pub(crate) heed: Heed,
+}
+
+/// Runs one host's steps, then its checks.
+pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> HostEnd {
     let started = Instant::now();
-    let host = &site.plan.host;
-    let log = match shared.record.host_log(host) {
-        Ok(file) => HostLog::new(file),
+    let plan = Arc::clone(&leave.plan);
+    let scope = shared.places.scope(&leave.site, &plan);
+    let mut work = match begin(shared, leave, scope) {
+        Ok(work) => work,
         Err(error) => {
             let cause = format!("cannot open the host's log on this machine: {error}");
             return HostEnd {
@@ -35,23 +57,15 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, site: Site) -> HostEnd
             };
         }
     };
-    let teller = Teller::new(
-        Some(site.index),
-        shared.wire.clone(),
-        Arc::clone(&shared.stop),
-        log,
-        Arc::new(Mask::new(
-            secrets(site.plan.params.values())
-                .into_iter()
-                .chain(&shared.options.secrets),
-        )),
-    );
-    let values = shared
-        .rendering
-        .values(shared.places.scope(site.index, &site.plan));
-    let mut work = Work::new(shared, Some(site), values, teller);
-    let outcome = work.whole().await;
-    work.disconnect().await;
+    let outcome = work.whole(&plan).await;
+    work.give_back().await;
+    if !plan.rollback.is_empty()
+        && let Some(site) = &work.site
+        && let Some(batch) = &site.batch
+    {
+        let known = &work.shared.known;
+        known.leave(batch.phase, site.index, &work.values);
+    }
     work.teller.confess().await;
     let tail = match outcome {
         HostOutcome::Ok => Vec::new(),
@@ -63,6 +77,64 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, site: Site) -> HostEnd
         tail,
         internal: false,
     }
+}
+
+/// Undoes one host's part of a phase.
+pub(crate) async fn roll_back<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> RollbackResult {
+    let plan = Arc::clone(&leave.plan);
+    let phase = leave.site.batch.as_ref().map_or(0, |batch| batch.phase);
+    let left = shared.known.left(phase, leave.site.index);
+    let scope = left.unwrap_or_else(|| {
+        let mut scope = shared.places.scope(&leave.site, &plan);
+        scope.set_error(&StepError::default());
+        scope
+    });
+    let mut work = match begin(shared, leave, scope) {
+        Ok(work) => work,
+        Err(error) => {
+            return RollbackResult::Pending {
+                cause: format!("cannot open the host's log on this machine: {error}"),
+            };
+        }
+    };
+    let result = work.back(&plan).await;
+    work.give_back().await;
+    work.teller.confess().await;
+    result
+}
+
+fn begin<W: World>(shared: Arc<Shared<W>>, leave: Leave, scope: Scope) -> io::Result<Work<W>> {
+    let teller = voice(&shared, Some(&leave.site), leave.plan.params.values())?;
+    let values = shared.values(scope);
+    let mut work = Work::new(shared, Some(leave.site), values, teller);
+    work.permit = leave.permit;
+    work.heed(leave.heed);
+    Ok(work)
+}
+
+/// The voice of a host, or of the controller, that hides these params' secrets and the run's own.
+pub(crate) fn voice<'p, W: World>(
+    shared: &Arc<Shared<W>>,
+    site: Option<&Site>,
+    params: impl IntoIterator<Item = &'p ParamValue>,
+) -> io::Result<Teller> {
+    let file = match site {
+        Some(site) => shared.record.host_log(&site.host)?,
+        None => shared.record.host_log(&controller())?,
+    };
+    let secrets = secrets(params).into_iter().chain(&shared.options.secrets);
+    Ok(Teller::new(
+        site.map(|site| site.index),
+        shared.wire.clone(),
+        Arc::clone(&shared.stop),
+        HostLog::new(file),
+        Arc::new(Mask::new(secrets)),
+    ))
+}
+
+/// The controller as a record names it: `hosts/@controller.log`.
+fn controller() -> crate::model::Host {
+    crate::model::Host::named("@controller", "localhost")
 }
 
 /// The secrets among params, those in lists too.
@@ -78,9 +150,30 @@ pub(crate) fn secrets<'a>(params: impl IntoIterator<Item = &'a ParamValue>) -> V
     found
 }
 
+/// Does the work; when the limit passes, what runs then is ended.
+async fn limited<T>(
+    limit: Option<Duration>,
+    kill: CancellationToken,
+    work: impl Future<Output = T>,
+) -> T {
+    let timer = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+        kill.cancel();
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = timer => match never {},
+    }
+}
+
 impl<W: World> Work<W> {
-    /// Connects and walks all steps.
-    async fn whole(&mut self) -> HostOutcome {
+    /// Connects, walks all steps, and asks all checks.
+    async fn whole(&mut self, plan: &HostPlan) -> HostOutcome {
         match self.connect().await {
             Ok(()) => {}
             Err(Unconnected::Unreachable { kind, causes }) => {
@@ -88,12 +181,71 @@ impl<W: World> Work<W> {
             }
             Err(Unconnected::Cancelled) => return self.not_begun(),
         }
-        if self.shared.stop.drain.is_cancelled() {
+        if self.stop.is_cancelled() {
             return self.not_begun();
         }
-        match self.all_steps().await {
-            Ok(()) => HostOutcome::Ok,
-            Err(fault) => self.outcome(fault),
+        let phase = self.site.as_ref().and_then(|site| site.batch.as_ref());
+        let phase = phase.map(|batch| &self.shared.plan.phases[batch.phase]);
+        let limit = phase.and_then(|phase| phase.pace.host_timeout);
+        self.limit = limit;
+        let kill = self.kill.clone();
+        limited(limit, kill, self.steps_and_checks(plan)).await
+    }
+
+    async fn steps_and_checks(&mut self, plan: &HostPlan) -> HostOutcome {
+        if let Err(fault) = self.all_steps(plan).await {
+            return self.outcome(fault);
+        }
+        for checks in [&plan.health, &plan.verify] {
+            match self.checks(checks).await {
+                Ok(()) => {}
+                Err(Unchecked::Sick(sick)) => {
+                    self.set_sick(&sick);
+                    return sick.into();
+                }
+                Err(Unchecked::Ended(fault)) => {
+                    let fault = self.of_limit(fault);
+                    return self.outcome(fault);
+                }
+            }
+        }
+        HostOutcome::Ok
+    }
+
+    fn set_sick(&mut self, sick: &Sick) {
+        self.values.error(&StepError {
+            step: sick.check.clone(),
+            rc: None,
+            stdout: sick.cause.clone(),
+            stderr: String::new(),
+            kind: "unhealthy".to_owned(),
+        });
+    }
+
+    /// Walks the rollback's steps and asks whether the host serves.
+    async fn back(&mut self, plan: &HostPlan) -> RollbackResult {
+        let pending = |cause: String| RollbackResult::Pending { cause };
+        match self.connect().await {
+            Ok(()) => {}
+            Err(Unconnected::Unreachable { causes, .. }) => {
+                return pending(causes.into_iter().next().unwrap_or_default());
+            }
+            Err(Unconnected::Cancelled) => return pending("the rollback was ended".to_owned()),
+        }
+        let failed = |cause: String| RollbackResult::Failed { cause };
+        if let Err(fault) = self.steps(&plan.rollback, false).await {
+            let named = fault.step().map(|step| format!("step `{}`: ", step.name));
+            let cause = format!("{}{}", named.unwrap_or_default(), fault.cause());
+            let cause = self.teller.mask.text(&cause);
+            return match fault {
+                Fault::Unreachable { .. } if !self.touched => pending(cause),
+                _ => failed(cause),
+            };
+        }
+        match self.checks(&plan.health).await {
+            Ok(()) => RollbackResult::Done,
+            Err(Unchecked::Sick(Sick { check, cause })) => failed(format!("`{check}`: {cause}")),
+            Err(Unchecked::Ended(fault)) => failed(self.teller.mask.text(&fault.cause())),
         }
     }
 
@@ -103,6 +255,23 @@ impl<W: World> Work<W> {
             reason: self.shared.stop.reason(),
             step: None,
             ended: true,
+        }
+    }
+
+    /// A cancel that the host's own limit asked for is that limit's. From here on nothing is cut short by it.
+    pub(crate) fn of_limit(&mut self, fault: Fault) -> Fault {
+        let of_run = self.run_kill.is_cancelled();
+        match (fault, self.limit) {
+            (Fault::Cancelled { step, ended }, Some(limit)) if !of_run && self.is_killed() => {
+                self.kill = self.run_kill.child_token();
+                self.limit = None;
+                Fault::TimedOut {
+                    step: step.unwrap_or_else(|| self.nowhere()),
+                    limit,
+                    ended,
+                }
+            }
+            (fault, _) => fault,
         }
     }
 

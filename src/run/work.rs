@@ -1,20 +1,24 @@
 //! One host's (or the controller's) work: its session, its values, its voice. The steps are walked in
 //! `super::step`; here is what they stand on.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::{Host, UnreachableKind};
-use crate::plan::HostPlan;
+use crate::task::BatchPlace;
 use crate::transport::{ConnectError, Session, Transport};
 
+use super::event::StepRef;
+use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
+use super::stop::Heed;
 use super::teller::Teller;
 use super::values::Values;
 
@@ -24,12 +28,38 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// Which host works.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// Its number.
+    /// Its number in the population.
     pub(crate) index: HostIndex,
-    /// The numbers of its batch.
-    pub(crate) batch: Range<HostIndex>,
-    /// Its part of the plan.
-    pub(crate) plan: Arc<HostPlan>,
+    /// The host.
+    pub(crate) host: Arc<Host>,
+    /// The batch that it works with; a host that is only looked at has none.
+    pub(crate) batch: Option<Arc<AtWork>>,
+}
+
+/// A batch, or as much of a window, that is at work.
+#[derive(Debug)]
+pub(crate) struct AtWork {
+    /// Its phase.
+    pub(crate) phase: usize,
+    /// Its number in the phase, as it was taken.
+    pub(crate) number: usize,
+    /// Its hosts, in order.
+    pub(crate) members: Vec<HostIndex>,
+    /// What templates see of it.
+    pub(crate) place: Arc<BatchPlace>,
+}
+
+/// Where a step of a host runs, if not there.
+#[derive(Debug)]
+pub(crate) enum Away<S> {
+    /// On the controller.
+    Controller,
+    /// On another host; the own session waits meanwhile.
+    Host {
+        index: HostIndex,
+        host: Arc<Host>,
+        home: Option<Arc<S>>,
+    },
 }
 
 /// What failed last, for `error` in a rescue.
@@ -43,18 +73,40 @@ pub(crate) struct LastWords {
 pub(crate) struct Work<W: World> {
     pub(crate) shared: Arc<Shared<W>>,
     pub(crate) site: Option<Site>,
-    pub(crate) session: Option<SessionOf<W>>,
+    pub(crate) session: Option<Arc<SessionOf<W>>>,
+    /// Where the present step runs, if not on the host itself.
+    pub(crate) away: Option<Away<SessionOf<W>>>,
+    /// Ends what runs: with the run's own such token, or when the host's limit passes.
+    pub(crate) kill: CancellationToken,
+    /// The run's own token that ends what runs.
+    pub(crate) run_kill: CancellationToken,
+    /// The limit of all steps of the host, until it has passed.
+    pub(crate) limit: Option<Duration>,
+    /// Checks are asked: a connection that fails is a bad answer, not the end.
+    pub(crate) checking: bool,
+    /// What keeps the work from beginning.
+    pub(crate) stop: CancellationToken,
+    /// Leave to be one of those at work at the same time; given up while others are waited for.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) values: Values,
     pub(crate) teller: Teller,
     /// A command was sent to the host: from then on it is half done rather than untouched.
     pub(crate) touched: bool,
     /// The first failure that `-w` went on after.
     pub(crate) passed_over: Option<Fault>,
+    /// What steps registered, by the registers' names for `facts`, and by the steps' ids for those that wait
+    /// at a barrier; `None` where nobody asks for it.
+    pub(crate) facts: Option<Registered>,
+    pub(crate) made: Option<Registered>,
     /// How many rescues stand around the step at work: their `error` wants its output.
     pub(crate) rescues: u32,
     pub(crate) last_words: LastWords,
     /// The folder of the task at work, from which its files are read.
     pub(crate) folder: Option<PathBuf>,
+    /// The numbers of the loops' passes around the step at work, outermost first.
+    pub(crate) passes: Vec<usize>,
+    /// The ids of the `task:` steps around the step at work, each with a slash.
+    pub(crate) trail: String,
 }
 
 /// Why no session came about.
@@ -77,23 +129,42 @@ impl<W: World> Work<W> {
         values: Values,
         teller: Teller,
     ) -> Self {
+        let heed = shared.stop.now();
         Self {
             folder: shared.plan.task.folder.clone(),
+            stop: heed.begin,
+            kill: heed.end.child_token(),
+            run_kill: heed.end,
+            limit: None,
+            checking: false,
             shared,
             site,
             session: None,
+            away: None,
+            permit: None,
+            passes: Vec::new(),
+            trail: String::new(),
             values,
             teller,
             touched: false,
             passed_over: None,
+            facts: None,
+            made: None,
             rescues: 0,
             last_words: LastWords::default(),
         }
     }
 
+    /// Heeds these tokens, asked for before it was decided that the work begins.
+    pub(crate) fn heed(&mut self, heed: Heed) {
+        self.stop = heed.begin;
+        self.kill = heed.end.child_token();
+        self.run_kill = heed.end;
+    }
+
     /// The host, where there is one.
     pub(crate) fn host(&self) -> Option<&Host> {
-        self.site.as_ref().map(|site| &*site.plan.host)
+        self.site.as_ref().map(|site| &*site.host)
     }
 
     /// Its label, or `controller`.
@@ -104,18 +175,37 @@ impl<W: World> Work<W> {
         )
     }
 
-    /// Whether the run was told to end what runs.
-    pub(crate) fn is_killed(&self) -> bool {
-        self.shared.stop.kill.is_cancelled()
+    /// What is named where the host's limit passes between two steps.
+    pub(crate) fn nowhere(&self) -> StepRef {
+        let name: Arc<str> = "host_timeout".into();
+        StepRef {
+            id: Arc::clone(&name),
+            name,
+        }
     }
 
-    /// Connects, unless there is a session. The first connection gives way to any stop, since nothing has
-    /// begun; a later one is part of work under way and only gives way to the end of what runs.
+    /// Whether what runs is to end.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.kill.is_cancelled()
+    }
+
+    /// The host on which the present step runs.
+    pub(crate) fn ground(&self) -> Option<(HostIndex, Arc<Host>)> {
+        match (&self.away, &self.site) {
+            (Some(Away::Controller), _) | (None, None) => None,
+            (Some(Away::Host { index, host, .. }), _) => Some((*index, Arc::clone(host))),
+            (None, Some(site)) => Some((site.index, Arc::clone(&site.host))),
+        }
+    }
+
+    /// Connects, unless there is a session: the run's own to the host, where there is one that lives. The first
+    /// connection gives way to any stop, since nothing has begun; a later one is part of work under way and
+    /// only gives way to the end of what runs.
     pub(crate) async fn connect(&mut self) -> Result<(), Unconnected> {
         if self.session.is_some() {
             return Ok(());
         }
-        let Some(site) = self.site.clone() else {
+        let Some((index, host)) = self.ground() else {
             return Err(Unconnected::Unreachable {
                 kind: UnreachableKind::Configuration,
                 causes: vec![
@@ -124,28 +214,48 @@ impl<W: World> Work<W> {
                 ],
             });
         };
-        let stop = if self.touched {
-            &self.shared.stop.kill
+        let session = match self.borrowed(index).await {
+            Some(session) => session,
+            None => {
+                let session = Arc::new(self.opened(&host).await?);
+                self.shared.pool.keep(index, &session);
+                session
+            }
+        };
+        self.session = Some(session);
+        if self.away.is_none() {
+            self.teller
+                .tell(UnitMessage::HostConnected { host: index })
+                .await;
+        }
+        Ok(())
+    }
+
+    /// The run's own session to the host, if it lives.
+    async fn borrowed(&self, index: HostIndex) -> Option<Arc<SessionOf<W>>> {
+        let session = self.shared.pool.borrow(index)?;
+        if session.alive().await {
+            return Some(session);
+        }
+        self.shared.pool.forget(index, &session);
+        None
+    }
+
+    async fn opened(&mut self, host: &Host) -> Result<SessionOf<W>, Unconnected> {
+        let stop = if self.touched || self.away.is_some() {
+            self.kill.clone()
         } else {
-            &self.shared.stop.drain
+            self.stop.clone()
         };
         let attempts = self.shared.options.attempts.max(1);
-        let connect = self
-            .shared
-            .transport
-            .connect(&site.plan.host, attempts, stop);
+        let connect = self.shared.transport.connect(host, attempts, &stop);
         let connected = tokio::select! {
             biased;
             connected = connect => connected,
             () = stop.cancelled() => Err(ConnectError::Cancelled),
         };
         match connected {
-            Ok(session) => {
-                self.session = Some(session);
-                let host = site.index;
-                self.teller.tell(UnitMessage::HostConnected { host }).await;
-                Ok(())
-            }
+            Ok(session) => Ok(session),
             Err(ConnectError::Cancelled) => Err(Unconnected::Cancelled),
             Err(ConnectError::Unreachable {
                 kind,
@@ -165,11 +275,28 @@ impl<W: World> Work<W> {
         }
     }
 
-    /// Closes the session, if there is one.
+    /// Lets go of a session that died.
+    pub(crate) fn lose_session(&mut self) {
+        if let (Some(session), Some((index, _))) = (self.session.take(), self.ground()) {
+            self.shared.pool.forget(index, &session);
+        }
+    }
+
+    /// Closes the session, if there is one; nobody borrows it any more.
     pub(crate) async fn disconnect(&mut self) {
-        if let Some(session) = self.session.take() {
-            // A session that does not close in time is ended by the transport's shutdown.
-            let _late = timeout(CLOSE, session.close()).await;
+        if let (Some(session), Some((index, _))) = (self.session.take(), self.ground()) {
+            self.shared.pool.forget(index, &session);
+            close(session).await;
+        }
+    }
+
+    /// Gives the session back to the run, which keeps it for whoever needs the host next; one that it does not
+    /// keep is closed.
+    pub(crate) async fn give_back(&mut self) {
+        if let (Some(session), Some((index, _))) = (self.session.take(), self.ground())
+            && !self.shared.pool.holds(index, &session)
+        {
+            close(session).await;
         }
     }
 
@@ -187,5 +314,23 @@ impl<W: World> Work<W> {
             self.disconnect().await;
         }
         self.connect().await
+    }
+
+    /// Waits for others without keeping anybody from work meanwhile.
+    pub(crate) async fn aside<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let had = self.permit.take().is_some();
+        let came = wait.await;
+        if had {
+            self.permit = self.shared.permit().await;
+        }
+        came
+    }
+}
+
+/// Closes a session. One that somebody else still uses ends when they let go of it, and one that does not
+/// close in time is ended by the transport's shutdown.
+pub(crate) async fn close<S: Session>(session: Arc<S>) {
+    if let Some(session) = Arc::into_inner(session) {
+        let _late = timeout(CLOSE, session.close()).await;
     }
 }

@@ -194,6 +194,7 @@ fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner
         source: Arc::clone(source),
         folder: None,
         unsupported: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -230,6 +231,7 @@ fn step(
             quiet: false,
         },
         span: SourceSpan::new(source, 0..source.text.len()),
+        open: Vec::new(),
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Task {
     pub folder: Option<std::path::PathBuf>,
     /// Keys that are part of the format but not supported yet, with their places: planning refuses them.
     pub unsupported: Vec<crate::model::Diagnostic>,
+    /// What is right and probably not meant, with its place: `check` says it.
+    pub warnings: Vec<crate::model::Diagnostic>,
 }
 
 /// One pass over the hosts.

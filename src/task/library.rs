@@ -249,6 +249,7 @@ impl Library {
                 Ok(task) => {
                     file.errors.extend(sub_tasks::check(self, task));
                     file.notes.extend(task.unsupported.iter().cloned());
+                    file.notes.extend(task.warnings.iter().cloned());
                 }
                 Err(errors) => file.errors.extend(errors.iter().cloned()),
             }

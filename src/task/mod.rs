@@ -12,6 +12,7 @@ mod params;
 mod schema;
 mod scope;
 mod shell_text;
+mod span;
 mod step;
 mod strategy;
 mod sub_scope;
@@ -24,10 +25,12 @@ pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
 pub use schema::task_schema;
-pub use scope::{BatchPlace, RegisterValue, Rollout, RunFacts, Scope, StepError, ZonePlace};
+pub use scope::{
+    BatchPlace, Facts, RegisterValue, Results, Rollout, RunFacts, Scope, StepError, ZonePlace,
+};
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace, SubScope,
+    OnceFor, OpenSpan, Probe, ProbeKind, Question, Retry, RunProgram, Script, SpanOf, Step, StepPlace, SubScope,
     SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{

@@ -9,7 +9,8 @@ mod value;
 use serde_json::{Map, Value, json};
 
 use value::{
-    boolean, duration, list_of, map_of, object, reference, text, whole, with_words, words,
+    boolean, described, duration, list_of, map_of, object, reference, text, whole, with_words,
+    words,
 };
 
 /// The schema, draft 2020-12.
@@ -108,7 +109,7 @@ fn top_level() -> Properties {
         ("rollback", reference("steps")),
         (
             "phases",
-            json!({"type": "array", "items": reference("phase")}),
+            json!({"type": "array", "items": reference("phase"), "minItems": 1}),
         ),
         (
             "on_failure",
@@ -143,14 +144,18 @@ fn notify() -> Value {
 }
 
 fn phase() -> Value {
-    let mut properties: Properties = vec![("name", text()), ("strategy", reference("strategy"))];
+    let name = json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"});
+    let mut properties: Properties = vec![
+        ("name", described(name, "What people see and records keep.")),
+        ("strategy", reference("strategy")),
+    ];
     for key in ["health", "verify"] {
         properties.push((key, checks()));
     }
     for key in ["before", "steps", "rescue", "always", "after", "rollback"] {
         properties.push((key, reference("steps")));
     }
-    object(&properties, &["name", "steps"])
+    object(&with_words(properties, &TOP_LEVEL), &["name", "steps"])
 }
 
 /// Types of params; a list's elements are of one of them, too.

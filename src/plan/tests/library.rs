@@ -36,6 +36,8 @@ fn every_task_plans_with_a_selector_and_nothing_else() {
             engine: &engine,
             fanout: 32,
             now: jiff::Timestamp::UNIX_EPOCH,
+            seed: 0,
+            last_population: None,
         });
         let plan = plan.unwrap_or_else(|errors| {
             panic!("{name}: {:#?}", errors.iter().map(said).collect::<Vec<_>>())

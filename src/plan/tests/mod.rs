@@ -12,7 +12,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::batch::tests::fleet;
+use super::batch_tests::fleet;
 use super::{By, Overrides, Plan, PlanRequest, TaskFiles, build, json, step_texts};
 use crate::model::{Diagnostic, Host, Source, Tags};
 use crate::task::{
@@ -96,6 +96,8 @@ struct Given {
     params: GivenParams,
     overrides: Overrides,
     now: jiff::Timestamp,
+    seed: u64,
+    last_population: Option<usize>,
 }
 
 impl Given {
@@ -108,6 +110,8 @@ impl Given {
             params: GivenParams::default(),
             overrides: Overrides::default(),
             now: jiff::Timestamp::UNIX_EPOCH,
+            seed: 7,
+            last_population: None,
         }
     }
 
@@ -146,6 +150,8 @@ impl Given {
             engine: &engine,
             fanout: 32,
             now: self.now,
+            seed: self.seed,
+            last_population: self.last_population,
         })
     }
 

@@ -128,10 +128,11 @@ fn keys_that_are_not_supported_yet_are_refused_all_at_once() {
 task: later
 kind: change
 strategy: {by: az, batch: 1}
-deadline: 1h
+lock: app
 steps:
   - run: id
     detach: true
+  - aws: {elb: drain}
 ";
     let errors = Given::new(text).errors();
     assert_eq!(errors.len(), 3, "{errors:?}");

@@ -67,7 +67,7 @@ impl<W: World> Work<W> {
         let mut attempt = 1;
         let (mut register, end) = loop {
             self.values.scope.set_attempt(attempt);
-            let done = self.perform(step, running).await;
+            let done = self.perform_in_place(step, running).await;
             let (mut register, end) = self.judged(step, running, done);
             register.attempts = attempt;
             let delay = retry.map_or(Duration::ZERO, |retry| pause(retry, attempt));
@@ -128,7 +128,7 @@ impl<W: World> Work<W> {
     pub(crate) async fn slept(&self, pause: Duration) -> bool {
         tokio::select! {
             biased;
-            () = self.shared.stop.kill.cancelled() => false,
+            () = self.kill.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
         }
     }
@@ -191,7 +191,7 @@ impl<W: World> Work<W> {
     }
 
     /// The action itself.
-    async fn perform(&mut self, step: &Step, running: &Running) -> Done {
+    pub(crate) async fn perform(&mut self, step: &Step, running: &Running) -> Done {
         match &step.action {
             Action::Run(program) => self.run_program(step, running, program).await,
             Action::Script(script) => self.run_script(step, running, script).await,
@@ -205,7 +205,7 @@ impl<W: World> Work<W> {
             Action::Set(variables) => self.set(variables).into(),
             Action::Pause(pause) => self.pause(*pause).await.into(),
             Action::Confirm(question) => self.confirm(question).await.into(),
-            Action::Reboot => End::failed("`reboot` is not supported yet").into(),
+            Action::Reboot => self.reboot(step, running).await.into(),
             Action::Group(group) => {
                 let guarded = Guarded {
                     steps: &group.steps,
@@ -216,7 +216,7 @@ impl<W: World> Work<W> {
                 };
                 self.group(guarded).await.into()
             }
-            Action::Task(sub) => self.sub_task(sub).await.into(),
+            Action::Task(sub) => self.sub_task(&step.id, sub).await.into(),
         }
     }
 

@@ -38,10 +38,7 @@ impl<W: World> Work<W> {
         running: &Running,
         program: &RunProgram,
     ) -> Done {
-        let ground = match self.site {
-            Some(_) => Ground::Host,
-            None => Ground::Controller,
-        };
+        let ground = self.where_commands_run();
         match self
             .values
             .program(program, step.modifiers.shell.as_deref())
@@ -77,13 +74,17 @@ impl<W: World> Work<W> {
         running: &Running,
         script: &Script,
     ) -> Done {
-        let ground = match self.site {
-            Some(_) => Ground::Host,
-            None => Ground::Controller,
-        };
+        let ground = self.where_commands_run();
         match self.script(script).await {
             Ok(program) => self.commanded(step, running, ground, program).await,
             Err(cause) => End::failed(cause).into(),
+        }
+    }
+
+    fn where_commands_run(&self) -> Ground {
+        match self.ground() {
+            Some(_) => Ground::Host,
+            None => Ground::Controller,
         }
     }
 
@@ -162,7 +163,7 @@ impl<W: World> Work<W> {
         command: &RemoteCommand,
     ) -> (Executed, Vec<u8>, Vec<u8>) {
         let activity = Activity::new();
-        let stop = self.shared.stop.kill.clone();
+        let stop = self.kill.clone();
         let own = stop.child_token();
         let bounds = Bounds {
             limit: Running::due(running.command_limit),
@@ -292,7 +293,7 @@ impl<W: World> Work<W> {
             },
             Exit::Lost => {
                 // Whatever comes next on this host needs another connection.
-                self.session = None;
+                self.lose_session();
                 End::Lost
             }
             Exit::Code(code) => code_end(report, code, ok),

@@ -292,7 +292,7 @@ impl<W: World> Work<W> {
             return Err(TransferError::Lost);
         };
         self.touched = true;
-        let stop = self.shared.stop.kill.child_token();
+        let stop = self.kill.child_token();
         let told = Progress::new(self, running, total);
         let progress = |done: u64| told.moved(done);
         let transfer = session.upload(upload, &progress, &stop);

@@ -293,7 +293,7 @@ impl<W: World> Work<W> {
             sudo: wanted.sudo.clone(),
             offset: held,
         };
-        let stop = self.shared.stop.kill.child_token();
+        let stop = self.kill.child_token();
         let told = Progress::new(self, running, wanted.size);
         let progress = |done: u64| told.moved(held + done);
         let transfer = session.download(&fetch, part, &progress, &stop);

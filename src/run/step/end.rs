@@ -58,6 +58,21 @@ impl End {
         }
     }
 
+    /// One line saying why it did not pass.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Passed { .. } => String::new(),
+            Self::Failed { cause, .. } | Self::Broken { cause } => cause.clone(),
+            Self::TimedOut { limit, .. } => {
+                format!("no answer within {}", crate::model::format_duration(*limit))
+            }
+            Self::Lost => "the connection was lost".to_owned(),
+            Self::Unreachable { causes, .. } => causes.first().cloned().unwrap_or_default(),
+            Self::Cancelled { .. } => "cancelled".to_owned(),
+            Self::Inner(fault) => fault.cause(),
+        }
+    }
+
     /// Whether it passed.
     pub(crate) fn is_ok(&self) -> bool {
         matches!(self, Self::Passed { .. })

@@ -2,9 +2,11 @@
 
 mod attempt;
 mod bounded;
+mod check;
 mod command;
 mod copy;
 mod download;
+mod elsewhere;
 mod end;
 mod http;
 mod knock;
@@ -13,10 +15,12 @@ mod output;
 mod own_command;
 mod part_file;
 mod probe;
+mod reboot;
 mod remote_file;
 mod said;
 mod transfer;
 mod wait_for;
 mod walk;
 
-pub(crate) use end::Fault;
+pub(crate) use check::{ONE_ANSWER, Sick, Unchecked};
+pub(crate) use end::{End, Fault};

@@ -31,7 +31,7 @@ impl<W: World> Work<W> {
             sendings += 1;
             self.connected().await?;
             let activity = Activity::new();
-            let stop = self.shared.stop.kill.clone();
+            let stop = self.kill.clone();
             let own = stop.child_token();
             let bounds = Bounds {
                 limit,
@@ -64,7 +64,7 @@ impl<W: World> Work<W> {
         limit: Due,
     ) -> Result<(u8, KeptOutput), End> {
         let activity = Activity::new();
-        let stop = self.shared.stop.kill.clone();
+        let stop = self.kill.clone();
         let own = stop.child_token();
         let bounds = Bounds {
             limit: Some(limit),

@@ -207,8 +207,8 @@ impl<W: World> Work<W> {
 
     async fn tcp(&mut self, probe: &Probe, at: &str, left: Due) -> Result<Answer, End> {
         let here = self.way(probe) == WhereTo::Controller;
-        let own = match self.host() {
-            Some(host) if here => host.address.clone(),
+        let own = match self.ground() {
+            Some((_, host)) if here => host.address.clone(),
             _ => "127.0.0.1".to_owned(),
         };
         let (host, port) = at.rsplit_once(':').unwrap_or((&own, at));
@@ -311,7 +311,7 @@ impl<W: World> Work<W> {
 
     /// From where a probe is made: the controller has no host to speak through.
     fn way(&self, probe: &Probe) -> WhereTo {
-        match self.site {
+        match self.ground() {
             Some(_) => probe.from,
             None => WhereTo::Controller,
         }

@@ -97,7 +97,7 @@ impl<W: World> Work<W> {
     }
 
     /// Another task's steps, with its params and vars in place of this one's.
-    pub(crate) async fn sub_task(&mut self, sub: &SubTask) -> End {
+    pub(crate) async fn sub_task(&mut self, id: &str, sub: &SubTask) -> End {
         let Some(group) = &sub.steps else {
             return End::failed(format!("task `{}` was not planned", sub.name));
         };
@@ -110,6 +110,8 @@ impl<W: World> Work<W> {
         let inner = sub.scope.as_ref();
         let folder = inner.map_or_else(|| self.folder.clone(), |inner| inner.task.folder.clone());
         let outer_folder = std::mem::replace(&mut self.folder, folder);
+        let trail = self.trail.len();
+        self.trail.extend([id, "/"]);
         let guarded = Guarded {
             steps: &group.steps,
             rescue: &group.rescue,
@@ -120,6 +122,7 @@ impl<W: World> Work<W> {
         let end = self.group(guarded).await;
         self.values.scope = outer;
         self.folder = outer_folder;
+        self.trail.truncate(trail);
         end
     }
 }

@@ -33,7 +33,7 @@ impl<W: World> Work<W> {
     ) -> End {
         match error {
             TransferError::Lost => {
-                self.session = None;
+                self.lose_session();
                 End::Lost
             }
             TransferError::Cancelled => match limit {

@@ -82,6 +82,11 @@ impl<W: World> Work<W> {
                 Err(End::TimedOut { ended: true, .. }) => {
                     "no answer before the limit".clone_into(&mut last);
                 }
+                Err(end @ (End::Unreachable { .. } | End::Lost)) if self.checking => {
+                    streak = Streak::default();
+                    last = end.cause();
+                    self.disconnect().await;
+                }
                 Err(end) => return end,
             }
             let pause = wait.interval.min(due - Instant::now().min(due));

@@ -6,13 +6,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::plan::HostPlan;
 use crate::run::event::{StepRef, StepResult};
+use crate::run::known::Registered;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Action, RegisterValue, Step, StepError};
 
 use super::attempt::Running;
 use super::end::{End, Fault};
+use super::once::has_barrier;
 
 /// Walks that call each other: a group's steps may be groups.
 pub(crate) type Walk<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
@@ -30,18 +33,16 @@ pub(crate) struct Guarded<'a> {
 }
 
 impl<W: World> Work<W> {
-    /// All steps of the host: its part of the plan.
-    pub(crate) async fn all_steps(&mut self) -> Result<(), Fault> {
-        let Some(site) = self.site.clone() else {
-            return Ok(());
-        };
+    /// All steps of a host in a phase.
+    pub(crate) async fn all_steps(&mut self, plan: &HostPlan) -> Result<(), Fault> {
         let guarded = Guarded {
-            steps: &site.plan.steps,
-            rescue: &site.plan.rescue,
-            always: &site.plan.always,
+            steps: &plan.steps,
+            rescue: &plan.rescue,
+            always: &plan.always,
             recovered: false,
             keep_going: self.shared.options.warn_only,
         };
+        self.made = has_barrier(&plan.steps).then(Registered::default);
         let walked = self.guarded(guarded).await;
         match (self.passed_over.take(), walked) {
             (Some(first), Err(second)) => self.worse(Err(first), second).await,
@@ -57,6 +58,7 @@ impl<W: World> Work<W> {
         self.rescues += u32::from(rescued);
         let mut walked = self.steps(guarded.steps, guarded.keep_going).await;
         self.rescues -= u32::from(rescued);
+        walked = walked.map_err(|fault| self.of_limit(fault));
         if let Err(fault) = &walked {
             self.set_error(fault);
         }
@@ -91,7 +93,7 @@ impl<W: World> Work<W> {
     /// Walks steps one after the other.
     pub(crate) fn steps<'a>(&'a mut self, steps: &'a [Step], keep_going: bool) -> Walk<'a> {
         Box::pin(async move {
-            for step in steps {
+            for (index, step) in steps.iter().enumerate() {
                 if self.is_killed() {
                     return Err(Fault::Cancelled {
                         step: None,
@@ -102,17 +104,24 @@ impl<W: World> Work<W> {
                     Err(fault) if keep_going && fault.is_of_step() => {
                         self.passed_over.get_or_insert(fault);
                     }
-                    walked => walked?,
+                    Err(fault) => {
+                        self.goes_by(&steps[index..]);
+                        return Err(fault);
+                    }
+                    Ok(()) => {}
                 }
+                self.goes_by(std::slice::from_ref(step));
             }
             Ok(())
         })
     }
 
-    /// One step of the file: once, for each element of its loop, or as it is.
+    /// One step of the file: once, for each element of its loop, or as it is; at a barrier when the others
+    /// have come too.
     async fn step(&mut self, step: &Step) -> Result<(), Fault> {
-        if step.modifiers.once.is_some() {
-            return self.once(step).await;
+        self.met(step).await?;
+        if let Some(of) = step.modifiers.once {
+            return self.once(step, of).await;
         }
         self.each(step).await.map(|_register| ())
     }
@@ -135,7 +144,9 @@ impl<W: World> Work<W> {
         for (index, element) in elements.iter().enumerate() {
             let as_name = step.modifiers.as_name.as_str();
             self.values.scope.set_item(as_name, element, index + 1);
+            self.passes.push(index);
             let walked = self.single(step).await;
+            self.passes.pop();
             self.values.scope.remove(as_name);
             self.values.scope.remove("loop");
             results.push(walked?);
@@ -218,7 +229,15 @@ impl<W: World> Work<W> {
 
     /// Keeps a register, where the step has one.
     pub(crate) fn register(&mut self, step: &Step, value: RegisterValue) {
+        if let Some(made) = &mut self.made
+            && !is_group(step)
+        {
+            made.insert(step.id.clone(), value.clone());
+        }
         if let Some(name) = &step.modifiers.register {
+            if let Some(facts) = &mut self.facts {
+                facts.insert(name.clone(), value.clone());
+            }
             self.values.register(name, value);
         }
     }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Zone};
 use crate::plan::{Asked, Batch, BatchRules, By, HostPlan, Pace, Phase, Plan, Resolved, WorstOut};
 use crate::run::cancel::Signal;
-use crate::run::event::{EventKind, RunEvent, RunSummary};
-use crate::run::prompt::{Answer, Prompt};
+use crate::run::event::{EventKind, GateAnswer, RunEvent, RunSummary};
+use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{Parts, RunOptions, execute};
@@ -130,21 +130,31 @@ impl Bed {
         self.play_with(transport, Scripted::default()).await
     }
 
+    /// The parts of a run over this transport that leaves its events here.
+    pub(super) fn parts<T: Transport>(
+        &self,
+        transport: T,
+        local: Scripted,
+        (folder, events): (&Path, &Arc<Mutex<Vec<RunEvent>>>),
+    ) -> Parts<T, Scripted, impl Sink + use<T>, impl Record + use<T>, impl Prompt + use<T>> {
+        Parts {
+            transport,
+            local,
+            engine: engine(),
+            sink: Kept(Arc::clone(events), self.slow_sink),
+            record: Arc::new(Folder {
+                path: folder.to_path_buf(),
+                full: self.full_log.clone(),
+            }),
+            prompt: Says(self.says),
+        }
+    }
+
     async fn play_with<T: Transport>(self, transport: T, local: Scripted) -> Played {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (sender, signals) = mpsc::channel(8);
-        let parts = Parts {
-            transport,
-            local,
-            engine: engine(),
-            sink: Kept(Arc::clone(&events), self.slow_sink),
-            record: Arc::new(Folder {
-                path: folder.path().to_path_buf(),
-                full: self.full_log.clone(),
-            }),
-            prompt: Says(self.says),
-        };
+        let parts = self.parts(transport, local, (folder.path(), &events));
         let plan = Arc::new(self.plan());
         let start = tokio::time::Instant::now();
         let signalling = async {
@@ -183,6 +193,7 @@ impl Bed {
             last: false,
             hosts: hosts.to_vec(),
         });
+        let zones: Vec<_> = hosts.iter().map(|host| host.zone()).collect();
         Plan {
             task: Arc::new(self.task()),
             kind: self.kind,
@@ -200,10 +211,7 @@ impl Bed {
                     ..Resolved::default()
                 },
                 asked: Asked::default(),
-                rules: Arc::new(BatchRules::plain(
-                    By::Flat,
-                    vec![Amount::Count(u32::try_from(self.batch).unwrap())],
-                )),
+                rules: Arc::new(BatchRules::plain(By::Flat, self.batch, &zones)),
                 pace: Pace {
                     confirm: self.confirm.clone(),
                     ..Pace::of(&strategy())
@@ -259,6 +267,7 @@ impl Bed {
             source: source(),
             folder: None,
             unsupported: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -426,6 +435,18 @@ impl Prompt for Says {
     ) -> Answer {
         Answer {
             yes: self.0,
+            by: "terminal",
+        }
+    }
+
+    async fn gate(&self, _gate: &GateQuestion<'_>) -> GateReply {
+        let answer = if self.0 {
+            GateAnswer::Go
+        } else {
+            GateAnswer::Stop
+        };
+        GateReply {
+            answer,
             by: "terminal",
         }
     }

@@ -1,12 +1,19 @@
 //! The whole engine over the scripted transport, on a paused clock.
 
 mod bed;
+mod checks;
 mod connections;
+mod errands;
 mod files;
+mod gates;
 mod laws;
+mod looks;
+mod meetings;
 mod outcomes;
 mod output;
 mod rollout;
+mod reboots;
+mod rollbacks;
 mod state_laws;
 mod step_forms;
 mod steps;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use crate::model::{CancelReason, HostOutcome};
 use crate::run::cancel::Signal;
+use crate::run::errand::{Errand, Finding, Found};
 use crate::run::event::{EventKind, GateAnswer};
 use crate::run::message::{HostEnd, Reply, UnitMessage, Verdict};
 use crate::run::roster::Roster;
@@ -26,6 +27,42 @@ fn state(bed: &Bed) -> (RunState, EventKind) {
     };
     let roster = Arc::new(Roster::of(&plan));
     RunState::new(plan, roster, settings)
+}
+
+/// A state that has just handed out its first hosts, every one of which was found well.
+fn begun(bed: &Bed) -> (RunState, Vec<EventKind>) {
+    let (mut state, first) = state(bed);
+    let mut events = vec![first];
+    for _ in 0..9 {
+        let reaction = state.apply(UnitMessage::Next { at: Duration::ZERO });
+        events.extend(reaction.events);
+        match errand(&reaction.orders) {
+            Some(Errand::Look(look)) => {
+                for host in look.connect {
+                    let finding = Finding {
+                        host,
+                        state: Found::Well,
+                        last: None,
+                    };
+                    events.extend(state.apply(UnitMessage::Found(finding)).events);
+                }
+            }
+            Some(Errand::Start(_)) => return (state, events),
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no host was handed out");
+}
+
+fn errand(orders: &[Order]) -> Option<Errand> {
+    orders.iter().find_map(|order| match order {
+        Order::Answer(Reply::Errand(errand)) => Some(errand.clone()),
+        _ => None,
+    })
+}
+
+fn next(state: &mut RunState) -> Option<Errand> {
+    errand(&state.apply(UnitMessage::Next { at: Duration::ZERO }).orders)
 }
 
 fn failed() -> HostEnd {
@@ -49,7 +86,7 @@ fn verdict(reaction: &Reaction) -> Option<Verdict> {
 
 #[test]
 fn nothing_starts_after_the_budget_is_passed() {
-    let (mut state, _) = state(&Bed::new(3, Vec::new()).change(1, 0));
+    let (mut state, _) = begun(&Bed::new(3, Vec::new()).change(1, 0));
     let starting = |host| UnitMessage::HostStarting { host };
     assert_eq!(verdict(&state.apply(starting(0))), Some(Verdict::Proceed));
     let reaction = state.apply(ended(0, failed()));
@@ -61,15 +98,12 @@ fn nothing_starts_after_the_budget_is_passed() {
         ]
     );
     assert_eq!(verdict(&state.apply(starting(1))), Some(Verdict::Refuse));
-    let batch = UnitMessage::BatchStarting { phase: 0, batch: 1 };
-    let reaction = state.apply(batch);
-    assert_eq!(verdict(&reaction), Some(Verdict::Refuse));
-    assert!(reaction.events.is_empty());
+    assert_eq!(next(&mut state), Some(Errand::End));
 }
 
 #[test]
 fn a_host_starts_once_and_ends_once() {
-    let (mut state, _) = state(&Bed::new(1, Vec::new()));
+    let (mut state, _) = begun(&Bed::new(1, Vec::new()));
     let starting = || UnitMessage::HostStarting { host: 0 };
     assert_eq!(state.apply(starting()).events.len(), 1);
     assert_eq!(verdict(&state.apply(starting())), Some(Verdict::Refuse));
@@ -84,7 +118,7 @@ fn a_host_starts_once_and_ends_once() {
 
 #[test]
 fn a_host_whose_end_never_came_is_an_internal_error() {
-    let (mut state, _) = state(&Bed::new(2, Vec::new()));
+    let (mut state, _) = begun(&Bed::new(2, Vec::new()));
     let _told = state.apply(UnitMessage::HostStarting { host: 0 });
     let (_, summary) = state.finish(jiff::Timestamp::UNIX_EPOCH);
     assert_eq!(summary.exit, 70);
@@ -158,12 +192,27 @@ fn message() -> impl Strategy<Value = UnitMessage> {
         },
         by: "terminal".to_owned(),
     };
+    let found = |(host, well)| {
+        let state = if well {
+            Found::Well
+        } else {
+            Found::Unfit {
+                cause: "no sudo".to_owned(),
+            }
+        };
+        UnitMessage::Found(Finding {
+            host,
+            state,
+            last: None,
+        })
+    };
     prop_oneof![
         4 => host().prop_map(|host| UnitMessage::HostStarting { host }),
         4 => (host(), end()).prop_map(|(host, end)| ended(host, end)),
         2 => prop::option::of(host()).prop_map(noted),
         1 => host().prop_map(|host| UnitMessage::HostConnected { host }),
-        1 => Just(UnitMessage::BatchStarting { phase: 0, batch: 0 }),
+        3 => (0_u64..9).prop_map(|at| UnitMessage::Next { at: Duration::from_secs(at) }),
+        2 => (host(), any::<bool>()).prop_map(found),
         1 => any::<bool>().prop_map(gate),
         1 => Just(()).prop_map(|()| UnitMessage::SharedStepFailed {
             step: "migrate".to_owned(),
@@ -196,14 +245,13 @@ proptest! {
     ) {
         let bed = Bed::new(HOSTS, Vec::new());
         let bed = if change { bed.change(2, 1) } else { bed };
-        let (mut state, first) = state(&bed);
-        let mut events = vec![first];
+        let (mut state, mut events) = begun(&bed);
         for input in inputs {
             let asks = matches!(
                 input,
                 Input::Message(
                     UnitMessage::HostStarting { .. }
-                        | UnitMessage::BatchStarting { .. }
+                        | UnitMessage::Next { .. }
                         | UnitMessage::HostEnded { .. }
                 )
             );
@@ -212,7 +260,8 @@ proptest! {
                 Input::Signal(signal) => state.signal(signal),
                 Input::Deadline(kill) => state.deadline(kill),
             };
-            prop_assert_eq!(verdict(&reaction).is_some(), asks);
+            let is_answer = |order: &Order| matches!(order, Order::Answer(_));
+            prop_assert_eq!(reaction.orders.iter().filter(|order| is_answer(order)).count(), usize::from(asks));
             events.extend(reaction.events);
         }
         let (last, summary) = state.finish(jiff::Timestamp::UNIX_EPOCH);

@@ -82,6 +82,7 @@ pub(super) fn step(id: &str, action: Action) -> Step {
         action,
         modifiers: plain(),
         span: span(),
+        open: Vec::new(),
     }
 }
 

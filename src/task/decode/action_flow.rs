@@ -1,11 +1,9 @@
 //! Actions that decide, ask, say or hold other steps: `assert`, `set`, `pause`, `confirm`, `task`, `group`.
 
-use std::time::Duration;
-
 use indexmap::IndexMap;
 
-use crate::model::{Diagnostic, parse_duration};
-use crate::task::{Action, Group, Question, SubTask, Text};
+use crate::model::Diagnostic;
+use crate::task::{Action, Group, OpenSpan, Question, SpanOf, SubTask, Text};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
@@ -52,19 +50,13 @@ impl<'a> Reader<'a> {
         Some(Action::Set(values))
     }
 
-    /// `pause`: a duration.
-    pub(super) fn pause(&mut self, node: &'a Node, scope: &Scope) -> Option<Duration> {
-        if node.as_text().is_some_and(is_template) {
-            self.text(node, "`pause`", scope, For::Plain)?;
-            self.unsupported("a template in `pause`", &node.head());
-            return Some(Duration::ZERO);
-        }
-        let wanted = "a duration such as `10s`";
-        node.expect_with("`pause`", wanted, parse_duration, &mut self.errors)
-    }
-
     /// `confirm`: a text, or `{text, default, timeout}`.
-    pub(super) fn confirm(&mut self, node: &'a Node, scope: &Scope) -> Option<Question> {
+    pub(super) fn confirm(
+        &mut self,
+        node: &'a Node,
+        scope: &Scope,
+        open: &mut Vec<OpenSpan>,
+    ) -> Option<Question> {
         if !is_map(node) {
             let text = self.text(node, "`confirm`", scope, For::Plain)?;
             return Some(Question {
@@ -78,7 +70,7 @@ impl<'a> Reader<'a> {
         Some(Question {
             text: self.required_text(&fields, "text", "`confirm`", scope)?,
             default: fields.bool("default", &mut self.errors),
-            timeout: self.span_of_time(&fields, "timeout", scope),
+            timeout: self.span(&fields, "timeout", SpanOf::Answer, open),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Actions of the format that the engine does not know yet: `aws`, `reboot`, `line`, `replace`. Their shape
+//! Actions of the format that the engine does not know yet: `aws`, `line`, `replace`. Their shape
 //! is checked; a plan with one of them is refused, so the step itself is one that fails.
 
 use crate::model::Diagnostic;
@@ -14,12 +14,6 @@ pub(super) fn decode<'a>(reader: &mut Reader<'a>, action: &Entry<'a>, scope: &Sc
     let (name, value) = (action.name, action.value);
     match name {
         "aws" => aws(reader, value, scope),
-        "reboot" => {
-            let fields = value.expect_mapping("`reboot`", &["timeout"], &mut reader.errors);
-            if let Some(fields) = fields {
-                reader.span_of_time(&fields, "timeout", scope);
-            }
-        }
         "line" => edit(reader, value, name, &["path", "line", "match"], scope),
         _ => edit(
             reader,

@@ -5,13 +5,17 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::model::Diagnostic;
-use crate::task::{Modifiers, Probe, ProbeKind, StepPlace, Text, WaitFor, WhereTo};
+use crate::task::{
+    Action, Check, Modifiers, OpenSpan, Probe, ProbeKind, SpanOf, Step, StepPlace, Text, WaitFor,
+    WhereTo,
+};
 use crate::yaml::{Entry, Fields, Node};
 
 use super::modifier::OF_WAIT_FOR;
 use super::reader::Reader;
 use super::scope::{Scope, Section};
 use super::step_decl::StepNode;
+use super::step_name;
 use super::text_value::For;
 
 /// What can be asked.
@@ -33,6 +37,12 @@ const OF_CHECK: [&str; 3] = ["name", "timeout", "watch"];
 
 /// Pause between two attempts where the task does not say.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Good answers in a row that a step and a check want where the task does not say.
+const CONSECUTIVE: (u32, u32) = (1, 2);
+/// How long a check is asked before its host is unhealthy.
+const CHECK_TIMEOUT: Duration = Duration::from_mins(2);
+/// What `until` of a check calls its own result.
+const OWN_RESULT: &str = "result";
 
 impl<'a> Reader<'a> {
     /// `wait_for` of a step.
@@ -41,6 +51,7 @@ impl<'a> Reader<'a> {
         step: &StepNode<'a>,
         modifiers: &Modifiers,
         scope: &Scope,
+        open: &mut Vec<OpenSpan>,
     ) -> Option<WaitFor> {
         let known: Vec<&str> = PROBES
             .into_iter()
@@ -49,7 +60,12 @@ impl<'a> Reader<'a> {
             .collect();
         let node = step.action.value;
         let fields = node.expect_mapping("`wait_for`", &known, &mut self.errors)?;
-        let wait = self.probe(&fields, "`wait_for`", modifiers, scope)?;
+        let asked = Asked {
+            fields: &fields,
+            what: "`wait_for`",
+            consecutive: CONSECUTIVE.0,
+        };
+        let wait = self.probe(&asked, modifiers, scope, open)?;
         if scope.section == Section::Controller && wait.probe.from == WhereTo::Host {
             let error = Diagnostic::new("`wait_for` on the controller without `from: controller`")
                 .at(&node.head())
@@ -59,32 +75,67 @@ impl<'a> Reader<'a> {
         Some(wait)
     }
 
-    /// A check of `health` or `verify`: decoded for its errors.
-    pub(super) fn check(&mut self, node: &'a Node, what: &str, scope: &Scope) {
+    /// A check of `health` or `verify`; `position` is its id.
+    pub(super) fn check(&mut self, node: &'a Node, what: &str, position: &str) -> Option<Check> {
         let known: Vec<&str> = PROBES
             .into_iter()
             .chain(SETTINGS)
             .chain(OF_WAIT_FOR)
             .chain(OF_CHECK)
             .collect();
-        let Some(fields) = node.expect_mapping(what, &known, &mut self.errors) else {
-            return;
+        let fields = node.expect_mapping(what, &known, &mut self.errors)?;
+        let before = self.errors.len();
+        let check = self.check_of(&fields, what, position);
+        for error in &mut self.errors[before..] {
+            if error.context.is_none() && !error.message.contains("check ") {
+                error.context = Some(what.to_owned());
+            }
+        }
+        check
+    }
+
+    fn check_of(&mut self, fields: &Fields<'a>, what: &str, position: &str) -> Option<Check> {
+        let scope = Scope::of(Section::Check);
+        let mut open = Vec::new();
+        let name = self.text_at(fields, "name", &scope, For::Plain);
+        let timeout = self.span(fields, "timeout", SpanOf::Timeout, &mut open);
+        let watch = fields.bool("watch", &mut self.errors).unwrap_or(false);
+        // The task's `defaults` are for steps.
+        let defaults = self.defaults.take();
+        let modifiers = Modifiers {
+            timeout: Some(timeout.unwrap_or(CHECK_TIMEOUT)),
+            shell: self.shell(fields),
+            sudo: self.sudo(fields, &scope),
+            env: self.env(fields, &scope),
+            register: fields.has("until").then(|| OWN_RESULT.to_owned()),
+            ..of_check()
         };
-        self.text_at(&fields, "name", scope, For::Plain);
-        self.span_of_time(&fields, "timeout", scope);
-        fields.bool("watch", &mut self.errors);
-        self.shell(&fields);
-        let bare = bare_modifiers();
-        self.probe(&fields, what, &bare, scope);
+        self.defaults = defaults;
+        let asked = Asked {
+            fields,
+            what,
+            consecutive: CONSECUTIVE.1,
+        };
+        let wait = self.probe(&asked, &modifiers, &scope, &mut open)?;
+        let step = Step {
+            id: self.free_id(position),
+            name: name.unwrap_or_else(|| step_name::of_probe(&wait.probe.kind)),
+            action: Action::WaitFor(wait),
+            modifiers,
+            span: fields.head().clone(),
+            open,
+        };
+        Some(Check { step, watch })
     }
 
     fn probe(
         &mut self,
-        fields: &Fields<'a>,
-        what: &str,
+        asked: &Asked<'_, 'a>,
         modifiers: &Modifiers,
         scope: &Scope,
+        open: &mut Vec<OpenSpan>,
     ) -> Option<WaitFor> {
+        let (fields, what) = (asked.fields, asked.what);
         let probes: Vec<Entry<'a>> = fields
             .entries()
             .iter()
@@ -103,16 +154,16 @@ impl<'a> Reader<'a> {
         let own = scope.with_result(modifiers.register.as_deref());
         let kind = self.probe_kind(fields, probe, modifiers, scope);
         let until = fields.read("until", &mut self.errors, |node, _, _| Some(node));
-        let consecutive = fields.int("consecutive", &mut self.errors).unwrap_or(1);
+        let consecutive = fields.int("consecutive", &mut self.errors);
+        let consecutive = consecutive.unwrap_or(asked.consecutive);
         if consecutive == 0 {
             let error = Diagnostic::new("`consecutive` must be 1 or more");
             self.error(error.at(fields.head()));
         }
-        let stable_for = fields.duration("stable_for", &mut self.errors);
+        let stable_for = self.span_or_none(fields, "stable_for", SpanOf::StableFor, open);
+        let interval = self.span(fields, "interval", SpanOf::Interval, open);
         Some(WaitFor {
-            interval: self
-                .span_of_time(fields, "interval", scope)
-                .unwrap_or(INTERVAL),
+            interval: interval.unwrap_or(INTERVAL),
             consecutive,
             stable_for: stable_for.unwrap_or_default(),
             probe: Probe {
@@ -241,8 +292,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A check has no modifiers of its own.
-fn bare_modifiers() -> Modifiers {
+/// A probe's keys, what messages call them, and how many good answers in a row it wants.
+struct Asked<'f, 'a> {
+    fields: &'f Fields<'a>,
+    what: &'f str,
+    consecutive: u32,
+}
+
+/// A check has few modifiers of its own: it only reads, and what it prints is for the host's log.
+fn of_check() -> Modifiers {
     Modifiers {
         when: None,
         shell: None,

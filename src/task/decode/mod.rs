@@ -8,12 +8,13 @@ mod action_file;
 mod action_flow;
 mod action_later;
 mod action_wait;
-mod later;
 mod modifier;
 mod modifier_value;
 mod names;
 mod param_decl;
+mod phase;
 mod reader;
+mod rollout;
 mod scope;
 mod step_decl;
 mod step_name;
@@ -21,6 +22,8 @@ mod strategy;
 mod task_file;
 mod text_value;
 
+#[cfg(test)]
+mod rollout_tests;
 #[cfg(test)]
 mod tests;
 

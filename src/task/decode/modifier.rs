@@ -1,11 +1,11 @@
 //! Modifiers: how a step is done. Which of them mean something for which action is decided here.
 
 use crate::model::Diagnostic;
-use crate::task::{Modifiers, StepPlace};
+use crate::task::{Modifiers, OpenSpan, SpanOf, StepPlace};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
-use super::scope::Scope;
+use super::scope::{Scope, Section};
 use super::step_decl::{StepNode, is_map};
 use super::text_value::For;
 
@@ -58,6 +58,10 @@ pub(super) const OF_WAIT_FOR: [&str; 3] = ["shell", "sudo", "env"];
 const COMMANDS: [&str; 3] = ["run", "script", "local"];
 const FILES: [&str; 5] = ["upload", "template", "download", "line", "replace"];
 const NESTED: [&str; 2] = ["group", "task"];
+/// Actions that may be done elsewhere than on their own host.
+const MOVABLE: [&str; 6] = [
+    "run", "script", "upload", "template", "download", "wait_for",
+];
 
 /// Whether a modifier means something for an action.
 fn applies(modifier: &str, action: &str) -> bool {
@@ -67,6 +71,7 @@ fn applies(modifier: &str, action: &str) -> bool {
         "shell" | "before" => matches!(action, "run" | "local" | "wait_for"),
         "stdin" | "ok_rc" | "cwd" => command,
         "sudo" => file || matches!(action, "run" | "script" | "wait_for" | "reboot"),
+        "where" => MOVABLE.contains(&action),
         "detach" => matches!(action, "run" | "script"),
         "retry" => command || file || matches!(action, "assert" | "aws"),
         "env" | "fail_when" => command || action == "wait_for",
@@ -142,12 +147,13 @@ impl<'a> Reader<'a> {
         &mut self,
         keys: &Fields<'a>,
         step: &StepNode<'a>,
-        register: Option<&str>,
+        (register, open): (Option<&str>, &mut Vec<OpenSpan>),
         scope: &Scope,
     ) -> Modifiers {
         let after = scope.with_result(register);
         let texts = if keys.has("retry") { &after } else { scope };
         self.check_pairs(keys, step);
+        self.check_section(step, scope);
         self.later_modifiers(keys);
         Modifiers {
             when: self.condition_at(keys, "when", scope),
@@ -156,15 +162,15 @@ impl<'a> Reader<'a> {
             loop_over: self.loop_over(keys, scope),
             as_name: self.as_name(keys),
             register: register.map(str::to_owned),
-            retry: self.retry(keys, &after),
-            timeout: self.span_of_time(keys, "timeout", scope),
+            retry: self.retry(keys, &after, open),
+            timeout: self.span(keys, "timeout", SpanOf::Timeout, open),
             sudo: self.sudo(keys, scope),
             env: self.env(keys, texts),
             cwd: self.text_at(keys, "cwd", texts, For::Plain),
             stdin: self.text_at(keys, "stdin", texts, For::Private),
             once: self.once(keys),
-            barrier: false,
-            place: StepPlace::Host,
+            barrier: keys.bool("barrier", &mut self.errors).unwrap_or(false),
+            place: self.place_of(keys, step, scope),
             ok_rc: self.ok_rc(keys),
             fail_when: self.condition_at(keys, "fail_when", &after),
             ignore_errors: keys
@@ -206,19 +212,62 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `where`, for an action that can be done there.
+    fn place_of(&mut self, keys: &Fields<'a>, step: &StepNode<'a>, scope: &Scope) -> StepPlace {
+        let place = self.place(keys);
+        let Some(entry) = keys
+            .entry("where")
+            .filter(|_| scope.section == Section::Host)
+        else {
+            return StepPlace::Host;
+        };
+        let action = step.action.name;
+        if place != StepPlace::Controller || !MOVABLE.contains(&action) {
+            return place;
+        }
+        if !matches!(action, "run" | "script") {
+            let error = Diagnostic::new(format!("`{action}` cannot run on the controller"))
+                .at(&entry.value.head());
+            self.error(match action {
+                "wait_for" => error.hint("write `from: controller` into it"),
+                _ => error.hint("use `local`"),
+            });
+        } else if keys
+            .get("sudo")
+            .and_then(Node::as_text)
+            .is_some_and(|sudo| sudo != "false")
+        {
+            let error = Diagnostic::new("`sudo` on the controller").at(&entry.value.head());
+            self.error(error.hint("run fab-rs as the user that may do this"));
+        }
+        place
+    }
+
+    /// Modifiers that mean nothing where a step stands: on the controller there is one of everything, and
+    /// facts are asked of every host.
+    fn check_section(&mut self, step: &StepNode<'a>, scope: &Scope) {
+        let (keys, whom): (&[&str], _) = match scope.section {
+            Section::Controller => (&["barrier", "where"], "a step on the controller"),
+            Section::Facts => (&["barrier", "where", "once"], "a fact"),
+            _ => return,
+        };
+        for key in keys {
+            if let Some(entry) = step.fields.entry(key) {
+                let message = format!("`{key}` has no effect on {whom}");
+                self.error(Diagnostic::new(message).at(&entry.key.head()));
+            }
+        }
+    }
+
     /// Modifiers whose shape is checked and which the engine does not know yet, or only a resume does.
     fn later_modifiers(&mut self, keys: &Fields<'a>) {
         let words = [("rerun", ()), ("check", ()), ("ask", ())];
         keys.word("resume", &words, &mut self.errors);
         keys.read("check", &mut self.errors, Node::expect_string);
-        for key in ["barrier", "detach", "sticky"] {
+        for key in ["detach", "sticky"] {
             if keys.bool(key, &mut self.errors) == Some(true) {
                 self.unsupported_entry(keys.entry(key));
             }
-        }
-        let place = keys.read("where", &mut self.errors, Node::expect_string);
-        if place.is_some_and(|place| place != "host") {
-            self.unsupported_entry(keys.entry("where"));
         }
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::model::Diagnostic;
-use crate::task::{Condition, Expression, OnceFor, Retry, Text};
+use crate::model::selector::{Term, TermError};
+use crate::model::{Diagnostic, nearest};
+use crate::task::{Condition, Expression, OnceFor, OpenSpan, Retry, SpanOf, StepPlace, Text};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
-use super::scope::Scope;
+use super::scope::{Scope, Section};
 use super::step_decl::is_identifier;
 use super::text_value::{For, is_template};
 
@@ -105,7 +106,12 @@ impl<'a> Reader<'a> {
         name
     }
 
-    pub(super) fn retry(&mut self, keys: &Fields<'a>, after: &Scope) -> Option<Retry> {
+    pub(super) fn retry(
+        &mut self,
+        keys: &Fields<'a>,
+        after: &Scope,
+        open: &mut Vec<OpenSpan>,
+    ) -> Option<Retry> {
         let node = keys.read("retry", &mut self.errors, |node, _, _| Some(node))?;
         let known = ["attempts", "delay", "backoff", "until"];
         let fields = node.expect_mapping("`retry`", &known, &mut self.errors)?;
@@ -115,37 +121,59 @@ impl<'a> Reader<'a> {
             let error = Diagnostic::new("`retry` wants 1 or more `attempts` and `backoff`");
             self.error(error.at(&node.head()));
         }
+        let delay = self.span_or_none(&fields, "delay", SpanOf::Delay, open);
         Some(Retry {
             attempts,
-            delay: fields
-                .duration("delay", &mut self.errors)
-                .unwrap_or(Duration::from_secs(1)),
+            delay: delay.unwrap_or(Duration::from_secs(1)),
             backoff,
             until: self.condition_at(&fields, "until", after),
         })
     }
 
-    /// A duration above zero. A template there is checked and not supported yet.
-    pub(super) fn span_of_time(
+    /// A duration above zero, or a template that planning makes one of.
+    pub(super) fn span(
         &mut self,
         keys: &Fields<'_>,
         key: &str,
-        scope: &Scope,
+        of: SpanOf,
+        open: &mut Vec<OpenSpan>,
     ) -> Option<Duration> {
-        let node = keys.read(key, &mut self.errors, |node, _, _| Some(node))?;
-        let what = format!("`{key}`");
-        if node.as_text().is_some_and(is_template) {
-            self.text(node, &what, scope, For::Plain)?;
-            self.unsupported(&format!("a template in {what}"), &node.head());
-            return None;
-        }
-        let duration = node.expect_duration(&what, &mut self.errors)?;
-        if duration.is_zero() {
-            let message = format!("{what} must be more than nothing");
+        let duration = self.span_or_none(keys, key, of, open)?;
+        if duration.is_zero() && open.iter().all(|open| open.of != of) {
+            let node = keys.get(key)?;
+            let message = format!("`{key}` must be more than nothing");
             self.error(Diagnostic::new(message).at(&node.head()));
             return None;
         }
         Some(duration)
+    }
+
+    /// A duration that may be zero. A template is noted in `open`; zero stands for it until then.
+    pub(super) fn span_or_none(
+        &mut self,
+        keys: &Fields<'_>,
+        key: &str,
+        of: SpanOf,
+        open: &mut Vec<OpenSpan>,
+    ) -> Option<Duration> {
+        let node = keys.read(key, &mut self.errors, |node, _, _| Some(node))?;
+        self.span_value(node, &format!("`{key}`"), of, open)
+    }
+
+    /// The same for a value that stands alone.
+    pub(super) fn span_value(
+        &mut self,
+        node: &Node,
+        what: &str,
+        of: SpanOf,
+        open: &mut Vec<OpenSpan>,
+    ) -> Option<Duration> {
+        if !node.as_text().is_some_and(is_template) {
+            return node.expect_duration(what, &mut self.errors);
+        }
+        let text = self.text(node, what, &Scope::of(Section::Span), For::Plain)?;
+        open.push(OpenSpan { of, text });
+        Some(Duration::ZERO)
     }
 
     pub(super) fn sudo(&mut self, keys: &Fields<'a>, scope: &Scope) -> Option<Text> {
@@ -200,11 +228,39 @@ impl<'a> Reader<'a> {
             ("zone", Some(OnceFor::Zone)),
             ("batch", Some(OnceFor::Batch)),
         ];
-        let once = keys.word("once", &words, &mut self.errors).flatten();
-        if matches!(once, Some(OnceFor::Zone | OnceFor::Batch)) {
-            self.unsupported_entry(keys.entry("once"));
+        keys.word("once", &words, &mut self.errors).flatten()
+    }
+
+    /// `where`: a word, or selector words.
+    pub(super) fn place(&mut self, keys: &Fields<'a>) -> StepPlace {
+        let node = keys.read("where", &mut self.errors, |node, _, _| Some(node));
+        let Some(node) = node else {
+            return StepPlace::Host;
+        };
+        match node.as_text() {
+            Some("host") => return StepPlace::Host,
+            Some("controller") => return StepPlace::Controller,
+            Some("any_healthy") => return StepPlace::AnyHealthy,
+            _ => {}
         }
-        once
+        let mut terms = Vec::new();
+        for text in node
+            .expect_strings("`where`", &mut self.errors)
+            .unwrap_or_default()
+        {
+            if is_template(&text) {
+                let error = Diagnostic::new("`where` is no template").at(&node.head());
+                self.error(error);
+                continue;
+            }
+            for word in text.split_whitespace() {
+                match word.parse::<Term>() {
+                    Ok(term) => terms.push(term),
+                    Err(error) => self.error(no_place(word, &error).at(&node.head())),
+                }
+            }
+        }
+        StepPlace::Selected(terms)
     }
 
     pub(super) fn ok_rc(&mut self, keys: &Fields<'a>) -> Vec<u8> {
@@ -220,8 +276,23 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The error for a word that is no place, or for a selector that is wrong.
+fn no_place(word: &str, error: &TermError) -> Diagnostic {
+    if !matches!(error, TermError::NoOperator { .. }) {
+        return error.diagnostic();
+    }
+    let words = ["host", "controller", "any_healthy"];
+    let message = format!(
+        "`where` must be `host`, `controller`, `any_healthy` or a selector such as `role=app`, not `{word}`"
+    );
+    match nearest(word, words) {
+        Some(near) => Diagnostic::new(message).label(format!("did you mean `{near}`?")),
+        None => Diagnostic::new(message),
+    }
+}
+
 /// The inside of a text that is one `{{ … }}` and nothing else.
-fn sole_tag(text: &str) -> Option<&str> {
+pub(super) fn sole_tag(text: &str) -> Option<&str> {
     let inside = text.strip_prefix("{{")?.strip_suffix("}}")?;
     (!inside.contains("{{") && !inside.contains("}}")).then(|| inside.trim())
 }

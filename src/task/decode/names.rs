@@ -24,6 +24,11 @@ impl Reader<'_> {
             }
             return None;
         }
+        if root == "results" && !scope.results {
+            let error = Diagnostic::new("`results` is not known here").at(&used.span);
+            self.error(error.hint("it is known after a step with `barrier: true`, and in `after`"));
+            return None;
+        }
         let late = scope.is_late(root).then(|| root.to_owned());
         if attribute.is_empty() {
             return late;
@@ -33,7 +38,7 @@ impl Reader<'_> {
             "vars" => self.vars.iter().map(String::as_str).collect(),
             _ if scope.registers.get(root) == Some(&Known::Result) => RESULT.to_vec(),
             _ if scope.registers.contains_key(root) => return late,
-            "host" if attribute == "facts" => return self.check_fact(rest, used, scope).or(late),
+            "host" if attribute == "facts" => return self.check_fact(rest, used, scope),
             _ => match attributes(root) {
                 Some(known) => known.to_vec(),
                 None => return late,
@@ -46,11 +51,23 @@ impl Reader<'_> {
         late
     }
 
-    /// `host.facts.NAME` must be the register of a fact.
+    /// `host.facts.NAME` must be the register of a fact; what it is only a run knows.
     fn check_fact(&mut self, rest: &str, used: &NamePath, scope: &Scope) -> Option<String> {
-        let name = rest.split('.').nth(1)?;
-        if self.facts.iter().any(|fact| fact == name) || scope.section == Section::Facts {
+        if !scope.section.has_facts() {
+            let error = Diagnostic::new("`host.facts` is not known here").at(&used.span);
+            self.error(match scope.section {
+                Section::Facts => error.hint("a fact reads an earlier one by its `register`"),
+                Section::ParamDefault => error.hint(scope.section.because()),
+                _ => error.hint("facts are read once the plan is made"),
+            });
             return None;
+        }
+        let late = Some("host.facts".to_owned());
+        let Some(name) = rest.split('.').nth(1) else {
+            return late;
+        };
+        if self.facts.iter().any(|fact| fact == name) {
+            return late;
         }
         let candidates: Vec<&str> = self.facts.iter().map(String::as_str).collect();
         let mut error = Diagnostic::new(format!("fact `{name}` is not defined")).at(&used.span);

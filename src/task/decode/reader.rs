@@ -17,6 +17,8 @@ pub(super) struct Reader<'a> {
     pub(super) errors: Vec<Diagnostic>,
     /// What is right and not supported yet.
     pub(super) unsupported: Vec<Diagnostic>,
+    /// What is right and probably not meant.
+    pub(super) warnings: Vec<Diagnostic>,
     /// The task's name, for messages.
     pub(super) task: String,
     /// Whether it changes hosts.
@@ -43,6 +45,7 @@ impl<'a> Reader<'a> {
             files,
             errors: Vec::new(),
             unsupported: Vec::new(),
+            warnings: Vec::new(),
             task,
             kind: Kind::Change,
             params: IndexMap::new(),
@@ -57,6 +60,11 @@ impl<'a> Reader<'a> {
     /// Adds an error.
     pub(super) fn error(&mut self, error: Diagnostic) {
         self.errors.push(error);
+    }
+
+    /// Adds a warning.
+    pub(super) fn warn(&mut self, warning: Diagnostic) {
+        self.warnings.push(warning);
     }
 
     /// Notes that a key is right and not supported yet.

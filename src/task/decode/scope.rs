@@ -13,19 +13,31 @@ pub(super) enum Section {
     Vars,
     /// `before` and `after`: once on the controller.
     Controller,
-    /// Steps and checks on a host.
+    /// Steps on a host.
     Host,
+    /// `health` and `verify`: asked of any host of the population at any time.
+    Check,
+    /// `last` of a strategy: asked of hosts before they have a batch.
+    Last,
+    /// A duration: known as soon as the plan is made.
+    Span,
     /// `facts`: probes on every host of the population.
     Facts,
 }
 
 impl Section {
+    /// Whether `host.facts` is known there.
+    pub(super) fn has_facts(self) -> bool {
+        matches!(self, Self::Host | Self::Check | Self::Last)
+    }
+
     /// The names that are known there, apart from registers and what loops bring.
     pub(super) fn roots(self) -> &'static [&'static str] {
         match self {
             Self::ParamDefault => &["params", "host", "fab"],
             Self::Rollout => &["params", "fab"],
             Self::Vars | Self::Facts => &["params", "vars", "host", "zone", "fab"],
+            Self::Check | Self::Last | Self::Span => &["params", "vars", "host", "fab"],
             Self::Controller => &["params", "vars", "rollout", "results", "fab"],
             Self::Host => &[
                 "params", "vars", "host", "zone", "batch", "rollout", "results", "fab",
@@ -41,6 +53,13 @@ impl Section {
             Self::Vars => "`vars` are evaluated before the steps",
             Self::Controller => "`before` and `after` run once on the controller",
             Self::Facts => "`facts` run before the batches are made",
+            Self::Check => {
+                "a check is asked of any host at any time: it may read `params`, `vars` and `host`"
+            }
+            Self::Last => {
+                "it is asked before batches are made: it may read `params`, `vars` and `host`"
+            }
+            Self::Span => "a duration may read `params`, `vars` and `host`",
             Self::Host => "it is known inside a loop, a retry or a rescue",
         }
     }
@@ -68,6 +87,8 @@ pub(super) struct Scope {
     pub(super) attempt: bool,
     /// Whether `error` is known.
     pub(super) error: bool,
+    /// Whether every host of the batch has come this far, so that `results` is known.
+    pub(super) results: bool,
 }
 
 impl Scope {
@@ -79,6 +100,7 @@ impl Scope {
             loops: Vec::new(),
             attempt: false,
             error: false,
+            results: false,
         }
     }
 
@@ -110,7 +132,7 @@ impl Scope {
     pub(super) fn is_late(&self, root: &str) -> bool {
         self.registers.contains_key(root)
             || self.loops.iter().any(|name| name == root)
-            || matches!(root, "error" | "attempt" | "results" | "rollout")
+            || matches!(root, "error" | "attempt" | "results" | "rollout" | "batch")
             || (root == "loop" && !self.loops.is_empty())
     }
 
@@ -144,7 +166,7 @@ pub(super) const FUNCTIONS: [&str; 7] = [
 ];
 
 /// Names of the format that templates cannot read yet.
-pub(super) const LATER: [&str; 3] = ["secret", "exists", "results"];
+pub(super) const LATER: [&str; 2] = ["secret", "exists"];
 
 /// Names that no register, loop variable or `set` may take.
 pub(super) const BUILT_IN: [&str; 12] = [

@@ -1,7 +1,9 @@
 //! Steps: one action key each, modifiers beside it, and an id of its own.
 
+use std::time::Duration;
+
 use crate::model::{Diagnostic, SourceSpan, nearest};
-use crate::task::{Action, Step};
+use crate::task::{Action, Modifiers, OpenSpan, SpanOf, Step};
 use crate::yaml::{Entry, Fields, Node, NodeKind};
 
 use super::action_later;
@@ -15,6 +17,9 @@ pub(super) const ACTIONS: [&str; 19] = [
     "run", "script", "upload", "download", "template", "line", "replace", "wait_for", "reboot",
     "local", "aws", "confirm", "pause", "assert", "fail", "log", "set", "task", "group",
 ];
+
+/// How long a host may take to come back where the task does not say.
+const REBOOT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What may stand in `before` and `after`, on the controller.
 const ON_CONTROLLER: [&str; 9] = [
@@ -82,14 +87,23 @@ impl<'a> Reader<'a> {
         self.check_place(&step, scope);
         let keys = self.with_defaults(&step);
         let register = self.register(&keys, scope);
+        let is_barrier = keys.get("barrier").and_then(Node::as_text) == Some("true");
+        if is_barrier && scope.section == Section::Host {
+            scope.results = true;
+        }
         let inner = modifier::loop_scope(&keys, scope);
-        let modifiers = self.modifiers(&keys, &step, register.as_deref(), &inner);
-        let action = self.action(&step, &modifiers, &inner, scope);
+        let mut open = Vec::new();
+        let named = (register.as_deref(), &mut open);
+        let mut modifiers = self.modifiers(&keys, &step, named, &inner);
+        if step.action.name == "reboot" && !step.action.value.is_null() {
+            modifiers.timeout = self.reboot(&step, modifiers.timeout, &mut open);
+        }
+        let action = self.action(&step, (&modifiers, &mut open), &inner, scope);
         if let Some(name) = &register {
             scope.registers.insert(name.clone(), Known::Result);
         }
         let id = self.id(&step, register.as_deref());
-        let (action, modifiers) = (action?, modifiers);
+        let action = action?;
         let name = self.text_at(&step.fields, "name", &inner, super::text_value::For::Plain);
         let name = name.unwrap_or_else(|| step_name::of(&step, &action));
         Some(Step {
@@ -98,7 +112,29 @@ impl<'a> Reader<'a> {
             action,
             modifiers,
             span: node.head(),
+            open,
         })
+    }
+
+    /// The limit of a `reboot`: its own `timeout`, else the modifier, else ten minutes.
+    fn reboot(
+        &mut self,
+        step: &StepNode<'a>,
+        modifier: Option<Duration>,
+        open: &mut Vec<OpenSpan>,
+    ) -> Option<Duration> {
+        let value = step.action.value;
+        let fields = value.expect_mapping("`reboot`", &["timeout"], &mut self.errors)?;
+        let Some(entry) = fields.entry("timeout") else {
+            return Some(modifier.unwrap_or(REBOOT_TIMEOUT));
+        };
+        if step.fields.has("timeout") {
+            let error = Diagnostic::new("`timeout` stands in `reboot` and beside it");
+            self.error(error.at(&entry.key.head()));
+        }
+        // A default of the file gives way.
+        open.retain(|open| open.of != SpanOf::Timeout);
+        self.span(&fields, "timeout", SpanOf::Timeout, open)
     }
 
     /// Finds the step's one action key.
@@ -246,14 +282,18 @@ impl<'a> Reader<'a> {
     fn action(
         &mut self,
         step: &StepNode<'a>,
-        modifiers: &crate::task::Modifiers,
+        (modifiers, open): (&Modifiers, &mut Vec<OpenSpan>),
         inner: &Scope,
         scope: &mut Scope,
     ) -> Option<Action> {
         let value = step.action.value;
         if value.is_null() {
             let message = format!("`{}` has no value", step.action.name);
-            self.error(Diagnostic::new(message).at(&step.action.key.head()));
+            let error = Diagnostic::new(message).at(&step.action.key.head());
+            self.error(match step.action.name {
+                "reboot" => error.hint("write `reboot: {}`"),
+                _ => error,
+            });
             return None;
         }
         match step.action.name {
@@ -264,7 +304,9 @@ impl<'a> Reader<'a> {
             "local" => self.local(value, modifiers, inner).map(Action::Local),
             "upload" | "template" => self.copy(&step.action, inner).map(Action::Copy),
             "download" => self.download(value, inner).map(Action::Download),
-            "wait_for" => self.wait_for(step, modifiers, inner).map(Action::WaitFor),
+            "wait_for" => self
+                .wait_for(step, modifiers, inner, open)
+                .map(Action::WaitFor),
             "assert" => self.assert(value, inner),
             "fail" => self
                 .text(value, "`fail`", inner, super::text_value::For::Plain)
@@ -273,8 +315,11 @@ impl<'a> Reader<'a> {
                 .text(value, "`log`", inner, super::text_value::For::Plain)
                 .map(Action::Log),
             "set" => self.set(value, inner, scope),
-            "pause" => self.pause(value, inner).map(Action::Pause),
-            "confirm" => self.confirm(value, inner).map(Action::Confirm),
+            "pause" => self
+                .span_value(value, "`pause`", SpanOf::Pause, open)
+                .map(Action::Pause),
+            "confirm" => self.confirm(value, inner, open).map(Action::Confirm),
+            "reboot" => Some(Action::Reboot),
             "task" => self.sub_task(value, inner).map(Action::Task),
             "group" => self.group(step, inner, scope).map(Action::Group),
             _ => Some(action_later::decode(self, &step.action, inner)),

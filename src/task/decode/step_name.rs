@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::task::{Action, Quoting, RunProgram, Template, Text};
+use crate::task::{Action, ProbeKind, Quoting, RunProgram, Template, Text};
 
 use super::step_decl::StepNode;
+use super::text_value::is_template;
 
 /// Longer names would break the lines of reports.
 const MAX_LENGTH: usize = 60;
@@ -25,6 +26,9 @@ pub(super) fn of(step: &StepNode<'_>, action: &Action) -> Text {
         Action::Log(text) => words(verb, &[text]),
         Action::Confirm(question) => words(verb, &[&question.text]),
         Action::Reboot => Text::Plain("reboot".into()),
+        Action::Pause(_) if step.action.value.as_text().is_some_and(is_template) => {
+            plain_words(verb, step.action.value.as_text().unwrap_or_default())
+        }
         Action::Pause(duration) => {
             let duration = crate::model::format_duration(*duration);
             Text::Plain(format!("{verb} {duration}").into())
@@ -43,6 +47,17 @@ pub(super) fn of(step: &StepNode<'_>, action: &Action) -> Text {
             }
             .into(),
         ),
+    }
+}
+
+/// The name of a check that has none: what it asks.
+pub(super) fn of_probe(kind: &ProbeKind) -> Text {
+    match kind {
+        ProbeKind::Http(url) => words("http", &[url]),
+        ProbeKind::Tcp(address) => words("tcp", &[address]),
+        ProbeKind::Run(program) => words("run", &program_words(program)),
+        ProbeKind::File { path, .. } => words("file", &[path]),
+        ProbeKind::Ssh => Text::Plain("ssh".into()),
     }
 }
 

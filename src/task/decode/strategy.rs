@@ -1,14 +1,19 @@
-//! `strategy`: how a change is spread over its hosts. Every key is checked; what the engine does not honour
-//! yet is noted.
+//! `strategy`: how a change is spread over its hosts. What the numbers come to for a fleet is the plan's.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Amount, Diagnostic};
-use crate::task::{GateAt, Kind, Strategy};
+use crate::task::{
+    Bakes, By, Canary, Condition, GateAt, HostOrder, Kind, Mode, OnStop, Quorum, Strategy,
+    WhenUnreachable, ZoneOrder,
+};
 use crate::yaml::{Entry, Fields, Node, NodeKind};
 
+use super::modifier_value::sole_tag;
 use super::reader::Reader;
 use super::scope::{Scope, Section};
 use super::step_decl::is_map;
-use super::text_value::For;
 
 const KEYS: [&str; 25] = [
     "by",
@@ -70,17 +75,60 @@ impl<'a> Reader<'a> {
         let Some(fields) = entry.value.expect_mapping(&what, &KEYS, &mut self.errors) else {
             return base;
         };
-        self.later_keys(&fields);
-        let max_failures = fields.amount("max_failures", &mut self.errors);
+        let strategy = self.strategy_of(&fields, base);
+        self.check_strategy(&fields, &strategy);
+        strategy
+    }
+
+    fn strategy_of(&mut self, fields: &Fields<'a>, base: Strategy) -> Strategy {
+        let by = [("az", By::Az), ("spread", By::Spread), ("flat", By::Flat)];
+        let modes = [("batch", Mode::Batch), ("window", Mode::Window)];
+        let orders = [("name", HostOrder::Name), ("random", HostOrder::Random)];
+        let zones_of_one = [("refuse", false), ("allow", true)];
+        let unreachable = [
+            ("fail", WhenUnreachable::Fail),
+            ("skip", WhenUnreachable::Skip),
+        ];
+        let on_stop = [("finish", OnStop::Finish), ("cancel", OnStop::Cancel)];
+        let errors = &mut self.errors;
+        let by = fields.word("by", &by, errors);
+        let mode = fields.word("mode", &modes, errors);
+        let order = fields.word("order", &orders, errors);
+        let single_host_zones = fields.word("single_host_zones", &zones_of_one, errors);
+        let unreachable = fields.word("unreachable", &unreachable, errors);
+        let on_stop = fields.word("on_stop", &on_stop, errors);
+        let health_wait = fields.duration("health_wait", errors);
         Strategy {
-            batch: self.batch(&fields),
-            max_failures: max_failures.unwrap_or(base.max_failures),
-            confirm: self.gates(&fields).unwrap_or_else(|| base.confirm.clone()),
-            ..base
+            by,
+            batch: self.batch(fields),
+            mode: mode.unwrap_or_default(),
+            canary: self.canary(fields),
+            zone_order: self.zone_order(fields),
+            order: order.unwrap_or_default(),
+            last: self.last(fields),
+            quorum: self.quorum(fields),
+            max_unavailable: self.positive_at(fields, "max_unavailable"),
+            min_healthy: fields.amount("min_healthy", &mut self.errors),
+            min_healthy_per_zone: fields.amount("min_healthy_per_zone", &mut self.errors),
+            single_host_zones_allowed: single_host_zones.unwrap_or(false),
+            max_failures: fields
+                .amount("max_failures", &mut self.errors)
+                .unwrap_or(base.max_failures),
+            max_failures_per_zone: fields.amount("max_failures_per_zone", &mut self.errors),
+            max_failures_per_batch: fields.amount("max_failures_per_batch", &mut self.errors),
+            unreachable: unreachable.unwrap_or_default(),
+            bakes: self.bakes(fields),
+            health_wait: health_wait.unwrap_or(base.health_wait),
+            confirm: self.gates(fields).unwrap_or(base.confirm),
+            confirm_timeout: self
+                .time_limit(fields, "confirm_timeout")
+                .unwrap_or(base.confirm_timeout),
+            on_stop: on_stop.unwrap_or_default(),
+            host_timeout: self.time_limit(fields, "host_timeout"),
         }
     }
 
-    /// A count; percentages and lists are checked and not supported yet.
+    /// A count, a percentage, or a list of them.
     fn batch(&mut self, fields: &Fields<'a>) -> Vec<Amount> {
         let default = match self.kind {
             Kind::Read => Vec::new(),
@@ -89,19 +137,15 @@ impl<'a> Reader<'a> {
         let Some(node) = fields.read("batch", &mut self.errors, |node, _, _| Some(node)) else {
             return default;
         };
-        let mut amounts = Vec::new();
-        for item in node.list_or_single() {
-            if let Some(amount) = self.positive("`batch`", item) {
-                amounts.push(amount);
-            }
+        let items = node.list_or_single();
+        if items.is_empty() {
+            let error = Diagnostic::new("`batch` is an empty list").at(&node.head());
+            self.error(error.hint("`strategy: all` takes all hosts at once"));
         }
-        match (&node.kind, amounts.as_slice()) {
-            (NodeKind::Sequence(_), _) => self.unsupported("a list of `batch` sizes", &node.head()),
-            (_, [Amount::Percent(_)]) => {
-                self.unsupported("a percentage as `batch`", &node.head());
-            }
-            _ => {}
-        }
+        let amounts = items.iter();
+        let amounts: Vec<Amount> = amounts
+            .filter_map(|item| self.positive("`batch`", item))
+            .collect();
         if amounts.is_empty() { default } else { amounts }
     }
 
@@ -116,6 +160,84 @@ impl<'a> Reader<'a> {
         Some(amount)
     }
 
+    fn positive_at(&mut self, fields: &Fields<'a>, key: &str) -> Option<Amount> {
+        let node = fields.read(key, &mut self.errors, |node, _, _| Some(node))?;
+        self.positive(&format!("`{key}`"), node)
+    }
+
+    /// A duration above zero.
+    fn time_limit(&mut self, fields: &Fields<'a>, key: &str) -> Option<Duration> {
+        let limit = fields.duration(key, &mut self.errors)?;
+        if limit.is_zero() {
+            let at = fields.get(key).map(Node::head)?;
+            self.error(Diagnostic::new(format!("`{key}` must be more than nothing")).at(&at));
+            return None;
+        }
+        Some(limit)
+    }
+
+    fn bakes(&mut self, fields: &Fields<'a>) -> Bakes {
+        let mut of = |key: &str| fields.duration(key, &mut self.errors);
+        Bakes {
+            batch: of("bake"),
+            zone: of("zone_bake"),
+            first_zone: of("first_zone_bake"),
+            last: of("final_bake"),
+        }
+    }
+
+    /// `auto`, `name`, or the zones in their order.
+    fn zone_order(&mut self, fields: &Fields<'a>) -> ZoneOrder {
+        let Some(node) = fields.read("zone_order", &mut self.errors, |node, _, _| Some(node))
+        else {
+            return ZoneOrder::Auto;
+        };
+        let NodeKind::Sequence(items) = &node.kind else {
+            let words = [("auto", ZoneOrder::Auto), ("name", ZoneOrder::Name)];
+            let words: Vec<(&str, &ZoneOrder)> =
+                words.iter().map(|(word, order)| (*word, order)).collect();
+            let found = node.expect_word("`zone_order`", &words, &mut self.errors);
+            return found.cloned().unwrap_or_default();
+        };
+        if items.is_empty() {
+            let error = Diagnostic::new("`zone_order` lists no zone").at(&node.head());
+            self.error(error.hint("leave it out: smaller zones come first then"));
+        }
+        let mut zones: Vec<String> = Vec::new();
+        for item in items {
+            let Some(zone) = item.expect_string("`zone_order`", &mut self.errors) else {
+                continue;
+            };
+            if zones.contains(&zone) {
+                let message = format!("`zone_order` lists zone `{zone}` twice");
+                self.error(Diagnostic::new(message).at(&item.head()));
+            }
+            zones.push(zone);
+        }
+        ZoneOrder::Listed(zones)
+    }
+
+    /// `true`, `false`, or one expression over the host in braces.
+    fn last(&mut self, fields: &Fields<'a>) -> Option<Condition> {
+        let node = fields.read("last", &mut self.errors, |node, _, _| Some(node))?;
+        let text = node.expect_string("`last`", &mut self.errors)?;
+        match text.trim() {
+            "true" => return Some(Condition::Known(true)),
+            "false" => return Some(Condition::Known(false)),
+            _ => {}
+        }
+        let Some(inside) = sole_tag(text.trim()) else {
+            let error = Diagnostic::new("`last` must be one expression in braces over a host")
+                .at(&node.head())
+                .hint("such as \"{{ host.facts.mode.stdout == 'leader' }}\"");
+            self.error(error);
+            return None;
+        };
+        let scope = Scope::of(Section::Last);
+        let expression = self.expression(node, inside.to_owned(), "`last`", &scope)?;
+        Some(Condition::Expression(Arc::new(expression)))
+    }
+
     /// `confirm`: gates, or `never`.
     fn gates(&mut self, fields: &Fields<'a>) -> Option<Vec<GateAt>> {
         let node = fields.read("confirm", &mut self.errors, |node, _, _| Some(node))?;
@@ -124,11 +246,9 @@ impl<'a> Reader<'a> {
         }
         let mut gates = Vec::new();
         for item in node.list_or_single() {
-            if let Some(gate) = item.expect_word("`confirm`", &GATES, &mut self.errors) {
-                if gate != GateAt::Start {
-                    let what = format!("`confirm: {}`", item.written());
-                    self.unsupported(&what, &item.head());
-                }
+            if let Some(gate) = item.expect_word("`confirm`", &GATES, &mut self.errors)
+                && !gates.contains(&gate)
+            {
                 gates.push(gate);
             }
         }
@@ -141,86 +261,91 @@ impl<'a> Reader<'a> {
         Some(gates)
     }
 
-    fn later_keys(&mut self, fields: &Fields<'a>) {
-        for entry in fields.entries() {
-            if matches!(entry.name, "batch" | "max_failures" | "confirm") {
-                continue;
-            }
-            fields.read(entry.name, &mut self.errors, |_, _, _| Some(()));
-            if !entry.value.is_null() {
-                self.later_key(entry);
-            }
-            let what = format!("`{}` in `strategy`", entry.name);
-            self.unsupported(&what, &entry.key.head());
-        }
-    }
-
-    /// The shape of a key that the engine does not honour yet.
-    fn later_key(&mut self, entry: &Entry<'a>) {
-        let what = format!("`{}`", entry.name);
-        let node = entry.value;
-        let host = Scope::of(Section::Host);
-        let word = |reader: &mut Self, words: &[&str]| {
-            let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
-            node.expect_word(&what, &words, &mut reader.errors);
-        };
-        match entry.name {
-            "by" => word(self, &["az", "spread", "flat"]),
-            "mode" => word(self, &["batch", "window"]),
-            "single_host_zones" => word(self, &["refuse", "allow"]),
-            "unreachable" => word(self, &["fail", "skip"]),
-            "on_stop" => word(self, &["finish", "cancel"]),
-            "order" => word(self, &["name", "random"]),
-            "zone_order" if matches!(node.kind, NodeKind::Sequence(_)) => {
-                node.expect_strings(&what, &mut self.errors);
-            }
-            "zone_order" => word(self, &["auto", "name"]),
-            "last" => {
-                self.text(node, &what, &host, For::Plain);
-            }
-            "canary" => self.canary(node),
-            "quorum" => self.quorum(node),
-            "max_unavailable" => {
-                self.positive(&what, node);
-            }
-            "min_healthy"
-            | "min_healthy_per_zone"
-            | "max_failures_per_zone"
-            | "max_failures_per_batch" => {
-                node.expect_amount(&what, &mut self.errors);
-            }
-            _ => {
-                node.expect_duration(&what, &mut self.errors);
-            }
-        }
-    }
-
-    fn canary(&mut self, node: &'a Node) {
+    /// A count, or `{hosts, bake, confirm}`.
+    fn canary(&mut self, fields: &Fields<'a>) -> Option<Canary> {
+        let node = fields.read("canary", &mut self.errors, |node, _, _| Some(node))?;
         if !is_map(node) {
-            self.positive("`canary`", node);
-            return;
+            return self.positive("`canary`", node).map(|hosts| Canary {
+                hosts,
+                bake: None,
+                confirm: false,
+            });
         }
         let known = ["hosts", "bake", "confirm"];
-        let Some(fields) = node.expect_mapping("`canary`", &known, &mut self.errors) else {
-            return;
-        };
-        if let Some(hosts) = fields.require("hosts", "`canary`", &mut self.errors) {
-            self.positive("`hosts`", hosts);
+        let fields = node.expect_mapping("`canary`", &known, &mut self.errors)?;
+        let bake = fields.duration("bake", &mut self.errors);
+        let confirm = fields.bool("confirm", &mut self.errors).unwrap_or(false);
+        if self.kind == Kind::Read
+            && confirm
+            && let Some(entry) = fields.entry("confirm")
+        {
+            let error = Diagnostic::new("`confirm` in a task of `kind: read`")
+                .at(&entry.value.head())
+                .label("such a task asks nothing");
+            self.error(error);
         }
-        fields.duration("bake", &mut self.errors);
-        fields.bool("confirm", &mut self.errors);
+        let hosts = fields.require("hosts", "`canary`", &mut self.errors)?;
+        let hosts = self.positive("`hosts`", hosts)?;
+        Some(Canary {
+            hosts,
+            bake,
+            confirm,
+        })
     }
 
-    fn quorum(&mut self, node: &'a Node) {
+    /// `true`, `false`, or `{at_once}`.
+    fn quorum(&mut self, fields: &Fields<'a>) -> Option<Quorum> {
+        let node = fields.read("quorum", &mut self.errors, |node, _, _| Some(node))?;
         if !is_map(node) {
-            node.expect_bool("`quorum`", &mut self.errors);
-            return;
+            let asked = node.expect_bool("`quorum`", &mut self.errors)?;
+            return asked.then_some(Quorum { at_once: 1 });
         }
-        let fields = node.expect_mapping("`quorum`", &["at_once"], &mut self.errors);
-        let at_once = fields.and_then(|fields| fields.int::<u32>("at_once", &mut self.errors));
-        if at_once == Some(0) {
+        let fields = node.expect_mapping("`quorum`", &["at_once"], &mut self.errors)?;
+        let at_once = fields.int::<u32>("at_once", &mut self.errors).unwrap_or(1);
+        if at_once == 0 {
             let error = Diagnostic::new("`at_once` must be 1 or more").at(&node.head());
             self.error(error);
+        }
+        Some(Quorum { at_once })
+    }
+
+    /// Keys that can have no effect beside the others: what was meant to protect would not.
+    fn check_strategy(&mut self, fields: &Fields<'a>, strategy: &Strategy) {
+        let mut without = |entry: Option<Entry<'a>>, message: &str, hint: &str| {
+            if let Some(entry) = entry {
+                let error = Diagnostic::new(message.to_owned()).at(&entry.key.head());
+                self.error(error.hint(hint.to_owned()));
+            }
+        };
+        if let Some(by @ (By::Spread | By::Flat)) = strategy.by {
+            let word = if by == By::Flat { "flat" } else { "spread" };
+            let hint = "`by: az` goes zone by zone";
+            for key in ["zone_bake", "first_zone_bake"] {
+                let message = format!("`{key}` has no effect under `by: {word}`: no zone ends");
+                without(fields.entry(key), &message, hint);
+            }
+            if strategy.confirm.contains(&GateAt::Zone) {
+                let message =
+                    format!("`confirm: zone` has no effect under `by: {word}`: no zone ends");
+                without(fields.entry("confirm"), &message, hint);
+            }
+            if by == By::Flat {
+                let message = "`zone_order` has no effect under `by: flat`";
+                without(fields.entry("zone_order"), message, hint);
+            }
+        }
+        if strategy.confirm.contains(&GateAt::Canary) && !fields.has("canary") {
+            let hint = "add `canary: 1`";
+            without(
+                fields.entry("confirm"),
+                "`confirm: canary` without a `canary`",
+                hint,
+            );
+        }
+        if !fields.has("min_healthy_per_zone") {
+            let message = "`single_host_zones` without `min_healthy_per_zone`";
+            let hint = "it says whether a zone of one host is exempt from that";
+            without(fields.entry("single_host_zones"), message, hint);
         }
     }
 }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use crate::model::selector::Term;
 use crate::model::{Diagnostic, Source, SourceSpan};
-use crate::task::{Files, Kind, MAIN, OnFailure, Strategy, Task, TaskPhase, Text};
+use crate::task::{Files, Kind, Strategy, Task, Text};
 use crate::yaml::{self, Fields, Node, NodeKind};
 
 use super::param_decl::is_param_name;
@@ -129,14 +129,9 @@ impl<'a> Reader<'a> {
         let fields = document.expect_mapping(&what, &KEYS, &mut self.errors)?;
         self.header(&fields);
         let deadline = fields.duration("deadline", &mut self.errors);
-        self.unsupported_entry(fields.entry("deadline"));
         let (vars, targets) = (self.read_vars(&fields), self.targets(&fields));
-        self.read_facts(&fields);
-        let strategy = self.task_strategy(&fields);
+        let facts = self.read_facts(&fields);
         self.lock(&fields);
-        self.notify(&fields);
-        self.on_failure(&fields, document);
-        self.phases(&fields);
         let mut task = Task {
             name: self.task.clone(),
             desc: fields.string("desc", &mut self.errors).unwrap_or_default(),
@@ -146,23 +141,24 @@ impl<'a> Reader<'a> {
             params: self.params.clone(),
             vars,
             targets,
-            facts: Vec::new(),
+            facts,
             before: Vec::new(),
-            phases: vec![TaskPhase::new(MAIN, strategy)],
+            phases: Vec::new(),
             after: Vec::new(),
             fanout: self.fanout(&fields),
-            on_failure: OnFailure::Stop,
-            notify: Vec::new(),
+            on_failure: self.on_failure(&fields, document),
+            notify: self.notify(&fields),
             deadline,
             source: Arc::clone(&document.span.source),
             folder,
             unsupported: Vec::new(),
+            warnings: Vec::new(),
         };
-        if !fields.has("phases") {
-            self.read_steps(&fields, &mut task);
-        }
+        self.read_steps(&fields, &mut task);
         Self::finished(&mut self.unsupported);
         task.unsupported = std::mem::take(&mut self.unsupported);
+        Self::finished(&mut self.warnings);
+        task.warnings = std::mem::take(&mut self.warnings);
         Some(task)
     }
 
@@ -267,7 +263,7 @@ impl<'a> Reader<'a> {
         words.into_iter().map(|(word, _)| word).collect()
     }
 
-    fn task_strategy(&mut self, fields: &Fields<'a>) -> Strategy {
+    pub(super) fn task_strategy(&mut self, fields: &Fields<'a>) -> Strategy {
         match fields.entry("strategy") {
             Some(entry) if entry.value.is_null() => {
                 fields.read("strategy", &mut self.errors, |_, _, _| Some(()));
@@ -278,7 +274,7 @@ impl<'a> Reader<'a> {
                 // A kind that cannot be read was reported.
                 let given = fields.get("kind").and_then(Node::as_text);
                 let change = given.is_none_or(|kind| kind == "change");
-                if change && !fields.has("phases") {
+                if change {
                     let at = fields.entry("kind").map_or_else(
                         || fields.head().clone(),
                         |entry| SourceSpan::clone(&entry.key.head()),
@@ -304,21 +300,6 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(fanout)
-    }
-
-    fn read_steps(&mut self, fields: &Fields<'a>, task: &mut Task) {
-        fields.require("steps", &format!("task `{}`", task.name), &mut self.errors);
-        let mut controller = Scope::of(Section::Controller);
-        task.before = self.steps_at(fields, "before", "before", &mut controller);
-        let mut scope = Scope::of(Section::Host);
-        scope.registers = controller.registers.clone();
-        self.checks(fields, "health", &scope);
-        self.checks(fields, "verify", &scope);
-        task.phases[0].steps = self.steps_at(fields, "steps", "step", &mut scope);
-        task.phases[0].rescue = self.rescue(fields, "rescue", &mut scope);
-        task.phases[0].always = self.always(fields, "always", &mut scope);
-        self.rollback(fields, "rollback", &scope);
-        task.after = self.steps_at(fields, "after", "after", &mut controller);
     }
 }
 

@@ -190,14 +190,24 @@ fn probe() -> Properties {
     ]
 }
 
+/// What the keys mean that only checks have.
+const OF_CHECK: [(&str, &str); 3] = [
+    ("name", "What people see; default: what is asked."),
+    ("timeout", "Until when it must pass; default 2m."),
+    ("watch", "Asked again and again during a bake."),
+];
+
 /// A check of `health` or `verify`.
 pub(super) fn check() -> Value {
     let mut properties = probe();
-    properties.extend([
-        ("name", text()),
-        ("timeout", duration()),
-        ("watch", boolean()),
-    ]);
+    properties.extend(with_words(
+        vec![
+            ("name", text()),
+            ("timeout", duration()),
+            ("watch", boolean()),
+        ],
+        &OF_CHECK,
+    ));
     object(&properties, &[])
 }
 

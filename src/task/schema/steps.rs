@@ -96,13 +96,16 @@ const SHARED: [(&str, &str); 19] = [
     ("stdin", "What the command reads."),
     (
         "once",
-        "Once for the whole rollout, on the first reachable host.",
+        "`true` or `rollout`: once for the whole rollout, on the first reachable host; `zone` and `batch`: once in each.",
     ),
     (
         "where",
-        "`host`, `controller`, `any_healthy` or a selector.",
+        "Where it runs: `host`, `controller`, `any_healthy` (another healthy host), or selector words.",
     ),
-    ("barrier", "Waits for the batch."),
+    (
+        "barrier",
+        "Waits until every host of the batch has come this far.",
+    ),
     ("ok_rc", "Exit codes that pass."),
     ("fail_when", "Fails if this holds."),
     (
@@ -139,7 +142,7 @@ fn shared() -> Vec<(&'static str, Value)> {
         ("cwd", text()),
         ("stdin", text()),
         ("once", once),
-        ("where", text()),
+        ("where", list_of(&text())),
         ("barrier", boolean()),
         ("ok_rc", list_of(&code)),
         ("fail_when", expression()),

@@ -88,6 +88,8 @@ fn it_accepts_every_form_that_decode_accepts() {
         "kind: read\nsteps: [{run: x, shell: [bash, -lc], sudo: true, once: zone, ok_rc: [0, 3], register: a, retry: {until: a.ok}, loop: [a], as: b}]\n",
         "strategy: all\nsteps: [{wait_for: {tcp: 80, interval: 1s}}, {wait_for: {ssh: true}}, {confirm: {text: x, default: false}}]\n",
         "strategy: all\nsteps: [{aws: {elb: drain, target_groups: [a]}}, {aws: {alarm: [x]}}, {group: [{run: x}], rescue: [{run: y}], recovered: true}]\n",
+        "strategy: {by: spread, last: true, mode: window, order: random, min_healthy_per_zone: 50%, single_host_zones: allow, on_stop: cancel}\nsteps: [{run: x, where: [role=db], barrier: true, once: batch}, {run: x, where: any_healthy}]\n",
+        "strategy: {last: \"{{ host.facts.m.ok }}\", bake: 0s, quorum: false}\nfacts: [{run: x, register: m}]\nsteps: [{reboot: {timeout: 5m}}, {reboot: {}}]\nhealth: [{run: x, sudo: app, watch: true}]\nverify: [{ssh: true, timeout: 5s}]\nrollback: [{run: x}]\non_failure: rollback_zone\n",
         "phases: [{name: a, strategy: all, steps: [{run: x}]}]\nnotify: [{events: done, local: [a, b]}]\n",
     ] {
         assert_eq!(mistakes(text), [""; 0], "{text}");
@@ -151,7 +153,13 @@ fn it_has_the_keys_of_the_format() {
     assert_eq!(keys(step).len(), 48);
     assert_eq!(step["oneOf"].as_array().unwrap().len(), 19);
     assert_eq!(keys(&schema["$defs"]["param"]).len(), 13);
-    assert_eq!(keys(&schema["$defs"]["strategy"]["anyOf"][1]).len(), 25);
+    let strategy = &schema["$defs"]["strategy"]["anyOf"][1];
+    assert_eq!(keys(strategy).len(), 25);
+    for map in [strategy, &schema["$defs"]["phase"], &schema] {
+        for (key, value) in map["properties"].as_object().unwrap() {
+            assert!(value["description"].is_string(), "{key}");
+        }
+    }
 }
 
 const GOOD: &str = r#"

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
+use super::facts::Facts;
 use crate::model::Host;
 use crate::task::template::from_json;
 
 /// The fields of `host`.
-pub(super) const FIELDS: [&str; 13] = [
+pub(super) const FIELDS: [&str; 14] = [
     "label",
     "name",
     "id",
@@ -23,6 +24,7 @@ pub(super) const FIELDS: [&str; 13] = [
     "asg",
     "tags",
     "vars",
+    "facts",
 ];
 
 /// `host`.
@@ -30,14 +32,17 @@ pub(super) const FIELDS: [&str; 13] = [
 pub(super) struct HostView {
     host: Arc<Host>,
     index: usize,
+    facts: Option<Arc<Facts>>,
 }
 
 impl HostView {
-    /// The host as a value; `index` is its number in the population.
-    pub(super) fn value(host: &Arc<Host>, index: usize) -> Value {
+    /// The host as a value; `index` is its number in the population. It has `facts` only where hosts were
+    /// asked for theirs.
+    pub(super) fn value(host: &Arc<Host>, index: usize, facts: Option<&Arc<Facts>>) -> Value {
         Value::from_object(Self {
             host: Arc::clone(host),
             index,
+            facts: facts.cloned(),
         })
     }
 }
@@ -64,6 +69,7 @@ impl Object for HostView {
             "asg" => host.asg().map(Value::from),
             "tags" => Some(Value::from_object(TagsView(Arc::clone(host)))),
             "vars" => Some(Value::from_object(HostVarsView(Arc::clone(host)))),
+            "facts" => Some(self.facts.as_ref()?.of(&host.id)),
             "index" => Some(self.index.into()),
             "file_name" => Some(host.label.file_name().into()),
             _ => None,

@@ -22,6 +22,11 @@ impl Scope {
     pub(crate) fn not_defined(&self, path: &str, span: &SourceSpan) -> Diagnostic {
         let diagnostic = match (path.strip_prefix("host.tags."), self.label()) {
             (Some(tag), Some(label)) => Diagnostic::new(format!("host {label} has no tag `{tag}`")),
+            (None, Some(label)) if path.starts_with("host.facts.") => {
+                let fact = path["host.facts.".len()..].split('.').next();
+                let fact = fact.unwrap_or_default();
+                Diagnostic::new(format!("host {label} has not told fact `{fact}`"))
+            }
             _ => Diagnostic::new(format!("variable `{path}` is not defined")),
         };
         let context = self.context();

@@ -1,6 +1,7 @@
 //! What templates see for one host: params, vars, the host and its place in the rollout, and what earlier
 //! steps registered.
 
+mod facts;
 mod host_view;
 mod known;
 mod place;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use minijinja::Value;
 
+pub use facts::{Facts, Results};
 pub use place::{BatchPlace, Rollout, RunFacts, ZonePlace};
 pub use register::{RegisterValue, StepError};
 
@@ -36,6 +38,8 @@ pub struct Scope {
     batch: Option<Arc<BatchPlace>>,
     rollout: Option<Arc<Rollout>>,
     run: Option<Arc<RunFacts>>,
+    facts: Option<Arc<Facts>>,
+    results: Option<Arc<Results>>,
     locals: Arc<BTreeMap<Arc<str>, Value>>,
     step: Option<Arc<str>>,
     reveals_secrets: bool,
@@ -52,6 +56,8 @@ impl Scope {
             batch: None,
             rollout: None,
             run: None,
+            facts: None,
+            results: None,
             locals: Arc::default(),
             step: None,
             reveals_secrets: false,
@@ -73,6 +79,12 @@ impl Scope {
     /// With other params.
     pub fn with_params(mut self, params: Arc<IndexMap<String, ParamValue>>) -> Self {
         self.params = params;
+        self
+    }
+
+    /// With the host's zone, where it is in no batch.
+    pub fn with_zone(mut self, zone: &Arc<ZonePlace>) -> Self {
+        self.zone = Some(Arc::clone(zone));
         self
     }
 
@@ -142,6 +154,16 @@ impl Scope {
         self.set_local("error", error.value());
     }
 
+    /// Sets `host.facts`: of the host itself, and of every host that templates can reach.
+    pub fn set_facts(&mut self, facts: &Arc<Facts>) {
+        self.facts = Some(Arc::clone(facts));
+    }
+
+    /// Sets `results`.
+    pub fn set_results(&mut self, results: &Arc<Results>) {
+        self.results = Some(Arc::clone(results));
+    }
+
     /// Removes a register or variable.
     pub fn remove(&mut self, name: &str) {
         Arc::make_mut(&mut self.locals).remove(name);
@@ -192,6 +214,7 @@ impl Scope {
 
     /// What stands at a template's root under this name.
     pub(super) fn get(&self, name: &str) -> Option<Value> {
+        let facts = self.facts.as_ref();
         match name {
             "params" => Some(Value::from_object(ParamsView {
                 values: Arc::clone(&self.params),
@@ -200,15 +223,18 @@ impl Scope {
             "vars" => Some(values::vars(&self.vars)),
             "host" => {
                 let (host, index) = self.host.as_ref()?;
-                Some(HostView::value(host, *index))
+                Some(HostView::value(host, *index, facts))
             }
-            "zone" => Some(
-                self.zone
-                    .as_ref()?
-                    .value(self.host.as_ref()?.0.az_id.as_deref()),
-            ),
-            "batch" => Some(self.batch.as_ref()?.value()),
-            "rollout" => Some(self.rollout.as_ref()?.value(self.run.as_deref())),
+            "zone" => {
+                let id = self.host.as_ref()?.0.az_id.as_deref();
+                Some(self.zone.as_ref()?.value(id, facts))
+            }
+            "batch" => Some(self.batch.as_ref()?.value(facts)),
+            "rollout" => {
+                let run = self.run.as_deref();
+                Some(self.rollout.as_ref()?.value(run, facts))
+            }
+            "results" => Some(self.results.as_ref()?.value()),
             _ => self.locals.get(name).cloned(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
+use super::facts::Facts;
 use super::host_view::HostView;
 use crate::model::{Host, RunId, Zone};
 use crate::task::template::Fab;
@@ -95,25 +96,25 @@ impl<T: std::fmt::Debug + Send + Sync + 'static> Object for Fields<T> {
     }
 }
 
-fn hosts(hosts: &Numbered) -> Value {
+fn hosts(hosts: &Numbered, facts: Option<&Arc<Facts>>) -> Value {
     let views = hosts
         .iter()
-        .map(|(host, index)| HostView::value(host, *index));
+        .map(|(host, index)| HostView::value(host, *index, facts));
     Value::from(views.collect::<Vec<Value>>())
 }
 
 impl ZonePlace {
     /// `zone`; `id` is the zone's id, the same in every account.
-    pub(super) fn value(self: &Arc<Self>, id: Option<&str>) -> Value {
+    pub(super) fn value(self: &Arc<Self>, id: Option<&str>, facts: Option<&Arc<Facts>>) -> Value {
         Value::from_object(Fields {
-            of: (Arc::clone(self), id.map(str::to_owned)),
+            of: (Arc::clone(self), id.map(str::to_owned), facts.cloned()),
             keys: &["name", "id", "index", "count", "hosts", "first", "last"],
-            get: |(zone, id), key| match key {
+            get: |(zone, id, facts), key| match key {
                 "name" => Some(zone.name.as_str().into()),
                 "id" => id.as_deref().map(Value::from),
                 "index" => Some(zone.index.into()),
                 "count" => Some(zone.count.into()),
-                "hosts" => Some(hosts(&zone.hosts)),
+                "hosts" => Some(hosts(&zone.hosts, facts.as_ref())),
                 "first" => Some((zone.index == 0).into()),
                 "last" => Some((zone.index + 1 == zone.count).into()),
                 _ => None,
@@ -124,14 +125,14 @@ impl ZonePlace {
 
 impl BatchPlace {
     /// `batch`.
-    pub(super) fn value(self: &Arc<Self>) -> Value {
+    pub(super) fn value(self: &Arc<Self>, facts: Option<&Arc<Facts>>) -> Value {
         Value::from_object(Fields {
-            of: Arc::clone(self),
+            of: (Arc::clone(self), facts.cloned()),
             keys: &["index", "count", "hosts", "size", "canary", "last"],
-            get: |batch, key| match key {
+            get: |(batch, facts), key| match key {
                 "index" => Some(batch.index.into()),
                 "count" => Some(batch.count.into()),
-                "hosts" => Some(hosts(&batch.hosts)),
+                "hosts" => Some(hosts(&batch.hosts, facts.as_ref())),
                 "size" => Some(batch.hosts.len().into()),
                 "canary" => Some(batch.canary.into()),
                 "last" => Some((batch.index + 1 == batch.count).into()),
@@ -143,9 +144,13 @@ impl BatchPlace {
 
 impl Rollout {
     /// `rollout`, with what only a run knows where there is one.
-    pub(super) fn value(self: &Arc<Self>, run: Option<&RunFacts>) -> Value {
+    pub(super) fn value(
+        self: &Arc<Self>,
+        run: Option<&RunFacts>,
+        facts: Option<&Arc<Facts>>,
+    ) -> Value {
         Value::from_object(Fields {
-            of: (Arc::clone(self), run.cloned()),
+            of: (Arc::clone(self), run.cloned(), facts.cloned()),
             keys: &[
                 "id",
                 "task",
@@ -158,11 +163,11 @@ impl Rollout {
                 "remaining",
                 "population",
             ],
-            get: |(rollout, run), key| match (key, run) {
+            get: |(rollout, run, facts), key| match (key, run) {
                 ("task", _) => Some(rollout.task.as_str().into()),
                 ("phase", _) => Some(rollout.phase.as_str().into()),
                 ("total", _) => Some(rollout.total.into()),
-                ("population", _) => Some(hosts(&rollout.population)),
+                ("population", _) => Some(hosts(&rollout.population, facts.as_ref())),
                 ("id", Some(run)) => Some(run.id.as_str().into()),
                 ("user", Some(run)) => Some(run.user.as_str().into()),
                 ("started_at", Some(run)) => Some(run.started_at.to_string().into()),
@@ -207,7 +212,7 @@ mod tests {
             count: 2,
             hosts: Arc::new([(host, 4)]),
         });
-        let value = zone.value(Some("use1-az2"));
+        let value = zone.value(Some("use1-az2"), None);
         let get = |key: &str| value.get_attr(key).unwrap();
         assert_eq!(
             ["name", "id", "first", "last"].map(get),

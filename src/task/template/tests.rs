@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{Engine, Fab, Outside};
 use crate::model::{Diagnostic, Host, Secret, Size, Source, SourceSpan, Tags};
 use crate::task::{
-    Expression, ParamValue, Quoting, RegisterValue, Scope, StepError, Template, Text,
+    Action, Expression, Facts, OpenSpan, ParamValue, Quoting, RegisterValue, Results, Rollout,
+    Scope, SpanOf, Step, StepError, Template, Text,
 };
 
 struct Still;
@@ -405,4 +406,92 @@ fn a_template_that_is_one_value_keeps_its_type() {
     assert_eq!(value("{{ params.units }}"), json!(["a b", "c"]));
     assert_eq!(value("{{ params.wait }}"), json!("90s"));
     assert_eq!(value("x{{ params.port }}"), json!("x8080"));
+}
+
+#[test]
+fn facts_and_results_of_every_host_are_known() {
+    let told = |stdout: &str| RegisterValue {
+        stdout: format!("{stdout}\n"),
+        ok: true,
+        ..RegisterValue::default()
+    };
+    let hosts = [("a1", "10.0.0.1"), ("a2", "10.0.0.2"), ("b1", "10.0.0.3")]
+        .map(|(name, address)| Arc::new(Host::named(name, address)));
+    let mut facts = Facts::default();
+    let mut results = Results::default();
+    for (host, mode) in hosts.iter().zip(["follower", "leader", "follower"]) {
+        facts.set(&host.id, [("mode".to_owned(), told(mode))]);
+        results.set("dump", &host.label, told(host.label.as_str()));
+    }
+    let numbered = hosts.iter().enumerate();
+    let rollout = Rollout {
+        task: "t".to_owned(),
+        phase: "main".to_owned(),
+        total: 3,
+        population: numbered
+            .map(|(index, host)| (Arc::clone(host), index))
+            .collect(),
+    };
+    let planned = Scope::new(Arc::default())
+        .with_host(&hosts[1], 1)
+        .with_rollout(&Arc::new(rollout));
+    let mut scope = planned.clone();
+    scope.set_facts(&Arc::new(facts.clone()));
+    scope.set_results(&Arc::new(results));
+    let holds = |source: &str| engine().holds(&expression(source), &scope).unwrap();
+    assert!(holds("host.facts.mode.stdout == 'leader'"));
+    assert!(holds(
+        "(rollout.population | selectattr('facts.mode.stdout', 'equalto', 'leader') | list | length) == 1"
+    ));
+    assert!(holds("results.dump['b1'].stdout == 'b1'"));
+    assert!(holds("results['dump'] | length == 3"));
+    facts.forget(&hosts[1].id);
+    scope.set_facts(&Arc::new(facts));
+    let source = expression("host.facts.mode.stdout == 'leader'");
+    for scope in [&scope, &planned] {
+        let error = engine().holds(&source, scope).unwrap_err();
+        assert_eq!(error.message, "host a2 has not told fact `mode`");
+    }
+}
+
+#[test]
+fn open_durations_are_settled_for_a_scope() {
+    let step = |text: &str| {
+        let open = OpenSpan {
+            of: SpanOf::Pause,
+            text: Text::Template(Arc::new(template(text, Quoting::Plain))),
+        };
+        Step {
+            open: vec![open],
+            ..adhoc_step()
+        }
+    };
+    let mut good = step("{{ params.wait }}");
+    engine().settle(&mut good, &scope()).unwrap();
+    assert!(good.open.is_empty());
+    assert!(
+        matches!(good.action, Action::Pause(pause) if pause == Duration::from_secs(90)),
+        "{good:?}"
+    );
+    for (text, message) in [
+        (
+            "{{ params.port }}",
+            "`pause`: `8080` is not a duration such as `10s`, `2m` or `1h30m`",
+        ),
+        ("{{ params.prot }}", "variable `params.prot` is not defined"),
+    ] {
+        let errors = engine().settle(&mut step(text), &scope()).unwrap_err();
+        assert_eq!(errors[0].message, message);
+        assert!(errors[0].span.is_some());
+    }
+}
+
+/// A pause of no length.
+fn adhoc_step() -> Step {
+    let manner = crate::task::adhoc::AdHocManner::default();
+    let task = crate::task::adhoc::command(&["x".to_owned()], &manner).unwrap();
+    Step {
+        action: Action::Pause(Duration::ZERO),
+        ..task.phases[0].steps[0].clone()
+    }
 }

@@ -1,0 +1,272 @@
+//! What ends a rollout early, and what is then done about it.
+
+use crate::model::{CancelReason, Label};
+use crate::run::errand::{Errand, GateAnswer};
+use crate::run::event::{EventKind, RolloutFact, StopCause};
+use crate::run::message::HostIndex;
+use crate::task::{Occasion, OnFailure, OnStop};
+
+use super::gates::Asking;
+use super::ledger::Stage;
+use super::steering::{Brake, Course, Leg};
+
+/// Why nothing more is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// A rule of the rollout, or an answer.
+    Because(StopCause),
+    /// A signal, or the limit that ends what runs: a person decides what follows.
+    Signal,
+    /// The task's deadline.
+    Deadline,
+}
+
+/// How a course ended, besides its hosts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ended {
+    /// Hosts could not be worked on; nothing was changed.
+    pub(crate) preflight: bool,
+    /// The start gate was answered with no.
+    pub(crate) refused: bool,
+    /// It was paused at a gate.
+    pub(crate) paused: bool,
+    /// It was stopped by one of its rules, or at a gate.
+    pub(crate) stopped: bool,
+    /// Hosts were rolled back; whether all that should be.
+    pub(crate) rolled_back: Option<bool>,
+    /// The host that failed last.
+    pub(super) last_failed: Option<HostIndex>,
+    /// What stopped it was told to those whom it concerns.
+    told: bool,
+}
+
+/// Which hosts are rolled back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those that failed.
+    Failed,
+    /// Those of the present batch.
+    Batch,
+    /// Those of the present zone.
+    Zone,
+    /// Every one that was begun.
+    All,
+}
+
+impl Course {
+    /// Takes no more hosts, for this reason. The first reason holds.
+    pub(super) fn stop(&mut self, because: StopCause) {
+        if let Some(halt) = &mut self.halt {
+            // What was answered about a stop takes its place.
+            if matches!(because, StopCause::Gate { .. }) && self.leg == Leg::Stopping {
+                *halt = Halt::Because(because);
+            }
+            return;
+        }
+        let on_hosts = matches!(
+            because,
+            StopCause::Failures { .. }
+                | StopCause::ZoneFailures { .. }
+                | StopCause::BatchFailures { .. }
+                | StopCause::Canary { .. }
+                | StopCause::Step { .. }
+        );
+        if on_hosts {
+            let pace = &self.plan.phases[self.pass.phase].pace;
+            self.brake = Some(match pace.on_stop {
+                OnStop::Finish => Brake::Finish,
+                OnStop::Cancel => Brake::Cancel,
+            });
+        }
+        self.ended.stopped = !(self.ended.preflight || self.ended.refused || self.ended.paused);
+        let not_started = self.not_started();
+        self.tell(RolloutFact::RolloutStopped {
+            because: because.clone(),
+            not_started,
+        });
+        self.halt = Some(Halt::Because(because));
+    }
+
+    fn not_started(&self) -> Vec<Label> {
+        let targets = self.roster.order().iter().copied();
+        let waits = |host: &HostIndex| {
+            let stage = &self.ledger.of(*host).stage;
+            matches!(stage, Stage::Pending | Stage::Taken)
+        };
+        let hosts: Vec<HostIndex> = targets.filter(waits).collect();
+        self.roster.labels(&hosts)
+    }
+
+    /// A step on which all hosts depend failed on one of them.
+    pub(crate) fn shared_step_failed(&mut self, step: String, on: String) {
+        self.stop(StopCause::Step { step, on });
+    }
+
+    /// A signal came, or a limit passed, which ends what runs where `kill`. Whether what follows a stop has to
+    /// end too.
+    pub(crate) fn interrupted(&mut self, reason: CancelReason, kill: bool) -> bool {
+        let deadline = reason == CancelReason::Deadline && !kill;
+        if deadline && self.halt.is_some() {
+            // What follows a stop is not cut short by a limit on the way forward.
+            return false;
+        }
+        if matches!(self.leg, Leg::Stopping | Leg::Undoing) {
+            let asks = self.handed.gate.is_some();
+            self.undoing.cut = true;
+            return kill || asks;
+        }
+        if self.halt.is_none() {
+            self.halt = Some(if deadline {
+                Halt::Deadline
+            } else {
+                Halt::Signal
+            });
+        } else {
+            self.undoing.cut = true;
+        }
+        false
+    }
+
+    /// Whether no host may begin any more.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halt.is_some()
+    }
+
+    /// How it ended.
+    pub(crate) fn ended(&self) -> &Ended {
+        &self.ended
+    }
+
+    /// Why hosts that did not begin did not, where a rule of the rollout says so.
+    pub(crate) fn why_halted(&self) -> Option<String> {
+        match self.halt.as_ref()? {
+            Halt::Because(because) => Some(words(because)),
+            Halt::Signal | Halt::Deadline => None,
+        }
+    }
+
+    /// What is at work ends; then what the task wants done about it.
+    pub(super) fn stopping(&mut self) -> Option<Errand> {
+        let at_work = |host: HostIndex| matches!(self.ledger.of(host).stage, Stage::AtWork);
+        if self.ledger.hosts().any(at_work) {
+            return Some(Errand::Await);
+        }
+        let phase = self.phase_name();
+        for taken in &mut self.pass.taken {
+            if !std::mem::replace(&mut taken.finished, true) {
+                self.events.push(EventKind::BatchFinished {
+                    phase: phase.clone(),
+                    index: taken.number,
+                });
+            }
+        }
+        if !std::mem::replace(&mut self.ended.told, true) {
+            self.notify(Occasion::Stop);
+            if !self.first.is_empty() {
+                return None;
+            }
+        }
+        if self.undoing.cut {
+            self.close_question();
+            self.leg = Leg::Over;
+            return None;
+        }
+        if self.wants_answer()
+            && let Some(errand) = self.ask(Asking::Stopped)
+        {
+            return Some(errand);
+        }
+        match self.scope() {
+            Some(scope) if self.begin_undo(&scope) => {
+                self.notify(Occasion::Rollback);
+                self.leg = Leg::Undoing;
+            }
+            _ => self.leg = Leg::Over,
+        }
+        None
+    }
+
+    /// Whether a person has to say what follows.
+    fn wants_answer(&self) -> bool {
+        let by_rule = match &self.halt {
+            Some(Halt::Because(because)) => !matches!(
+                because,
+                StopCause::Gate { .. } | StopCause::Preflight { .. }
+            ),
+            Some(Halt::Deadline) => true,
+            Some(Halt::Signal) | None => false,
+        };
+        by_rule && self.plan.task.on_failure == OnFailure::Ask && self.can_undo()
+    }
+
+    /// Which hosts are rolled back.
+    fn scope(&self) -> Option<Scope> {
+        match self.halt.as_ref()? {
+            Halt::Signal | Halt::Because(StopCause::Preflight { .. }) => None,
+            Halt::Because(StopCause::Gate { answer, .. }) => {
+                (*answer == GateAnswer::Rollback).then_some(Scope::All)
+            }
+            Halt::Because(_) | Halt::Deadline => match self.plan.task.on_failure {
+                OnFailure::Stop | OnFailure::Ask => None,
+                OnFailure::RollbackFailed => Some(Scope::Failed),
+                OnFailure::RollbackBatch => Some(Scope::Batch),
+                OnFailure::RollbackZone => Some(Scope::Zone),
+                OnFailure::RollbackAll => Some(Scope::All),
+            },
+        }
+    }
+}
+
+/// Why a host was not started, in one line.
+fn words(because: &StopCause) -> String {
+    let hosts = |count: &usize| {
+        let noun = if *count == 1 { "host" } else { "hosts" };
+        format!("{count} {noun}")
+    };
+    match because {
+        StopCause::Failures { failed, limit } => {
+            format!(
+                "stopped before: {} failed, the limit is {limit}",
+                hosts(failed)
+            )
+        }
+        StopCause::ZoneFailures {
+            zone,
+            failed,
+            limit,
+        } => format!(
+            "stopped before: {} failed in zone {zone}, the limit there is {limit}",
+            hosts(failed)
+        ),
+        StopCause::BatchFailures {
+            batch,
+            failed,
+            limit,
+        } => format!(
+            "stopped before: {} failed in batch {}, the limit there is {limit}",
+            hosts(failed),
+            batch + 1
+        ),
+        StopCause::Canary { host } => format!("stopped before: {host} failed, of the canary"),
+        StopCause::Health { shortfall } => format!(
+            "stopped before: {} healthy without it, {} are needed",
+            hosts(&shortfall.healthy),
+            shortfall.needed
+        ),
+        StopCause::NoLeader => {
+            "stopped before: no host says that it is the one to be taken last".to_owned()
+        }
+        StopCause::Step { step, on } => {
+            format!("step `{step}`, on which all hosts depend, failed on {on}")
+        }
+        StopCause::Gate { answer, by } => match answer {
+            GateAnswer::Pause => format!("paused (answered by {by})"),
+            GateAnswer::Rollback => format!("rolled back (answered by {by})"),
+            _ => format!("not confirmed (answered by {by})"),
+        },
+        StopCause::Preflight { silent, unfit } => format!(
+            "nothing was changed: {} cannot be worked on",
+            hosts(&(silent.len() + unfit.len()))
+        ),
+    }
+}

@@ -1,0 +1,397 @@
+//! What of a phase is taken next, and what has to come before: looks, health that is waited for, pauses.
+
+use std::time::Duration;
+
+use crate::model::HostOutcome;
+use crate::run::errand::{Errand, Work};
+use crate::run::event::{BakeReason, EventKind, RolloutFact, Shortfall, StopCause, Trouble};
+use crate::run::message::{HostEnd, HostIndex};
+use crate::task::WhenUnreachable;
+
+use super::bake;
+use super::budget::{Tally, breach};
+use super::gates::Asking;
+use super::ledger::{Entry, Stage};
+use super::pass::Room;
+use super::steering::{Course, Leg};
+use super::vitality::{Demand, Healthy};
+
+/// Between two looks at hosts that are waited for.
+const POLL: Duration = Duration::from_secs(2);
+
+/// A pause.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bake {
+    began: Duration,
+    until: Duration,
+}
+
+/// What follows a batch that ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct After {
+    /// The pause, if it has not begun.
+    pub(super) bake: Option<(Duration, BakeReason)>,
+    /// The question, if it was not answered.
+    pub(super) asking: Option<Asking>,
+}
+
+/// Waiting for health.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait {
+    since: Duration,
+}
+
+impl Course {
+    /// The batches of a phase: ends what ended, then what follows it, then the next hosts.
+    pub(super) fn batches(&mut self, at: Duration) -> Option<Errand> {
+        self.finish_batches();
+        self.close_batch();
+        if let Some(errand) = self.baking(at) {
+            return Some(errand);
+        }
+        if let Some(after) = self.after {
+            let Some(asking) = after.asking else {
+                self.after = None;
+                return None;
+            };
+            return self.gate(asking);
+        }
+        match self.pass.room(&self.plan, &self.roster, &self.ledger) {
+            Room::Full => Some(Errand::Await),
+            Room::Nothing => {
+                self.leg = Leg::Closing;
+                None
+            }
+            Room::Hosts(_) => self.take(at),
+        }
+    }
+
+    /// Tells the end of batches of which every host has ended.
+    pub(super) fn finish_batches(&mut self) {
+        let phase = self.plan.phases[self.pass.phase].name.clone();
+        for taken in &mut self.pass.taken {
+            let busy = |host: &HostIndex| self.ledger.of(*host).is_out();
+            if !taken.finished && taken.untaken.is_empty() && !taken.members.iter().any(busy) {
+                taken.finished = true;
+                self.events.push(EventKind::BatchFinished {
+                    phase: phase.clone(),
+                    index: taken.number,
+                });
+            }
+        }
+    }
+
+    /// Where everything that was taken has ended and something has to follow: what that is.
+    fn close_batch(&mut self) {
+        let phase = &self.plan.phases[self.pass.phase];
+        let out = self
+            .ledger
+            .hosts()
+            .any(|host| self.ledger.of(host).is_out());
+        let is_open = |taken: &super::pass::Taken| taken.finished && !taken.closed;
+        if out || !self.pass.current().is_some_and(is_open) || !self.pass.is_barrier(phase) {
+            return;
+        }
+        let ends = self.pass.ends(&self.plan, &self.ledger);
+        let after = After {
+            bake: bake::due(&phase.pace, ends),
+            asking: Asking::after(&phase.pace, ends),
+        };
+        if let Some(taken) = self.pass.taken.last_mut() {
+            taken.closed = true;
+        }
+        self.after = Some(after);
+    }
+
+    fn baking(&mut self, at: Duration) -> Option<Errand> {
+        if let Some((length, why)) = self.after.as_mut().and_then(|after| after.bake.take()) {
+            self.bake = Some(Bake {
+                began: at,
+                until: at + length,
+            });
+            let watched = self.roster.labels(&self.ledger.which(Entry::is_done));
+            self.tell(RolloutFact::BakeStarted {
+                length_ms: millis(length),
+                why,
+                watched,
+            });
+        }
+        let bake = self.bake?;
+        if at < bake.until {
+            return Some(self.sleep(bake.until - at, self.ledger.which(Entry::is_done)));
+        }
+        self.leave_wait(at);
+        None
+    }
+
+    /// Ends a pause, or a wait for health, that is over or cut short.
+    pub(super) fn leave_wait(&mut self, at: Duration) {
+        if let Some(bake) = self.bake.take() {
+            self.tell(RolloutFact::BakeFinished {
+                waited_ms: millis(at.saturating_sub(bake.began)),
+            });
+        }
+        self.wait = None;
+    }
+
+    fn take(&mut self, at: Duration) -> Option<Errand> {
+        if self.looks() {
+            if !self.fresh {
+                return Some(Errand::Look(self.look(false)));
+            }
+            self.reform();
+        }
+        // What was found may have put others first.
+        let room = self.pass.room(&self.plan, &self.roster, &self.ledger);
+        let hosts = match room {
+            Room::Hosts(hosts) => hosts,
+            Room::Full => return Some(Errand::Await),
+            Room::Nothing => return None,
+        };
+        if self.looks() && hosts.iter().any(|&host| self.ledger.of(host).is_well()) {
+            let last_told = |host| self.ledger.of(host).last == Some(true);
+            let led = !self.reads_last() || self.ledger.hosts().any(last_told);
+            let shortfall = self.shortfall(&hosts);
+            if !led || shortfall.is_some() {
+                return self.wait_for_health(shortfall.filter(|_| led), at);
+            }
+        }
+        if let Some(wait) = self.wait.take() {
+            let waited_ms = millis(at.saturating_sub(wait.since));
+            let phase = self.phase_name();
+            self.tell(RolloutFact::HealthRegained { phase, waited_ms });
+        }
+        self.begin(hosts)
+    }
+
+    /// Takes hosts.
+    fn begin(&mut self, hosts: Vec<HostIndex>) -> Option<Errand> {
+        let begins = self.pass.take(&hosts, &self.roster, &self.ledger);
+        let taken = self.pass.current()?;
+        let (number, members) = (taken.number, taken.members.clone());
+        if begins {
+            self.events.push(EventKind::BatchStarted {
+                phase: self.phase_name(),
+                index: number,
+                count: self.pass.batches(),
+                zone: taken.zone.clone(),
+                canary: taken.canary,
+                last: taken.last,
+                hosts: self.roster.labels(&members),
+            });
+        }
+        for &host in &hosts {
+            let entry = self.ledger.of_mut(host);
+            entry.stage = Stage::Taken;
+            entry.batch = Some(number);
+        }
+        Some(self.start(number, members, hosts, Work::Forward))
+    }
+
+    /// What is missing for these hosts to be taken.
+    fn shortfall(&self, hosts: &[HostIndex]) -> Option<Shortfall> {
+        let resolved = &self.plan.phases[self.pass.phase].resolved;
+        let is_out = |host: HostIndex| self.ledger.of(host).is_out() || hosts.contains(&host);
+        let mut healthy = Healthy::default();
+        let mut out = 0;
+        for host in self.ledger.hosts() {
+            let entry = self.ledger.of(host);
+            if is_out(host) {
+                out += 1;
+            } else if entry.is_well() {
+                healthy.overall += 1;
+                *healthy.zones.entry(entry.zone.clone()).or_default() += 1;
+            }
+        }
+        let taken_well = hosts.iter().map(|&host| self.ledger.of(host));
+        let zones: Vec<_> = taken_well
+            .filter(|entry| entry.is_well())
+            .map(|entry| entry.zone.clone())
+            .collect();
+        let demand = Demand::of(resolved, self.pass.baseline, out);
+        let (rule, healthy, needed) = demand.unmet(&healthy, &zones)?;
+        let down = self.ledger.which(|entry| !entry.is_well());
+        Some(Shortfall {
+            rule,
+            healthy,
+            needed,
+            down: self.roster.labels(&down),
+            taking: self.roster.labels(hosts),
+        })
+    }
+
+    /// Waits for what is missing, `health_wait` at most. Hosts at work are waited for first.
+    fn wait_for_health(&mut self, shortfall: Option<Shortfall>, at: Duration) -> Option<Errand> {
+        if self
+            .ledger
+            .hosts()
+            .any(|host| self.ledger.of(host).is_out())
+        {
+            return Some(Errand::Await);
+        }
+        let limit = self.plan.phases[self.pass.phase].pace.health_wait;
+        let since = self.wait.as_ref().map_or(at, |wait| wait.since);
+        let told = self.wait.is_some();
+        let waited = at.saturating_sub(since);
+        if waited >= limit {
+            self.stop(match shortfall {
+                Some(shortfall) => StopCause::Health { shortfall },
+                None => StopCause::NoLeader,
+            });
+            return None;
+        }
+        if let Some(shortfall) = shortfall.filter(|_| !told) {
+            let (phase, limit_ms) = (self.phase_name(), millis(limit));
+            self.tell(RolloutFact::HealthWaited {
+                phase,
+                shortfall,
+                limit_ms,
+            });
+        }
+        self.wait = Some(Wait { since });
+        Some(self.sleep(POLL.min(limit - waited), Vec::new()))
+    }
+
+    /// Whether a host may begin now that its turn has come.
+    pub(crate) fn host_starting(&mut self, host: HostIndex) -> bool {
+        if self.undo_starting(host) {
+            return true;
+        }
+        let entry = self.ledger.of_mut(host);
+        let may = self.halt.is_none() && matches!(entry.stage, Stage::Taken);
+        if may {
+            entry.stage = Stage::AtWork;
+        }
+        may
+    }
+
+    /// A step began: from here on the host may be another than before.
+    pub(crate) fn touched(&mut self, host: HostIndex) {
+        let phase = self.pass.phase;
+        let entry = self.ledger.of_mut(host);
+        if matches!(entry.stage, Stage::AtWork) {
+            entry.touched.insert(phase);
+        }
+    }
+
+    /// Keeps how a host ended; whether it was at work.
+    pub(crate) fn host_ended(&mut self, host: HostIndex, end: HostEnd) -> bool {
+        if !self.ledger.of(host).is_out() {
+            return false;
+        }
+        let is_last = self.pass.phase + 1 == self.plan.phases.len();
+        if end.outcome == HostOutcome::Ok && !is_last {
+            self.tell(RolloutFact::HostPassed {
+                host: self.roster.host(host),
+                phase: self.phase_name(),
+                duration_ms: millis(end.duration),
+            });
+            self.ledger.passed(host);
+            return true;
+        }
+        let pace = &self.plan.phases[self.pass.phase].pace;
+        let skips = pace.unreachable == WhenUnreachable::Skip;
+        let is_skipped = skips && matches!(end.outcome, HostOutcome::Unreachable { .. });
+        let counts = end.outcome.counts_as_failure() && !is_skipped;
+        self.tell_end(host, &end);
+        self.ledger.ended(host, end, counts);
+        if counts {
+            self.count(host);
+        }
+        true
+    }
+
+    /// A host that was done is found in trouble while it is watched: it counts.
+    pub(super) fn turned(&mut self, host: HostIndex) {
+        let entry = self.ledger.of(host);
+        if !entry.is_done() {
+            return;
+        }
+        let (check, cause) = match entry.trouble() {
+            None => return,
+            Some(Trouble::Sick { check, cause }) => (check.clone(), cause.clone()),
+            Some(Trouble::Unfit { cause }) => ("facts".to_owned(), cause.clone()),
+            Some(Trouble::Silent { causes, .. }) => (
+                "connection".to_owned(),
+                causes.first().cloned().unwrap_or_default(),
+            ),
+        };
+        let was = entry.end().cloned();
+        let end = HostEnd {
+            outcome: HostOutcome::Unhealthy {
+                check: check.clone(),
+                cause: cause.clone(),
+            },
+            ..was.clone().unwrap_or_else(|| HostEnd::of(HostOutcome::Ok))
+        };
+        if was.is_none() {
+            // It had its part in an earlier phase; this is its first and last word.
+            self.tell_end(host, &end);
+        } else {
+            let host = self.roster.host(host);
+            self.tell(RolloutFact::HostTurned { host, check, cause });
+        }
+        self.ledger.ended(host, end, true);
+        self.count(host);
+    }
+
+    /// A host failed: stops where that is one too many.
+    fn count(&mut self, host: HostIndex) {
+        self.ended.last_failed = Some(host);
+        let entry = self.ledger.of(host);
+        let batch = self.pass.batch_of(host);
+        let members = batch.map_or(&[][..], |batch| &batch.members);
+        let zone = entry.zone.clone();
+        let tally = Tally {
+            host: self.roster.host(host).host,
+            canary: batch.is_some_and(|batch| batch.canary),
+            batch: entry.batch.unwrap_or_default(),
+            batch_size: members.len(),
+            batch_failed: self.ledger.failed(|host, _| members.contains(&host)),
+            zone_failed: self.ledger.failed(|_, entry| entry.zone == zone),
+            failed: self.ledger.failed(|_, _| true),
+            zone,
+        };
+        let resolved = &self.plan.phases[self.pass.phase].resolved;
+        if let Some(cause) = breach(resolved, self.fail_fast, tally) {
+            self.stop(cause);
+        }
+    }
+
+    /// Ends whatever has not ended: hosts that never began, for this reason, and those of which nothing more was
+    /// heard.
+    pub(crate) fn finish(&mut self, reason: &str) {
+        for host in self.roster.order().to_vec() {
+            let end = match &self.ledger.of(host).stage {
+                Stage::Ended { .. } | Stage::Bystander => continue,
+                Stage::AtWork => HostEnd::internal("its work ended without a word"),
+                Stage::Pending | Stage::Taken => HostEnd::of(HostOutcome::NotRun {
+                    reason: reason.to_owned(),
+                }),
+                Stage::Passed => HostEnd::of(HostOutcome::NotRun {
+                    reason: format!("did `{}`, then {reason}", self.phase_name()),
+                }),
+            };
+            self.tell_end(host, &end);
+            self.ledger.ended(host, end, false);
+        }
+        self.finish_undo();
+    }
+
+    pub(super) fn tell_end(&mut self, host: HostIndex, end: &HostEnd) {
+        self.events.push(EventKind::HostFinished {
+            host: self.roster.host(host),
+            outcome: end.outcome.clone(),
+            duration: end.duration,
+            tail: end.tail.clone(),
+        });
+    }
+
+    pub(super) fn phase_name(&self) -> String {
+        self.plan.phases[self.pass.phase].name.clone()
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
