@@ -41,6 +41,8 @@ pub(super) struct Work<'a> {
     pub(super) stdin_taken: bool,
     /// The command that does the same again, without its hosts.
     pub(super) rerun: Option<String>,
+    /// The same with its whole population, for rollouts.
+    pub(super) again: Option<String>,
 }
 
 /// A plan with what it takes to run it.
@@ -50,6 +52,7 @@ pub(super) struct Prepared {
     engine: Arc<Engine>,
     terminal: bool,
     rerun: Option<String>,
+    again: Option<String>,
 }
 
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
@@ -102,6 +105,7 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         engine: Arc::new(engine),
         terminal,
         rerun: work.rerun,
+        again: work.again,
     })
 }
 
@@ -157,6 +161,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         engine,
         terminal,
         rerun,
+        again,
     } = prepared;
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
@@ -190,7 +195,13 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let options = options(context, &folder, plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
     let summary = run::execute(plan, parts, options, received).await;
-    screen.finish(Closing { rerun, processes }).await;
+    screen
+        .finish(Closing {
+            rerun,
+            again,
+            processes,
+        })
+        .await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }

@@ -1,16 +1,16 @@
-//! What a gate of a rollout shows before it asks, and the words of its question. Pure; who is asked, and how
-//! an answer is read from a terminal, is `app`'s business.
+//! What a gate of a rollout shows before it asks. Pure; who is asked, which keys answer, and how an answer is
+//! read, is `app`'s business.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::model::format_duration;
-use crate::run::event::{GateAnswer, GateFacts, NextUp, Troubled};
+use crate::run::event::{GateFacts, NextUp, Troubled};
 use crate::task::GateAt;
 
 use super::grammar::outcome_words;
 use super::host_failure::sentence;
-use super::rollout_words::{answer_words, folded, out_words, trouble_class, trouble_words};
+use super::rollout_words::{folded, out_words, trouble_class, trouble_words};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::summary::role_of;
@@ -19,56 +19,14 @@ use super::view::RunView;
 /// Hosts with problems that are shown one by one; the others are counted.
 const MAX_TROUBLED: usize = 10;
 
-/// The key of an answer: what is typed.
-fn answer_key(answer: GateAnswer) -> char {
-    match answer {
-        GateAnswer::Go => 'y',
-        GateAnswer::All => 'a',
-        GateAnswer::Retry => 'r',
-        GateAnswer::Stop => 's',
-        GateAnswer::Rollback => 'b',
-        GateAnswer::Pause => 'p',
-    }
-}
-
-/// The answer that was typed: its key, or the word for it; `None` for anything else, an empty line among it.
-pub fn typed_answer(typed: &str, offers: &[GateAnswer]) -> Option<GateAnswer> {
-    let typed = typed.trim().to_lowercase();
-    let word = |answer: GateAnswer| match answer {
-        GateAnswer::Go => "yes",
-        GateAnswer::All => "all",
-        GateAnswer::Retry => "retry",
-        GateAnswer::Stop => "stop",
-        GateAnswer::Rollback => "rollback",
-        GateAnswer::Pause => "pause",
-    };
-    let means = |answer: GateAnswer| {
-        let mut key = [0; 4];
-        typed == *answer_key(answer).encode_utf8(&mut key) || typed == word(answer)
-    };
-    offers.iter().copied().find(|answer| means(*answer))
-}
-
-/// The question with the keys that answer it, on one line without an end: `go on? [y/a/s/p] `.
-pub fn gate_prompt(question: &str, offers: &[GateAnswer]) -> String {
-    let keys: Vec<String> = offers
-        .iter()
-        .map(|answer| answer_key(*answer).to_string())
-        .collect();
-    format!("{} [{}] ", safe(question), keys.join("/"))
-}
-
-/// What each key does: `y go on, s stop`.
-pub fn gate_keys(offers: &[GateAnswer]) -> String {
-    let keys: Vec<String> = offers
-        .iter()
-        .map(|answer| format!("{} {}", answer_key(*answer), answer_words(*answer)))
-        .collect();
-    keys.join(", ")
-}
-
-/// The screen of a gate; its last line has no newline.
-pub(crate) fn gate_text(gate: &GateFacts, view: &RunView, styles: Styles, width: usize) -> String {
+/// The screen of a gate; its last line, the question, has no newline.
+pub(crate) fn gate_text(
+    question: &str,
+    gate: &GateFacts,
+    view: &RunView,
+    styles: Styles,
+    width: usize,
+) -> String {
     let place = match gate.at {
         Some(GateAt::Start) => "gate before the first change".to_owned(),
         Some(GateAt::Canary) => "gate after the canary".to_owned(),
@@ -95,12 +53,9 @@ pub(crate) fn gate_text(gate: &GateFacts, view: &RunView, styles: Styles, width:
     if let Some(next) = &gate.next {
         let _ = writeln!(out, "  next: {}", next_words(next, width));
     }
-    let _ = write!(
-        out,
-        "  answers: {}; paused without one in {}",
-        gate_keys(&gate.offers),
-        format_duration(Duration::from_millis(gate.timeout_ms))
-    );
+    let limit = format_duration(Duration::from_millis(gate.timeout_ms));
+    let question = styles.paint(Role::Strong, safe(question));
+    let _ = write!(out, "{question} (paused in {limit} without an answer)");
     out
 }
 

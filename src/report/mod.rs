@@ -31,6 +31,8 @@ mod rollout_samples;
 #[cfg(test)]
 mod rollout_story;
 mod rollout_summary;
+#[cfg(test)]
+mod rollout_tests;
 mod rollout_view;
 mod rollout_words;
 #[cfg(test)]
@@ -53,7 +55,6 @@ mod view;
 pub use console::Console;
 pub use failure::{diagnostic_of, render, render_all, render_warning};
 pub use fold::{Folded, fold, fold_parts, fold_within, natural};
-pub use gate::{gate_keys, gate_prompt, typed_answer};
 pub use history::{report_json, report_text, runs_json, runs_table};
 pub use hosts::{FoldedHosts, folded_table, hosts_table};
 pub use json::{kind_word, push_event};

@@ -1,7 +1,7 @@
 //! What is said of an event while the run goes on, on stderr. Pure. Most events are said by the status
 //! block or the summary alone.
 
-use crate::model::{HostOutcome, Label, Size, format_duration};
+use crate::model::{CancelReason, HostOutcome, Label, Size, format_duration};
 use crate::run::event::{EventKind, StepRef, StepResult};
 
 use super::fold::fold_within;
@@ -65,7 +65,7 @@ pub(crate) fn notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Opti
         EventKind::BatchStarted { .. }
         | EventKind::GateAnswered { .. }
         | EventKind::CancelStarted { .. }
-        | EventKind::KillStarted { .. } => run_notice(kind, look)?,
+        | EventKind::KillStarted { .. } => run_notice(kind, view, look)?,
         _ => host_notice(kind, look.styles)?,
     };
     (look.verbosity >= least).then(|| format!("{text}\n"))
@@ -83,7 +83,7 @@ fn loudness(outcome: &HostOutcome) -> Verbosity {
     }
 }
 
-fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)> {
+fn run_notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<(Verbosity, String)> {
     let hosts = |labels: &[Label]| {
         let folded = fold_within(labels.iter().map(Label::as_str), look.width.max(40) / 2);
         safe(&folded).into_owned()
@@ -107,6 +107,11 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             let answer = if *yes { "yes" } else { "no" };
             (Verbosity::Normal, format!("answered {answer} by {by}"))
         }
+        // The line of the stop says by which rule.
+        EventKind::CancelStarted {
+            reason: CancelReason::HostFailed,
+            ..
+        } if view.rollout.stop.is_some() => return None,
         EventKind::CancelStarted { reason, running } => {
             let why = look.styles.paint(Role::Warning, reason_words(*reason));
             let left = match running.len() {
@@ -219,6 +224,14 @@ mod tests {
     use super::super::samples;
     use super::*;
 
+    /// What has tests of its own.
+    fn of_rollout(kind: &EventKind) -> bool {
+        matches!(
+            kind,
+            EventKind::Rollout(_) | EventKind::GateAsked { gate: Some(_), .. }
+        )
+    }
+
     fn said(verbosity: Verbosity) -> String {
         let look = NoticeLook {
             verbosity,
@@ -230,6 +243,7 @@ mod tests {
         let mut kinds: Vec<EventKind> = samples::every_kind()
             .into_iter()
             .map(|event| event.kind)
+            .filter(|kind| !of_rollout(kind))
             .collect();
         kinds.push(EventKind::BatchStarted {
             phase: "main".into(),
@@ -258,48 +272,9 @@ mod tests {
         ending the remote processes on 1 host: app-1
         app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
-        preflight: 1 host answers, 1 sick: app-1
-        plan changed: no sick host comes first any more
-          from batch 1 on: app-1
-        app-1  is taken again
-        app-1  unhealthy after it was done: http: exit 1
-        waiting for health: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; for 5 m at most
-        enough hosts are healthy again after 4.0 s
-        baking 1 m after the canary: 1 host watched
-        rolling back 1 host, in this order: app-1
-        app-1  sick: http: exit 1
-        app-1  unfit: exit 1
-        app-1  no answer: exit 1
-        app-1  well again
-        app-1  rolled back
-        app-1  rollback failed: exit 1
-        app-1  not rolled back: exit 1
-        stopped: 2 of 1 host failed, limit is 1; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: 1 of 1 host in zone us-west-2a failed, limit is 0 a zone; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: 1 host of batch 4 failed, limit is 0 a batch; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: the canary app-1 failed; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: no host is the one to take last (`last`), though one must be: there may be no leader; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: step `migrate` failed on app-1, on which every host depends; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: answered `stop` at a gate by terminal; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
-        gate after a zone, 0.5 s after the start
-          so far: 2 succeeded, 1 to come
-          app-1  failed at step `dump`: exit 1
-          out now: unhealthy app-1
-          next: batch 2 of 3 in us-west-2a: app-2
-          answers: y go on, r take the failed hosts again, p pause; paused without one in 1 h
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  gone: the instance no longer exists
@@ -312,29 +287,9 @@ mod tests {
         insta::assert_snapshot!(said(Verbosity::Quiet), @r"
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
-        app-1  unhealthy after it was done: http: exit 1
-        app-1  rollback failed: exit 1
-        app-1  not rolled back: exit 1
-        stopped: 2 of 1 host failed, limit is 1; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: 1 of 1 host in zone us-west-2a failed, limit is 0 a zone; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: 1 host of batch 4 failed, limit is 0 a batch; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: the canary app-1 failed; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: no host is the one to take last (`last`), though one must be: there may be no leader; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: step `migrate` failed on app-1, on which every host depends; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: answered `stop` at a gate by terminal; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         ");
@@ -355,51 +310,10 @@ mod tests {
         app-1  step `dump` passed after 1.5 s
         app-1  step `dump` was skipped after 1.5 s
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
-        preflight: asking 1 host
-        preflight: 1 host answers, 1 sick: app-1
-        plan changed: no sick host comes first any more
-          from batch 1 on: app-1
-        app-1  passed phase stage after 1.5 s
-        app-1  is taken again
-        app-1  unhealthy after it was done: http: exit 1
-        waiting for health: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; for 5 m at most
-        enough hosts are healthy again after 4.0 s
-        baking 1 m after the canary: 1 host watched
-        rolling back 1 host, in this order: app-1
-        app-1  sick: http: exit 1
-        app-1  unfit: exit 1
-        app-1  no answer: exit 1
-        app-1  well again
-        app-1  rolled back
-        app-1  rollback failed: exit 1
-        app-1  not rolled back: exit 1
-        stopped: 2 of 1 host failed, limit is 1; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: 1 of 1 host in zone us-west-2a failed, limit is 0 a zone; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: 1 host of batch 4 failed, limit is 0 a batch; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: the canary app-1 failed; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: no host is the one to take last (`last`), though one must be: there may be no leader; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: step `migrate` failed on app-1, on which every host depends; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: answered `stop` at a gate by terminal; 1 host not started: app-1
-          out now: unhealthy app-1
-        stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
-        gate after a zone, 0.5 s after the start
-          so far: 2 succeeded, 1 to come
-          app-1  failed at step `dump`: exit 1
-          out now: unhealthy app-1
-          next: batch 2 of 3 in us-west-2a: app-2
-          answers: y go on, r take the failed hosts again, p pause; paused without one in 1 h
         app-1  succeeded after 9.0 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  cancelled: stopped by Ctrl-C

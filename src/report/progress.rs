@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::{Label, Size, format_duration};
+use crate::model::{CancelReason, Label, Size, format_duration};
 
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{reason_words, short_within};
@@ -102,7 +102,11 @@ fn head(view: &RunView, now: Duration, styles: Styles) -> String {
 }
 
 fn stopping(view: &RunView, styles: Styles) -> Option<String> {
-    let reason = reason_words(view.cancel?);
+    let reason = view.cancel?;
+    if reason == CancelReason::HostFailed && view.rollout.stop.is_some() {
+        return None;
+    }
+    let reason = reason_words(reason);
     let next = if view.killing {
         "the remote processes are being ended; Ctrl-C leaves without waiting for that"
     } else {
@@ -224,7 +228,7 @@ fn transfer_text(transfer: &Transfer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{CancelReason, HostOutcome};
+    use crate::model::HostOutcome;
     use crate::run::event::EventKind;
     use crate::task::Kind;
 

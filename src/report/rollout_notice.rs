@@ -33,7 +33,8 @@ pub(crate) fn rollout_notice(kind: &EventKind, view: &RunView, look: NoticeLook)
     match kind {
         EventKind::Rollout(fact) => fact_notice(fact, view, look),
         EventKind::GateAsked {
-            gate: Some(gate), ..
+            question,
+            gate: Some(gate),
         } => {
             // Whoever is asked has to see about what.
             let least = if look.terminal {
@@ -41,7 +42,10 @@ pub(crate) fn rollout_notice(kind: &EventKind, view: &RunView, look: NoticeLook)
             } else {
                 Verbosity::Normal
             };
-            Some((least, gate_text(gate, view, look.styles, look.width)))
+            Some((
+                least,
+                gate_text(question, gate, view, look.styles, look.width),
+            ))
         }
         EventKind::GateAnswered {
             answer: Some(answer),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::{Zone, format_duration};
+use crate::model::{CancelReason, Zone, format_duration};
 use crate::run::event::{BakeReason, RollbackResult};
 
 use super::grammar::counted;
@@ -68,19 +68,18 @@ pub(crate) fn place(view: &RunView) -> String {
 }
 
 fn stop_row(view: &RunView, look: RowsLook) -> Option<String> {
-    // A signal's row says more: what the next one does.
-    let stop = view
-        .rollout
-        .stop
-        .as_ref()
-        .filter(|_| view.cancel.is_none())?;
+    let by_signal = view
+        .cancel
+        .is_some_and(|reason| reason != CancelReason::HostFailed);
+    let stop = view.rollout.stop.as_ref().filter(|_| !by_signal)?;
     let words = stop_words(&stop.because, view, look.width);
     let lead = look.styles.paint(Role::Warning, "stopped:");
-    let at_work = view.rollout.undo.is_none() && !view.busy().is_empty();
-    let rest = if at_work {
-        "; hosts at work may finish"
-    } else {
+    let rest = if view.rollout.undo.is_some() || view.busy().is_empty() {
         ""
+    } else if view.killing {
+        "; the remote processes are being ended"
+    } else {
+        "; hosts at work may finish, Ctrl-C ends their processes"
     };
     Some(format!("{lead} {words}{rest}"))
 }

@@ -140,8 +140,8 @@ pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>
     }
 }
 
-/// Where to look first: a host that did not answer the preflight.
-pub(crate) fn push_doctor(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+/// Where to look first: a host that did not answer the preflight, or one whose rollback failed.
+pub(crate) fn push_look(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let stop = view.rollout.stop.as_ref().map(|stop| &stop.because);
     if let Some(StopCause::Preflight { silent, unfit }) = stop
         && let Some(first) = silent.first().or(unfit.first())
@@ -149,5 +149,11 @@ pub(crate) fn push_doctor(out: &mut String, view: &RunView, look: &SummaryLook<'
         let lead = look.styles.paint(Role::Hint, "next:");
         let host = quoted(first.as_str());
         let _ = writeln!(out, "{lead} fab-rs doctor {}", safe(&host));
+    }
+    let failed = |host: &HostView| matches!(host.rollback, Some(RollbackResult::Failed { .. }));
+    if let Some(first) = labels(view, failed).first() {
+        let lead = look.styles.paint(Role::Hint, "next:");
+        let host = quoted(first.as_str());
+        let _ = writeln!(out, "{lead} fab-rs logs {} {}", look.run, safe(&host));
     }
 }

@@ -12,7 +12,7 @@ use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{Ending, in_full, reason_words, short, short_within};
-use super::rollout_summary::{is_told, push_doctor, push_exit, push_rollback, push_stop};
+use super::rollout_summary::{is_told, push_exit, push_look, push_rollback, push_stop};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -22,6 +22,8 @@ use super::view::{HostView, RunView};
 pub struct Closing {
     /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
+    /// The command with its whole population, to be limited to hosts: what a rollout may take is counted on all.
+    pub again: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -156,9 +158,6 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
     };
     out.push_str(&in_full(&ending, look.styles));
-    if let Some(answer) = &first.turned {
-        let _ = writeln!(out, "        found after it was done: {}", safe(answer));
-    }
     if !cluster.same_words {
         let _ = writeln!(
             out,
@@ -390,7 +389,7 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             .collect()
     };
     let lead = look.styles.paint(Role::Hint, "next:");
-    push_doctor(out, view, look);
+    push_look(out, view, look);
     let worked = with(|outcome| {
         outcome.counts_as_failure() && !matches!(outcome, HostOutcome::Unreachable { .. })
     });
@@ -405,6 +404,18 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
     let failed = with(HostOutcome::counts_as_failure);
     let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
+    // Going forward after a rollback is for a person to decide.
+    if view.rollout.undo.is_some() {
+        return;
+    }
+    if view.rollout.is_batched()
+        && let Some(again) = &closing.again
+    {
+        if let Some(command) = limited(again, view, &undone) {
+            let _ = writeln!(out, "{lead} {}", safe(&command));
+        }
+        return;
+    }
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
@@ -412,6 +423,22 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
         let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
         let hosts = joined(hosts);
         let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
+    }
+}
+
+/// The command for the hosts that are left; as it was where that is all of them, `None` where none is.
+fn limited(again: &str, view: &RunView, undone: &[&str]) -> Option<String> {
+    if undone.is_empty() {
+        return None;
+    }
+    let (program, rest) = again.split_once(' ').unwrap_or((again, ""));
+    let limit = quoted(&format!("host={}", undone.join(",")));
+    if undone.len() == view.hosts.len() {
+        Some(again.to_owned())
+    } else if limit.len() <= MAX_HOST_LIST {
+        Some(format!("{program} --limit {limit} {rest}"))
+    } else {
+        None
     }
 }
 
@@ -496,6 +523,7 @@ mod tests {
     fn closing() -> Closing {
         Closing {
             rerun: Some("fab-rs deploy".into()),
+            again: None,
             processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
                 .into_iter()
                 .collect(),

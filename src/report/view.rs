@@ -101,8 +101,6 @@ pub(crate) struct HostEnd {
     pub(crate) duration: Duration,
     /// The last lines of its last step.
     pub(crate) tail: Vec<String>,
-    /// The answer of the check that failed after it had ended well.
-    pub(crate) turned: Option<String>,
 }
 
 /// A transfer at work.
@@ -179,10 +177,10 @@ impl HostView {
                 self.state = HostState::Ended(HostEnd {
                     outcome: HostOutcome::Unhealthy {
                         check: check.clone(),
+                        cause: cause.clone(),
                     },
                     duration,
                     tail: Vec::new(),
-                    turned: Some(cause.clone()),
                 });
             }
             RolloutFact::HostRolledBack { result, .. } => {
@@ -311,7 +309,6 @@ impl RunView {
                     outcome: outcome.clone(),
                     duration: *duration,
                     tail: tail.clone(),
-                    turned: None,
                 });
                 (host.step, host.transfer, host.undoing) = (None, None, None);
             }
