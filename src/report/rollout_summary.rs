@@ -133,8 +133,11 @@ fn push_causes(
 
 /// `exit 4: stopped before its end and not rolled back: …`, where the counts do not say it.
 pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
-    let exit = view.summary.as_ref().map(|summary| summary.exit);
-    if let Some((exit, words)) = exit.and_then(|exit| Some((exit, exit_words(exit)?))) {
+    let Some(summary) = &view.summary else {
+        return;
+    };
+    let exit = summary.exit;
+    if let Some(words) = exit_words(exit, &summary.state) {
         let lead = look.styles.paint(Role::Strong, format!("exit {exit}:"));
         let _ = writeln!(out, "{lead} {words}");
     }

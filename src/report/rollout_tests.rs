@@ -266,6 +266,19 @@ fn a_gate_shows_counts_troubles_and_what_is_next() {
     ");
 }
 
+#[test]
+fn what_was_not_confirmed_says_that_nothing_was_changed() {
+    let mut story = Story::new();
+    let (answer, by) = (GateAnswer::Stop, "terminal".into());
+    story.stop(2, StopCause::Gate { answer, by }, &LATER);
+    story.end(2, 4, "aborted", &LATER);
+    let text = story.summary(100);
+    assert!(
+        text.contains("exit 4: it was not confirmed: nothing was changed on any host\n"),
+        "{text}"
+    );
+}
+
 /// A record read back tells the same end.
 #[test]
 fn a_record_tells_the_same_as_the_run() {

@@ -348,9 +348,12 @@ pub(crate) fn left(length: Duration, since: Duration, now: Duration) -> String {
     format_duration(Duration::from_secs(seconds))
 }
 
-/// What an exit status of a rollout means; `None` where the counts say it.
-pub(crate) fn exit_words(exit: u8) -> Option<&'static str> {
+/// What an exit status of a rollout means in the state it left the run in; `None` where the counts say it.
+pub(crate) fn exit_words(exit: u8, state: &str) -> Option<&'static str> {
     Some(match ExitStatus::from_code(exit)? {
+        ExitStatus::Stopped if state == "aborted" => {
+            "it was not confirmed: nothing was changed on any host"
+        }
         ExitStatus::Stopped => {
             "stopped before its end and not rolled back: what was done stays done, the rest was not begun"
         }
