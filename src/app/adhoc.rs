@@ -27,12 +27,14 @@ pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus
     let task = source.library.get(&args.name)?;
     let words = rerun::task_words(&task, &args.name, &args.words, &context.settings.run.set);
     let rerun = rerun::command(&context.settings, &words, &[]);
+    let whole = rerun::population_words(&context.settings, &task, &args.name, &args.words);
     let work = Work {
         task,
         source: &source,
         words: &args.words,
         stdin_taken: false,
         rerun,
+        again: whole.and_then(|words| rerun::command(&context.settings, &words, &[])),
     };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await
@@ -70,6 +72,7 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
         words: &args.words,
         stdin_taken: false,
         rerun: None,
+        again: None,
     };
     let prepared = run::prepare(context, work).await?;
     if let Some(path) = &args.out {
@@ -144,6 +147,7 @@ async fn go(
         words,
         stdin_taken,
         rerun,
+        again: None,
     };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await

@@ -175,6 +175,38 @@ pub(super) fn task_words(
         .collect()
 }
 
+/// As [`task_words`], with what selects the hosts, but not with what narrows them: the population of the run,
+/// on which sizes and minimums are counted. `None` where hosts came from stdin.
+pub(super) fn population_words(
+    settings: &Settings,
+    task: &Task,
+    name: &str,
+    words: &[String],
+) -> Option<Vec<String>> {
+    let selection = &settings.selection;
+    if selection.hosts.iter().any(|host| host == "-") {
+        return None;
+    }
+    let is_selector = |word: &&String| {
+        let key = word.split(['=', '!', '~']).next().unwrap_or_default();
+        !task.params.contains_key(key)
+    };
+    let mut line = task_words(task, name, words, &settings.run.set);
+    line.extend(words.iter().filter(is_selector).cloned());
+    if !selection.hosts.is_empty() {
+        line.extend(["-H".to_owned(), selection.hosts.join(",")]);
+    }
+    let flags = [("-R", &selection.role), ("--select", &selection.select)];
+    for (flag, values) in flags {
+        line.extend(
+            values
+                .iter()
+                .flat_map(|value| [flag.to_owned(), value.clone()]),
+        );
+    }
+    Some(line)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -235,5 +267,31 @@ mod tests {
             task_words(&task, "t", &words, &set),
             ["t", "dir=/a", "--set", "dir=/b"]
         );
+    }
+
+    #[test]
+    fn the_population_is_named_again_and_what_narrowed_it_is_not() {
+        let text = "kind: read\nparams: {role: {type: string}, token: {type: string, secret: true}}\nsteps: [{run: uptime}]\n";
+        let source = Arc::new(Source {
+            path: "tasks/t.yml".into(),
+            text: text.to_owned(),
+        });
+        let task = read(&source, None, &NoFiles).expect("a task");
+        let folder = tempfile::tempdir().unwrap();
+        let again = |flags: &str| {
+            let line = format!("fab-rs {flags} t");
+            let words = ["env!=dev", "role=x", "token=y"].map(str::to_owned);
+            population_words(&settings(folder.path(), &line), &task, "t", &words)
+        };
+        assert_eq!(
+            again("-H a,b -R app --select role=api -x c --limit 1").as_deref(),
+            Some(
+                &[
+                    "t", "role=x", "env!=dev", "-H", "a,b", "-R", "app", "--select", "role=api"
+                ]
+                .map(str::to_owned)[..]
+            )
+        );
+        assert_eq!(again("-H -"), None);
     }
 }

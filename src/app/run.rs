@@ -43,6 +43,8 @@ pub(super) struct Work<'a> {
     pub(super) stdin_taken: bool,
     /// The command that does the same again, without its hosts.
     pub(super) rerun: Option<String>,
+    /// The same with its whole population, for rollouts.
+    pub(super) again: Option<String>,
 }
 
 /// A plan with what it takes to run it.
@@ -54,6 +56,7 @@ pub(super) struct Prepared {
     engine: Arc<Engine>,
     terminal: bool,
     rerun: Option<String>,
+    again: Option<String>,
 }
 
 impl Prepared {
@@ -129,6 +132,7 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         engine: Arc::new(engine),
         terminal,
         rerun: work.rerun,
+        again: work.again,
     })
 }
 
@@ -168,6 +172,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         engine,
         terminal,
         rerun,
+        again,
     } = prepared;
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
@@ -207,7 +212,13 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let options = options(context, &folder, plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
     let summary = run::execute(plan, parts, options, received).await;
-    screen.finish(Closing { rerun, processes }).await;
+    screen
+        .finish(Closing {
+            rerun,
+            again,
+            processes,
+        })
+        .await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }

@@ -9,6 +9,7 @@ mod diff;
 mod failure;
 mod fold;
 mod form;
+mod gate;
 mod gather;
 mod grammar;
 mod history;
@@ -25,8 +26,17 @@ mod processes;
 mod progress;
 mod record;
 mod replay;
+mod rollout_notice;
+mod rollout_rows;
 #[cfg(test)]
 mod rollout_samples;
+#[cfg(test)]
+mod rollout_story;
+mod rollout_summary;
+#[cfg(test)]
+mod rollout_tests;
+mod rollout_view;
+mod rollout_words;
 #[cfg(test)]
 mod samples;
 mod sanitize;

@@ -1,15 +1,16 @@
 //! What is said of an event while the run goes on, on stderr. Pure. Most events are said by the status
 //! block or the summary alone.
 
-use crate::model::{HostOutcome, Label, Size, format_duration};
+use crate::model::{CancelReason, HostOutcome, Label, Size, format_duration};
 use crate::run::event::{EventKind, StepRef, StepResult};
 
 use super::fold::fold_within;
 use super::grammar::counted;
 use super::host_failure::{Ending, headline, reason_words, short};
+use super::rollout_notice::{batch_heading, rollout_notice};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
-use super::view::host_of;
+use super::view::{RunView, host_of};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -32,11 +33,20 @@ pub(crate) struct NoticeLook {
     pub(crate) styles: Styles,
     /// Columns, for folded hosts.
     pub(crate) width: usize,
+    /// Whether there is a status block, which tells what passes.
+    pub(crate) has_status: bool,
+    /// Whether somebody can be asked there.
+    pub(crate) terminal: bool,
 }
 
-/// The text of an event, its lines ended; `None` where nothing is said.
-pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
+/// The text of an event, its lines ended; `None` where nothing is said. `view` has taken the event in.
+pub(crate) fn notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<String> {
     let (least, text) = match kind {
+        EventKind::Rollout(_)
+        | EventKind::GateAsked { .. }
+        | EventKind::GateAnswered {
+            answer: Some(_), ..
+        } => rollout_notice(kind, view, look)?,
         EventKind::HostFinished {
             host,
             outcome,
@@ -56,7 +66,7 @@ pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
         EventKind::BatchStarted { .. }
         | EventKind::GateAnswered { .. }
         | EventKind::CancelStarted { .. }
-        | EventKind::KillStarted { .. } => run_notice(kind, look)?,
+        | EventKind::KillStarted { .. } => run_notice(kind, view, look)?,
         _ => host_notice(kind, look.styles)?,
     };
     (look.verbosity >= least).then(|| format!("{text}\n"))
@@ -74,7 +84,7 @@ fn loudness(outcome: &HostOutcome) -> Verbosity {
     }
 }
 
-fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)> {
+fn run_notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<(Verbosity, String)> {
     let hosts = |labels: &[Label]| {
         let folded = fold_within(labels.iter().map(Label::as_str), look.width.max(40) / 2);
         safe(&folded).into_owned()
@@ -84,18 +94,13 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             index,
             count,
             zone,
-            hosts: labels,
+            canary,
+            last,
+            hosts,
             ..
         } if *count > 1 => {
-            let zone = zone
-                .as_ref()
-                .map(|zone| format!(" in {}", safe(zone.as_str())));
-            let text = format!(
-                "batch {} of {count}{}: {}",
-                index + 1,
-                zone.unwrap_or_default(),
-                hosts(labels)
-            );
+            let marks = [*canary, *last];
+            let text = batch_heading((*index, *count), zone.as_ref(), marks, hosts, look.width);
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
@@ -103,6 +108,11 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             let answer = if *yes { "yes" } else { "no" };
             (Verbosity::Normal, format!("answered {answer} by {by}"))
         }
+        // The line of the stop says by which rule.
+        EventKind::CancelStarted {
+            reason: CancelReason::HostFailed,
+            ..
+        } if view.rollout.stop.is_some() => return None,
         EventKind::CancelStarted { reason, running } => {
             let why = look.styles.paint(Role::Warning, reason_words(*reason));
             let left = match running.len() {
@@ -221,15 +231,26 @@ mod tests {
     use super::super::samples;
     use super::*;
 
+    /// What has tests of its own.
+    fn of_rollout(kind: &EventKind) -> bool {
+        matches!(
+            kind,
+            EventKind::Rollout(_) | EventKind::GateAsked { gate: Some(_), .. }
+        )
+    }
+
     fn said(verbosity: Verbosity) -> String {
         let look = NoticeLook {
             verbosity,
             styles: Styles::plain(),
             width: 80,
+            has_status: false,
+            terminal: false,
         };
         let mut kinds: Vec<EventKind> = samples::every_kind()
             .into_iter()
             .map(|event| event.kind)
+            .filter(|kind| !of_rollout(kind))
             .collect();
         kinds.push(EventKind::BatchStarted {
             phase: "main".into(),
@@ -240,7 +261,12 @@ mod tests {
             last: false,
             hosts: vec![Label::new("app-1"), Label::new("app-2")],
         });
-        kinds.iter().filter_map(|kind| notice(kind, look)).collect()
+        let mut view = RunView::default();
+        let told = (0..).zip(kinds).filter_map(|(seq, kind)| {
+            view.apply(&samples::event(seq, seq * 10, kind.clone()));
+            notice(&kind, &view, look)
+        });
+        told.collect()
     }
 
     #[test]

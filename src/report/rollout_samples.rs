@@ -84,6 +84,39 @@ fn stops() -> Vec<StopCause> {
     ]
 }
 
+/// What is found of a host, and how its rollback ends.
+fn host_facts() -> Vec<RolloutFact> {
+    let app = || host("app-1");
+    let cause = || "exit 1".to_owned();
+    let troubles = [
+        Some(Trouble::Sick {
+            check: "http".into(),
+            cause: cause(),
+        }),
+        Some(Trouble::Unfit { cause: cause() }),
+        Some(Trouble::Silent {
+            unreachable_kind: UnreachableKind::Refused,
+            causes: vec![cause()],
+            hints: vec![cause()],
+        }),
+        None,
+    ];
+    let found = troubles.map(|trouble| RolloutFact::HostFound {
+        host: app(),
+        trouble,
+    });
+    let results = [
+        RollbackResult::Done,
+        RollbackResult::Failed { cause: cause() },
+        RollbackResult::Pending { cause: cause() },
+    ];
+    let ended = results.map(|result| RolloutFact::HostRolledBack {
+        host: app(),
+        result,
+    });
+    found.into_iter().chain(ended).collect()
+}
+
 /// Every fact of a rollout, and the gate's events.
 pub(crate) fn kinds() -> Vec<EventKind> {
     let app = || host("app-1");
@@ -141,32 +174,7 @@ pub(crate) fn kinds() -> Vec<EventKind> {
         RolloutFact::BakeFinished { waited_ms: 60_000 },
         RolloutFact::RollbackStarted { hosts: labels() },
     ];
-    let troubles = [
-        Some(Trouble::Sick {
-            check: "http".into(),
-            cause: cause(),
-        }),
-        Some(Trouble::Unfit { cause: cause() }),
-        Some(Trouble::Silent {
-            unreachable_kind: UnreachableKind::Refused,
-            causes: vec![cause()],
-            hints: vec![cause()],
-        }),
-        None,
-    ];
-    facts.extend(troubles.map(|trouble| RolloutFact::HostFound {
-        host: app(),
-        trouble,
-    }));
-    let results = [
-        RollbackResult::Done,
-        RollbackResult::Failed { cause: cause() },
-        RollbackResult::Pending { cause: cause() },
-    ];
-    facts.extend(results.map(|result| RolloutFact::HostRolledBack {
-        host: app(),
-        result,
-    }));
+    facts.extend(host_facts());
     let stopped = |because| RolloutFact::RolloutStopped {
         because,
         not_started: labels(),

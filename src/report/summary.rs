@@ -12,6 +12,7 @@ use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{Ending, in_full, reason_words, short, short_within};
+use super::rollout_summary::{is_told, push_exit, push_look, push_rollback, push_stop};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -21,6 +22,8 @@ use super::view::{HostView, RunView};
 pub struct Closing {
     /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
+    /// The command with its whole population, to be limited to hosts: what a rollout may take is counted on all.
+    pub again: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -62,6 +65,7 @@ pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook
     let mut out = String::new();
     push_failures(&mut out, view, look);
     push_stopped(&mut out, view, look);
+    push_rollback(&mut out, view, look);
     push_slowest(&mut out, view, look);
     push_files(&mut out, view, look);
     push_still_running(&mut out, view, closing, look);
@@ -71,6 +75,7 @@ pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook
         let _ = writeln!(out, "{lead} {}", safe(trouble));
     }
     out.push_str(&count_line(view, look.styles));
+    push_exit(&mut out, view, look);
     if !view.record.as_os_str().is_empty() {
         let record = view.record.to_string_lossy();
         let _ = writeln!(out, "record: {}", safe(&record));
@@ -165,14 +170,16 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
 
 /// Hosts that never started, by reason; or why the run stopped, where every host had started.
 fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+    let stop_is_told = push_stop(out, view, look);
     let mut reasons: IndexMap<&str, Vec<&str>> = IndexMap::new();
-    for (label, host) in &view.hosts {
+    for (label, host) in view.hosts.iter().filter(|(label, _)| !is_told(label, view)) {
         if let Some(HostOutcome::NotRun { reason }) = host.end().map(|end| &end.outcome) {
             reasons.entry(reason).or_default().push(label.as_str());
         }
     }
     let lead = look.styles.paint(Role::Warning, "stopped:");
     if reasons.is_empty()
+        && !stop_is_told
         && let Some(reason) = view.cancel
     {
         let _ = writeln!(
@@ -392,6 +399,7 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             .collect()
     };
     let lead = look.styles.paint(Role::Hint, "next:");
+    push_look(out, view, look);
     let worked = with(|outcome| {
         outcome.counts_as_failure() && !matches!(outcome, HostOutcome::Unreachable { .. })
     });
@@ -406,6 +414,18 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
     let failed = with(HostOutcome::counts_as_failure);
     let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
+    // Going forward after a rollback is for a person to decide.
+    if view.rollout.undo.is_some() {
+        return;
+    }
+    if view.rollout.is_batched()
+        && let Some(again) = &closing.again
+    {
+        if let Some(command) = limited(again, view, &undone) {
+            let _ = writeln!(out, "{lead} {}", safe(&command));
+        }
+        return;
+    }
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
@@ -413,6 +433,22 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
         let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
         let hosts = joined(hosts);
         let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
+    }
+}
+
+/// The command for the hosts that are left; as it was where that is all of them, `None` where none is.
+fn limited(again: &str, view: &RunView, undone: &[&str]) -> Option<String> {
+    if undone.is_empty() {
+        return None;
+    }
+    let (program, rest) = again.split_once(' ').unwrap_or((again, ""));
+    let limit = quoted(&format!("host={}", undone.join(",")));
+    if undone.len() == view.hosts.len() {
+        Some(again.to_owned())
+    } else if limit.len() <= MAX_HOST_LIST {
+        Some(format!("{program} --limit {limit} {rest}"))
+    } else {
+        None
     }
 }
 

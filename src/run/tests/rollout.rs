@@ -59,12 +59,9 @@ async fn batches_come_one_after_the_other() {
     let first_ended =
         played.position(|kind| matches!(kind, EventKind::BatchFinished { index: 0, .. }));
     assert!(first_ended.unwrap() < second.unwrap());
-<<<<<<< HEAD
     let asked = played.transport.asked();
     let connections = asked.iter().filter(|it| matches!(it, Asked::Connect(_)));
     assert_eq!(connections.count(), 5);
-=======
->>>>>>> course
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,17 +138,10 @@ async fn a_no_at_the_start_gate_runs_nothing() {
         (played.exit(), played.summary.state.as_str()),
         (4, "aborted")
     );
-<<<<<<< HEAD
     let asked = played.transport.asked();
     let ran = asked.iter().any(|it| matches!(it, Asked::Exec(..)));
     assert!(!ran, "{asked:?}");
     assert_eq!(played.cause("h0"), "the question was answered with no");
-=======
-    // Every host was looked at, and nothing was run.
-    let asked = played.transport.asked();
-    assert!(!asked.iter().any(|asked| matches!(asked, Asked::Exec(..))));
-    assert_eq!(played.cause("h0"), "not confirmed (answered by terminal)");
->>>>>>> course
 }
 
 #[tokio::test(start_paused = true)]
