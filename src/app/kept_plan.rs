@@ -1,7 +1,7 @@
 //! Plans that were kept: the one of `--plan FILE`, which must still hold, and that of the last run, whose number
 //! of hosts is compared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -37,51 +37,62 @@ pub(super) fn last_population(state: &Path, task: &str, selection: &[String]) ->
     })
 }
 
-/// Reads the plan of `--plan FILE`.
-///
-/// # Errors
-/// It cannot be read, or is no plan.
-pub(super) fn read(path: &Path) -> Result<Value, Failure> {
-    let place = path.display();
-    let cannot = |cause: String| {
-        let error = Diagnostic::new(format!("cannot read the plan `{place}`")).cause(cause);
-        error.hint("`fab-rs plan TASK … --out FILE` writes one")
-    };
-    let text = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
-    let plan: Value = serde_json::from_slice(&text).map_err(|error| cannot(error.to_string()))?;
-    if plan["task"].is_string() && plan["hosts"].is_array() && plan["phases"].is_array() {
-        Ok(plan)
-    } else {
+/// The plan of `--plan FILE`.
+#[derive(Debug)]
+pub(super) struct Kept {
+    path: PathBuf,
+    json: Value,
+}
+
+impl Kept {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no plan.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let place = path.display();
+        let cannot = |cause: String| {
+            let error = Diagnostic::new(format!("cannot read the plan `{place}`")).cause(cause);
+            error.hint("`fab-rs plan TASK … --out FILE` writes one")
+        };
+        let text = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+        let json: Value =
+            serde_json::from_slice(&text).map_err(|error| cannot(error.to_string()))?;
+        if json["task"].is_string() && json["hosts"].is_array() && json["phases"].is_array() {
+            let path = path.to_owned();
+            return Ok(Self { path, json });
+        }
         Err(cannot("it lacks `task`, `hosts` or `phases`".to_owned()).into())
     }
-}
 
-/// What a kept plan's order of hosts was drawn from.
-pub(super) fn seed(kept: &Value) -> Option<u64> {
-    let mut phases = kept["phases"].as_array()?.iter();
-    phases.find_map(|phase| phase["seed"].as_u64())
-}
+    /// What its order of hosts was drawn from.
+    pub(super) fn seed(&self) -> Option<u64> {
+        let mut phases = self.json["phases"].as_array()?.iter();
+        phases.find_map(|phase| phase["seed"].as_u64())
+    }
 
-/// Refuses where the plan of now is not the one that was kept.
-///
-/// # Errors
-/// The differences, with status 7.
-pub(super) fn check(path: &Path, kept: &Value, now: &Plan) -> Result<(), Failure> {
-    let differences = plan::drift(kept, &plan::json(now));
-    if differences.is_empty() {
-        return Ok(());
+    /// Refuses where the plan of now is not this one.
+    ///
+    /// # Errors
+    /// The differences, with status 7.
+    pub(super) fn check(&self, now: &Plan) -> Result<(), Failure> {
+        let differences = plan::drift(&self.json, &plan::json(now));
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let more = differences.len().saturating_sub(DIFFERENCES_SHOWN);
+        let place = self.path.display();
+        let message = format!("the plan `{place}` does not hold any more");
+        let shown = differences.into_iter().take(DIFFERENCES_SHOWN);
+        let mut error = shown.fold(Diagnostic::new(message), Diagnostic::cause);
+        if more > 0 {
+            error = error.cause(format!("and {more} more"));
+        }
+        let error = error
+            .hint("look at the new one with `fab-rs plan`, and keep it with `--out FILE`")
+            .hint("nothing was run");
+        Err(Failure::drifted(error))
     }
-    let more = differences.len().saturating_sub(DIFFERENCES_SHOWN);
-    let message = format!("the plan `{}` does not hold any more", path.display());
-    let shown = differences.into_iter().take(DIFFERENCES_SHOWN);
-    let mut error = shown.fold(Diagnostic::new(message), Diagnostic::cause);
-    if more > 0 {
-        error = error.cause(format!("and {more} more"));
-    }
-    let error = error
-        .hint("look at the new one with `fab-rs plan`, and keep it with `--out FILE`")
-        .hint("nothing was run");
-    Err(Failure::drifted(error))
 }
 
 #[cfg(test)]
@@ -117,13 +128,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.json");
         std::fs::write(&path, "{}").unwrap();
-        let failure = read(&path).unwrap_err();
+        let failure = Kept::read(&path).unwrap_err();
         assert!(failure.diagnostics[0].message.contains("p.json"));
         std::fs::write(
             &path,
             json!({"task": "t", "hosts": [], "phases": [{"seed": null}, {"seed": 5}]}).to_string(),
         )
         .unwrap();
-        assert_eq!(seed(&read(&path).unwrap()), Some(5));
+        assert_eq!(Kept::read(&path).unwrap().seed(), Some(5));
     }
 }

@@ -69,7 +69,6 @@ pub(super) fn command<W: AsRef<str>>(
 fn rollout(flags: &StrategyFlags) -> Vec<String> {
     let amount = |amount: &Option<Amount>| amount.map(|amount| amount.to_string());
     let list = |words: Vec<String>| (!words.is_empty()).then(|| words.join(","));
-    let pause = |pause: Option<Duration>| pause.map(span);
     let sizes = flags.batch.iter().flat_map(|sizes| &sizes.0);
     let quorum = flags.quorum.map(|quorum| match quorum {
         QuorumFlag::Off => "off".to_owned(),
@@ -103,24 +102,6 @@ fn rollout(flags: &StrategyFlags) -> Vec<String> {
         ("--zone-order", list(flags.zone_order.clone())),
         ("--order", word(flags.order.as_ref())),
         ("--quorum", quorum),
-        ("--bake", pause(flags.bake)),
-        ("--zone-bake", pause(flags.zone_bake)),
-        ("--first-zone-bake", pause(flags.first_zone_bake)),
-        ("--final-bake", pause(flags.final_bake)),
-        ("--health-wait", pause(flags.health_wait)),
-        (
-            "--confirm",
-            list(
-                flags
-                    .confirm
-                    .iter()
-                    .filter_map(|gate| word(Some(gate)))
-                    .collect(),
-            ),
-        ),
-        ("--confirm-timeout", pause(flags.confirm_timeout)),
-        ("--on-stop", word(flags.on_stop.as_ref())),
-        ("--host-timeout", pause(flags.host_timeout)),
     ];
     let values = values.into_iter();
     let values = values.filter_map(|(name, value)| Some([name.to_owned(), value?]));
@@ -131,8 +112,34 @@ fn rollout(flags: &StrategyFlags) -> Vec<String> {
     let switches = switches.into_iter().filter(|(_, on)| *on);
     values
         .flatten()
+        .chain(pauses(flags))
         .chain(switches.map(|(name, _)| name.to_owned()))
         .collect()
+}
+
+/// What was typed about waiting and asking.
+fn pauses(flags: &StrategyFlags) -> impl Iterator<Item = String> {
+    let pause = |pause: Option<Duration>| pause.map(span);
+    let gates: Vec<String> = flags
+        .confirm
+        .iter()
+        .filter_map(|gate| word(Some(gate)))
+        .collect();
+    let values = [
+        ("--bake", pause(flags.bake)),
+        ("--zone-bake", pause(flags.zone_bake)),
+        ("--first-zone-bake", pause(flags.first_zone_bake)),
+        ("--final-bake", pause(flags.final_bake)),
+        ("--health-wait", pause(flags.health_wait)),
+        ("--confirm", (!gates.is_empty()).then(|| gates.join(","))),
+        ("--confirm-timeout", pause(flags.confirm_timeout)),
+        ("--on-stop", word(flags.on_stop.as_ref())),
+        ("--host-timeout", pause(flags.host_timeout)),
+    ];
+    let values = values.into_iter();
+    values
+        .filter_map(|(name, value)| Some([name.to_owned(), value?]))
+        .flatten()
 }
 
 /// The word of a flag that takes one of several.

@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
-use super::kept_plan;
+use super::kept_plan::{self, Kept, last_population};
 use super::library::TaskSource;
 use super::outside::ThisMachine;
 use super::overrides::overrides;
@@ -98,11 +98,8 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         .warnings
         .iter()
         .for_each(|warning| console.warn(warning));
-    let kept = match &settings.run.strategy.plan {
-        Some(path) => Some((path, kept_plan::read(path)?)),
-        None => None,
-    };
-    let drawn = kept.as_ref().and_then(|(_, kept)| kept_plan::seed(kept));
+    let kept = settings.run.strategy.plan.as_deref();
+    let kept = kept.map(Kept::read).transpose()?;
     let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
     let plan = plan::build(&PlanRequest {
         task: &work.task,
@@ -115,17 +112,12 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         engine: &engine,
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
-        seed: drawn.unwrap_or_else(random),
-        last_population: match work.task.kind {
-            Kind::Change => {
-                kept_plan::last_population(&settings.state_dir, &work.task.name, &selection)
-            }
-            Kind::Read => None,
-        },
+        seed: kept.as_ref().and_then(Kept::seed).unwrap_or_else(random),
+        last_population: for_change
+            .then(|| last_population(&settings.state_dir, &work.task.name, &selection))
+            .flatten(),
     })?;
-    if let Some((path, kept)) = &kept {
-        kept_plan::check(path, kept, &plan)?;
-    }
+    kept.map_or(Ok(()), |kept| kept.check(&plan))?;
     Ok(Prepared {
         plan: Arc::new(plan),
         selection,

@@ -69,9 +69,10 @@ fn changed_hosts(kept: &BTreeMap<&str, Kept<'_>>, now: &BTreeMap<&str, Kept<'_>>
             let (label, was, is) = (host.label, host.zone, found.zone);
             lines.push(format!("moved: {label} ({id}), from zone {was} to {is}"));
         } else if found.is_target != host.is_target {
-            let word = match found.is_target {
-                true => "would be touched now",
-                false => "would not be touched now",
+            let word = if found.is_target {
+                "would be touched now"
+            } else {
+                "would not be touched now"
             };
             lines.push(format!("{} ({id}) {word}", host.label));
         } else if found.label != host.label {

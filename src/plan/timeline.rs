@@ -29,9 +29,10 @@ impl Phase {
                 .iter()
                 .enumerate()
                 .any(|(index, batch)| self.ends_zone(batch, &batches[index + 1..]));
-            let zone = match is_first {
-                true => bakes.first_zone.or(bakes.zone),
-                false => bakes.zone,
+            let zone = if is_first {
+                bakes.first_zone.or(bakes.zone)
+            } else {
+                bakes.zone
             };
             longest = longest.max(zone);
         }

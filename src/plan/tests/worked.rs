@@ -38,126 +38,129 @@ pub(super) fn batches(plan: &Value) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
+/// A strategy for a fleet, its batches, and the most hosts out at once.
+type Example = (Zones, &'static str, &'static str, usize);
+
+const EXAMPLES: &[Example] = &[
+    (
+        TWELVE,
+        "by: az, batch: 50%, canary: 1",
+        "[a1] / [a2 a3] [a4] [b1 b2] [b3 b4] [c1 c2] [c3 c4]",
+        2,
+    ),
+    (
+        TWELVE,
+        "by: az, batch: 100%",
+        "[a1 a2 a3 a4] [b1 b2 b3 b4] [c1 c2 c3 c4]",
+        4,
+    ),
+    (
+        TWELVE,
+        "by: az, batch: [1, 2, \"100%\"]",
+        "[a1] [a2 a3] [a4] [b1 b2 b3 b4] [c1 c2 c3 c4]",
+        4,
+    ),
+    (TWELVE, "by: spread, batch: 25%", QUARTER, 3),
+    (
+        TWELVE,
+        "by: spread, batch: 25%, canary: 1",
+        "[a1] / [b1 c1 a2] [b2 c2 a3] [b3 c3 a4] [b4 c4]",
+        3,
+    ),
+    (
+        TWELVE,
+        "by: spread, batch: 40%, min_healthy: 75%",
+        QUARTER,
+        3,
+    ),
+    (
+        TWELVE,
+        "by: spread, batch: 6, min_healthy_per_zone: 75%",
+        QUARTER,
+        3,
+    ),
+    (
+        TWELVE,
+        "by: flat, batch: 30%",
+        "[a1 a2 a3] [a4 b1 b2] [b3 b4 c1] [c2 c3 c4]",
+        3,
+    ),
+    (
+        SEVEN,
+        "by: az, batch: 50%, canary: 1",
+        "[b1] / [b2] [b3] [a1 a2] [a3 a4]",
+        2,
+    ),
+    (
+        SEVEN,
+        "by: az, batch: 100%, min_healthy: 50%",
+        "[b1 b2 b3] [a1 a2 a3] [a4]",
+        3,
+    ),
+    (
+        SEVEN,
+        "by: az, batch: 100%, min_healthy: 60%",
+        "[b1 b2] [b3] [a1 a2] [a3 a4]",
+        2,
+    ),
+    (
+        SEVEN,
+        "by: spread, batch: 25%",
+        "[a1] [b1] [a2] [b2] [a3] [b3] [a4]",
+        1,
+    ),
+    (
+        SEVEN,
+        "by: spread, batch: 2",
+        "[a1 b1] [a2 b2] [a3 b3] [a4]",
+        2,
+    ),
+    (
+        SEVEN,
+        "by: spread, batch: 50%",
+        "[a1 b1 a2] [b2 a3 b3] [a4]",
+        3,
+    ),
+    (
+        SEVEN,
+        "quorum: true, last: \"{{ host.name == 'b2' }}\"",
+        "[b1] [b3] [a1] [a2] [a3] [a4] (b2)",
+        1,
+    ),
+    (
+        UNEQUAL,
+        "by: az, batch: 50%, canary: 1",
+        "[b1] / [b2 b3] [b4 b5] [a1 a2 a3] [a4 a5 a6] [c1]",
+        3,
+    ),
+    (
+        UNEQUAL,
+        "by: spread, batch: 25%",
+        "[a1 b1 a2] [b2 a3 b3] [c1 a4 b4] [a5 b5 a6]",
+        3,
+    ),
+    (SINGLE, "by: az, batch: 100%", "[a1] [b1] [c1]", 1),
+    (
+        SINGLE,
+        "by: spread, batch: 100%, min_healthy: 66%",
+        "[a1] [b1] [c1]",
+        1,
+    ),
+    (
+        FIVE,
+        "quorum: true, last: \"{{ host.name == 'a2' }}\"",
+        "[b1] [b2] [a1] [a3] (a2)",
+        1,
+    ),
+];
+
 #[test]
 fn every_worked_example_comes_out_as_it_is_written() {
-    for (zones, strategy, expected, worst) in [
-        (
-            TWELVE,
-            "by: az, batch: 50%, canary: 1",
-            "[a1] / [a2 a3] [a4] [b1 b2] [b3 b4] [c1 c2] [c3 c4]",
-            2,
-        ),
-        (
-            TWELVE,
-            "by: az, batch: 100%",
-            "[a1 a2 a3 a4] [b1 b2 b3 b4] [c1 c2 c3 c4]",
-            4,
-        ),
-        (
-            TWELVE,
-            "by: az, batch: [1, 2, \"100%\"]",
-            "[a1] [a2 a3] [a4] [b1 b2 b3 b4] [c1 c2 c3 c4]",
-            4,
-        ),
-        (TWELVE, "by: spread, batch: 25%", QUARTER, 3),
-        (
-            TWELVE,
-            "by: spread, batch: 25%, canary: 1",
-            "[a1] / [b1 c1 a2] [b2 c2 a3] [b3 c3 a4] [b4 c4]",
-            3,
-        ),
-        (
-            TWELVE,
-            "by: spread, batch: 40%, min_healthy: 75%",
-            QUARTER,
-            3,
-        ),
-        (
-            TWELVE,
-            "by: spread, batch: 6, min_healthy_per_zone: 75%",
-            QUARTER,
-            3,
-        ),
-        (
-            TWELVE,
-            "by: flat, batch: 30%",
-            "[a1 a2 a3] [a4 b1 b2] [b3 b4 c1] [c2 c3 c4]",
-            3,
-        ),
-        (
-            SEVEN,
-            "by: az, batch: 50%, canary: 1",
-            "[b1] / [b2] [b3] [a1 a2] [a3 a4]",
-            2,
-        ),
-        (
-            SEVEN,
-            "by: az, batch: 100%, min_healthy: 50%",
-            "[b1 b2 b3] [a1 a2 a3] [a4]",
-            3,
-        ),
-        (
-            SEVEN,
-            "by: az, batch: 100%, min_healthy: 60%",
-            "[b1 b2] [b3] [a1 a2] [a3 a4]",
-            2,
-        ),
-        (
-            SEVEN,
-            "by: spread, batch: 25%",
-            "[a1] [b1] [a2] [b2] [a3] [b3] [a4]",
-            1,
-        ),
-        (
-            SEVEN,
-            "by: spread, batch: 2",
-            "[a1 b1] [a2 b2] [a3 b3] [a4]",
-            2,
-        ),
-        (
-            SEVEN,
-            "by: spread, batch: 50%",
-            "[a1 b1 a2] [b2 a3 b3] [a4]",
-            3,
-        ),
-        (
-            SEVEN,
-            "quorum: true, last: \"{{ host.name == 'b2' }}\"",
-            "[b1] [b3] [a1] [a2] [a3] [a4] (b2)",
-            1,
-        ),
-        (
-            UNEQUAL,
-            "by: az, batch: 50%, canary: 1",
-            "[b1] / [b2 b3] [b4 b5] [a1 a2 a3] [a4 a5 a6] [c1]",
-            3,
-        ),
-        (
-            UNEQUAL,
-            "by: spread, batch: 25%",
-            "[a1 b1 a2] [b2 a3 b3] [c1 a4 b4] [a5 b5 a6]",
-            3,
-        ),
-        (SINGLE, "by: az, batch: 100%", "[a1] [b1] [c1]", 1),
-        (
-            SINGLE,
-            "by: spread, batch: 100%, min_healthy: 66%",
-            "[a1] [b1] [c1]",
-            1,
-        ),
-        (
-            FIVE,
-            "quorum: true, last: \"{{ host.name == 'a2' }}\"",
-            "[b1] [b2] [a1] [a3] (a2)",
-            1,
-        ),
-    ] {
+    for &(zones, strategy, expected, worst) in EXAMPLES {
         let plan = json(&given(zones, strategy).planned());
         assert_eq!(batches(&plan), expected, "{strategy}");
-        assert_eq!(
-            plan["phases"][0]["worst_out"]["overall"], worst,
-            "{strategy}"
-        );
+        let out = &plan["phases"][0]["worst_out"]["overall"];
+        assert_eq!(*out, worst, "{strategy}");
     }
 }
 
