@@ -281,9 +281,16 @@ fn last_words(played: &Played, targets: usize) -> Result<(), String> {
             EventKind::Rollout(RolloutFact::HostTurned { host, .. }) => {
                 words.insert(host.host.to_string(), "unhealthy".to_owned());
             }
-            EventKind::HostStarted { host } if words.contains_key(host.host.as_str()) => {
-                let undoes = |event: &EventKind| matches!(event, EventKind::Rollout(RolloutFact::RollbackStarted { hosts }) if hosts.contains(&host.host));
-                if !played.events.iter().any(undoes) {
+            EventKind::HostStarted { host } => {
+                let undoes = |event: &EventKind| {
+                    matches!(
+                        event,
+                        EventKind::Rollout(RolloutFact::RollbackStarted { hosts })
+                            if hosts.contains(&host.host)
+                    )
+                };
+                let ended = words.contains_key(host.host.as_str());
+                if ended && !played.events.iter().any(undoes) {
                     return Err(format!("{} began after its end", host.host));
                 }
             }
