@@ -145,7 +145,7 @@ fn hosts_that_were_not_at_work_say_why() {
             hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
     web-a7  not started: the rollout stopped
     web-a8  gone: the instance no longer exists
-    web-a9  unhealthy: check `http` did not pass after 5.0 s
+    web-a9  unhealthy: check `http` did not pass after 5.0 s: status 503
     ");
 }
 

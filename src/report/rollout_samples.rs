@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 
 use crate::model::{Label, UnreachableKind, Zone};
 use crate::run::event::{
-    BakeReason, EventKind, GateAnswer, GateFacts, NextUp, PlanChange, RollbackResult, RolloutFact,
-    Rule, Shortfall, StopCause, Trouble, Troubled,
+    BakeReason, EventKind, GateAnswer, GateFacts, HostRef, NextUp, PlanChange, RollbackResult,
+    RolloutFact, Rule, Shortfall, StopCause, Trouble, Troubled,
 };
 use crate::task::GateAt;
 
@@ -84,10 +84,35 @@ fn stops() -> Vec<StopCause> {
     ]
 }
 
-/// What is found of a host, and how its rollback ends.
-fn host_facts() -> Vec<RolloutFact> {
-    let app = || host("app-1");
-    let cause = || "exit 1".to_owned();
+/// Every fact of a rollout, and the gate's events.
+pub(crate) fn kinds() -> Vec<EventKind> {
+    let facts = [of_the_preflight(), of_the_way(), of_its_end()].concat();
+    let mut kinds: Vec<EventKind> = facts.into_iter().map(EventKind::Rollout).collect();
+    kinds.push(EventKind::GateAsked {
+        question: "go on?".into(),
+        gate: Some(Box::new(gate())),
+    });
+    kinds.push(EventKind::GateAnswered {
+        yes: true,
+        by: "terminal".into(),
+        answer: Some(GateAnswer::Go),
+    });
+    kinds
+}
+
+fn app() -> HostRef {
+    host("app-1")
+}
+
+fn labels() -> Vec<Label> {
+    vec![Label::new("app-1")]
+}
+
+fn cause() -> String {
+    "exit 1".to_owned()
+}
+
+fn of_the_preflight() -> Vec<RolloutFact> {
     let troubles = [
         Some(Trouble::Sick {
             check: "http".into(),
@@ -101,54 +126,42 @@ fn host_facts() -> Vec<RolloutFact> {
         }),
         None,
     ];
-    let found = troubles.map(|trouble| RolloutFact::HostFound {
+    let mut facts = vec![RolloutFact::PreflightStarted { hosts: labels() }];
+    facts.extend(troubles.map(|trouble| RolloutFact::HostFound {
         host: app(),
         trouble,
+    }));
+    facts.push(RolloutFact::PreflightFinished {
+        healthy: 2,
+        sick: labels(),
+        silent: vec![],
+        unfit: vec![],
     });
-    let results = [
-        RollbackResult::Done,
-        RollbackResult::Failed { cause: cause() },
-        RollbackResult::Pending { cause: cause() },
-    ];
-    let ended = results.map(|result| RolloutFact::HostRolledBack {
-        host: app(),
-        result,
+    facts.push(RolloutFact::PlanChanged {
+        phase: "main".into(),
+        first: 0,
+        batches: vec![labels()],
+        why: PlanChange::Health,
     });
-    found.into_iter().chain(ended).collect()
+    facts
 }
 
-/// Every fact of a rollout, and the gate's events.
-pub(crate) fn kinds() -> Vec<EventKind> {
-    let app = || host("app-1");
-    let labels = || vec![Label::new("app-1")];
-    let cause = || "exit 1".to_owned();
-    let mut facts = vec![
-        RolloutFact::PreflightStarted { hosts: labels() },
-        RolloutFact::PreflightFinished {
-            healthy: 2,
-            sick: labels(),
-            silent: vec![],
-            unfit: vec![],
-        },
-        RolloutFact::PlanChanged {
-            phase: "main".into(),
-            first: 0,
-            batches: vec![labels()],
-            why: PlanChange::Health,
-        },
+fn of_the_way() -> Vec<RolloutFact> {
+    let phase = || "main".to_owned();
+    vec![
         RolloutFact::PhaseStarted {
-            phase: "main".into(),
+            phase: phase(),
             index: 0,
             count: 1,
             batches: 3,
         },
         RolloutFact::PhaseFinished {
-            phase: "main".into(),
+            phase: phase(),
             index: 0,
         },
         RolloutFact::HostPassed {
             host: app(),
-            phase: "stage".into(),
+            phase: phase(),
             duration_ms: 1500,
         },
         RolloutFact::HostReopened { host: app() },
@@ -158,12 +171,12 @@ pub(crate) fn kinds() -> Vec<EventKind> {
             cause: cause(),
         },
         RolloutFact::HealthWaited {
-            phase: "main".into(),
+            phase: phase(),
             shortfall: shortfall(),
             limit_ms: 300_000,
         },
         RolloutFact::HealthRegained {
-            phase: "main".into(),
+            phase: phase(),
             waited_ms: 4000,
         },
         RolloutFact::BakeStarted {
@@ -172,23 +185,24 @@ pub(crate) fn kinds() -> Vec<EventKind> {
             watched: labels(),
         },
         RolloutFact::BakeFinished { waited_ms: 60_000 },
-        RolloutFact::RollbackStarted { hosts: labels() },
+    ]
+}
+
+fn of_its_end() -> Vec<RolloutFact> {
+    let results = [
+        RollbackResult::Done,
+        RollbackResult::Failed { cause: cause() },
+        RollbackResult::Pending { cause: cause() },
     ];
-    facts.extend(host_facts());
     let stopped = |because| RolloutFact::RolloutStopped {
         because,
         not_started: labels(),
     };
-    facts.extend(stops().into_iter().map(stopped));
-    let mut kinds: Vec<EventKind> = facts.into_iter().map(EventKind::Rollout).collect();
-    kinds.push(EventKind::GateAsked {
-        question: "go on?".into(),
-        gate: Some(Box::new(gate())),
-    });
-    kinds.push(EventKind::GateAnswered {
-        yes: true,
-        by: "terminal".into(),
-        answer: Some(GateAnswer::Go),
-    });
-    kinds
+    let mut facts: Vec<RolloutFact> = stops().into_iter().map(stopped).collect();
+    facts.push(RolloutFact::RollbackStarted { hosts: labels() });
+    facts.extend(results.map(|result| RolloutFact::HostRolledBack {
+        host: app(),
+        result,
+    }));
+    facts
 }

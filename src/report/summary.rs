@@ -188,10 +188,11 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             reason_words(reason).trim_start_matches("stopped by ")
         );
     }
-    let nothing_ran = view.hosts.values().all(|host| {
-        let end = host.end().map(|end| &end.outcome);
-        matches!(end, Some(HostOutcome::NotRun { .. }))
-    });
+    let nothing_ran = !stop_is_told
+        && view.hosts.values().all(|host| {
+            let end = host.end().map(|end| &end.outcome);
+            matches!(end, Some(HostOutcome::NotRun { .. }))
+        });
     for (reason, labels) in reasons {
         // The lead says it already.
         let reason = reason.strip_prefix("stopped ").unwrap_or(reason);

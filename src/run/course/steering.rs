@@ -84,6 +84,8 @@ pub(crate) struct Course {
     pub(super) ledger: Ledger,
     pub(super) leg: Leg,
     pub(super) pass: Pass,
+    /// How many hosts were healthy when that was first asked.
+    pub(super) baseline: Option<usize>,
     pub(super) handed: Handed,
     /// A look has just ended: nothing was waited for since.
     pub(super) fresh: bool,
@@ -116,6 +118,7 @@ impl Course {
             plan,
             roster,
             fail_fast,
+            baseline: None,
             handed: Handed::default(),
             fresh: false,
             first: VecDeque::new(),

@@ -14,6 +14,7 @@ mod looks;
 mod meetings;
 mod outcomes;
 mod output;
+mod playing;
 mod reboots;
 mod rollbacks;
 mod rollout;
