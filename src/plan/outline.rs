@@ -183,13 +183,6 @@ impl Taking<'_> {
             );
             return Some(Diagnostic::new(message).hint("they are a whole rollout's"));
         }
-        if task.phases.len() > 1 || !task.facts.is_empty() {
-            let message = format!(
-                "task `{}` has `phases` or `facts` and cannot be a step of another task",
-                task.name
-            );
-            return Some(Diagnostic::new(message).hint("they belong to a whole rollout"));
-        }
         if self.request.task.kind == Kind::Read && task.kind == Kind::Change {
             let message = format!(
                 "task `{}` only reads, but `{}` changes hosts",

@@ -148,7 +148,7 @@ impl Page {
         let whom = match plan.members.len() {
             0 => "each host".to_owned(),
             1 => "the host".to_owned(),
-            count => format!("all {count} hosts"),
+            count => format!("all {}", counted(count, "host")),
         };
         if let Some(member) = plan.members.first().filter(|_| number == 0) {
             let title = format!("asked of {whom} before batches are made, and before each one");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::{Amount, Zone, format_duration};
 use crate::plan::{Batch, By, HostPlan, Phase, Plan, WorstOut};
-use crate::task::{Kind, Mode};
+use crate::task::{Condition, Kind, Mode};
 
 use super::fold::fold;
 use super::grammar::counted;
@@ -30,7 +30,7 @@ pub(super) fn push_rollout(out: &mut String, (plan, number): (&Plan, usize), sty
     let phase = &plan.phases[number];
     let _ = writeln!(out, "{}", strategy_line(phase, plan.kind));
     if plan.kind == Kind::Change {
-        for line in keeps(plan, phase) {
+        for line in keeps(plan, number) {
             let _ = writeln!(out, "  {line}");
         }
         push_picture(out, phase, styles);
@@ -116,7 +116,8 @@ fn worst_line(worst: &WorstOut) -> String {
 }
 
 /// What must stay, with the number beside what was asked.
-fn keeps(plan: &Plan, phase: &Phase) -> Vec<String> {
+fn keeps(plan: &Plan, number: usize) -> Vec<String> {
+    let phase = &plan.phases[number];
     let (resolved, asked) = (&phase.resolved, &phase.asked);
     let beside = |asked: Option<Amount>| match asked {
         Some(percent @ Amount::Percent(_)) => format!(" ({percent})"),
@@ -151,6 +152,7 @@ fn keeps(plan: &Plan, phase: &Phase) -> Vec<String> {
         lines.push(format!("takes {cap} of {all} at most{percent}"));
     }
     lines.extend(failures_within(phase));
+    lines.extend(taken_last(plan, number));
     let has_health = phase
         .hosts
         .first()
@@ -168,6 +170,16 @@ fn keeps(plan: &Plan, phase: &Phase) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Which hosts are taken last, where only their facts can tell.
+fn taken_last(plan: &Plan, number: usize) -> Option<String> {
+    let mut members = plan.members.iter();
+    let source = members.find_map(|member| match &member.last[number] {
+        Some(Condition::Expression(last)) => Some(&last.source),
+        _ => None,
+    })?;
+    Some(format!("last, one at a time: hosts where {}", safe(source)))
 }
 
 fn failures_within(phase: &Phase) -> Option<String> {
