@@ -214,6 +214,12 @@ impl Entry {
         matches!(self.vital, Vital::Troubled(Trouble::Sick { .. }))
     }
 
+    /// Whether taking it may take away something that serves: every host but one whose check failed. One that
+    /// we cannot reach, or whose facts we cannot read, may serve others all the same.
+    pub(crate) fn may_serve(&self) -> bool {
+        !self.is_sick()
+    }
+
     /// What is wrong with it.
     pub(crate) fn trouble(&self) -> Option<&Trouble> {
         match &self.vital {

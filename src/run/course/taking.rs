@@ -150,7 +150,7 @@ impl Course {
             Room::Full => return Some(Errand::Await),
             Room::Nothing => return None,
         };
-        if self.looks() && hosts.iter().any(|&host| self.ledger.of(host).is_well()) {
+        if self.looks() && hosts.iter().any(|&host| self.ledger.of(host).may_serve()) {
             let last_told = |host| self.ledger.of(host).last == Some(true);
             let led = !self.reads_last() || self.ledger.hosts().any(last_told);
             let shortfall = self.shortfall(&hosts);
@@ -205,9 +205,9 @@ impl Course {
                 *healthy.zones.entry(entry.zone.clone()).or_default() += 1;
             }
         }
-        let taken_well = hosts.iter().map(|&host| self.ledger.of(host));
-        let zones: Vec<_> = taken_well
-            .filter(|entry| entry.is_well())
+        let taken = hosts.iter().map(|&host| self.ledger.of(host));
+        let zones: Vec<_> = taken
+            .filter(|entry| entry.may_serve())
             .map(|entry| entry.zone.clone())
             .collect();
         let demand = Demand::of(resolved, self.pass.baseline, out);

@@ -473,3 +473,40 @@ fn phases_follow_one_another_without_the_hosts_that_failed() {
     assert_eq!(played.taken.join(" "), "[a1 a2 a3] [a1] [a3]");
     assert_eq!(outcomes(&played, "ok"), "a1 a3");
 }
+
+#[test]
+fn a_member_that_is_not_heard_of_is_not_taken_while_another_is_down() {
+    let text = healthy("quorum: true, health_wait: 1m, bake: 5s, max_failures: 1");
+    let played = Fleet::of(&text, &[("a", 3)])
+        .with(|fleet| {
+            fleet.turns.push((3, "a1".to_owned(), true));
+            fleet.silences.push((3, "a2".to_owned()));
+        })
+        .play();
+    assert_eq!(end(&played), (4, "failed"));
+    assert_eq!(played.taken, ["[a1]"]);
+    assert!(matches!(stop(&played), Some(StopCause::Health { .. })));
+}
+
+#[test]
+fn what_is_taken_last_without_facts_stays_so_whatever_is_found() {
+    let last = "by: flat, batch: 1, last: \"{{ host.label == 'a1' }}\"";
+    let played = Fleet::of(&task(last), &[("a", 3)]).play();
+    assert_eq!(played.taken.join(" "), "[a2] [a3] [a1]");
+    let fleet = Fleet::of(&healthy(last), &[("a", 4)]);
+    let played = fleet
+        .with(|fleet| {
+            fleet.sick.insert("a3".to_owned());
+        })
+        .play();
+    assert_eq!(played.taken.join(" "), "[a3] [a2] [a4] [a1]");
+}
+
+#[test]
+fn nobody_need_be_last_where_no_fact_says_so() {
+    let text = healthy("by: flat, batch: 1, last: \"{{ host.label == 'z9' }}\"")
+        + "facts: [{run: mode, register: mode}]\n";
+    let played = Fleet::of(&text, &[("a", 2)]).play();
+    assert_eq!(end(&played), (0, "done"));
+    assert_eq!(played.taken.join(" "), "[a1] [a2]");
+}
