@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 
 use crate::plan::HostPlan;
-use crate::task::{Action, Group, Step};
+use crate::task::{Action, Group, Step, StepPlace};
 use crate::transport::{Program, RemoteCommand, Sudo};
 
 use super::crew::broken;
@@ -363,7 +363,7 @@ impl<W: World> Work<W> {
     }
 }
 
-/// Every step of a host in a phase, those inside others among them.
+/// Every step that runs on the host itself in a phase, those inside others among them.
 fn all_steps<'p>(plan: &'p HostPlan, found: &mut Vec<&'p Step>) {
     for steps in [&plan.steps, &plan.rescue, &plan.always, &plan.rollback] {
         inner_steps(steps, found);
@@ -373,7 +373,10 @@ fn all_steps<'p>(plan: &'p HostPlan, found: &mut Vec<&'p Step>) {
 }
 
 fn inner_steps<'p>(steps: &'p [Step], found: &mut Vec<&'p Step>) {
-    for step in steps {
+    let here = |step: &&Step| {
+        step.modifiers.place == StepPlace::Host && !matches!(step.action, Action::Local(_))
+    };
+    for step in steps.iter().filter(here) {
         found.push(step);
         let group: Option<&Group> = match &step.action {
             Action::Group(group) => Some(group),

@@ -150,12 +150,18 @@ impl Course {
             Room::Full => return Some(Errand::Await),
             Room::Nothing => return None,
         };
-        if self.looks() && hosts.iter().any(|&host| self.ledger.of(host).may_serve()) {
+        let may_serve = |host: &HostIndex| self.ledger.of(*host).may_serve();
+        let mut hosts = hosts;
+        if self.looks() && hosts.iter().any(may_serve) {
             let last_told = |host| self.ledger.of(host).last == Some(true);
             let led = !self.reads_last() || self.ledger.hosts().any(last_told);
             let shortfall = self.shortfall(&hosts);
             if !led || shortfall.is_some() {
-                return self.wait_for_health(shortfall.filter(|_| led), at);
+                // Whatever is missing, sick ones among them may be healed: that lowers nothing.
+                if !hosts.iter().any(|host| !may_serve(host)) {
+                    return self.wait_for_health(shortfall.filter(|_| led), at);
+                }
+                hosts.retain(|host| !may_serve(host));
             }
         }
         if let Some(wait) = self.wait.take() {

@@ -510,3 +510,16 @@ fn nobody_need_be_last_where_no_fact_says_so() {
     assert_eq!(end(&played), (0, "done"));
     assert_eq!(played.taken.join(" "), "[a1] [a2]");
 }
+
+#[test]
+fn sick_hosts_of_a_batch_are_healed_where_its_others_may_not_be_taken() {
+    let text = healthy("by: az, batch: 2, min_healthy: 3, health_wait: 1m");
+    let played = Fleet::of(&text, &[("a", 2), ("b", 3)])
+        .with(|fleet| {
+            fleet.sick.insert("a1".to_owned());
+            fleet.sick.insert("b1".to_owned());
+        })
+        .play();
+    assert_eq!(end(&played), (0, "done"));
+    assert_eq!(played.taken.join(" "), "[a1] [a2] [b1 b2] [b3]");
+}

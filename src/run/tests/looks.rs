@@ -87,6 +87,22 @@ async fn sudo_that_refuses_makes_a_host_unfit_before_anything_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sudo_of_steps_that_run_elsewhere_is_not_tried_on_the_host() {
+    let root = || text("root", Quoting::Plain);
+    let bed = bed(1).with(|bed| {
+        let away = run("drain").but(|it| {
+            it.sudo = Some(root());
+            it.place = crate::task::StepPlace::Controller;
+        });
+        bed.steps = vec![away, run("work")];
+    });
+    let plan = bed.plan();
+    let told = hand_out(bed, plan, vec![look(&[0])]).await;
+    assert_eq!(told.found(0), Found::Well);
+    assert!(told.transport.commands_on("h0").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn facts_are_seen_by_last_by_steps_and_by_other_hosts() {
     let leader = |says: &str| HostScript::new().on("mode", prints(says));
     let fact = run("mode").but(|it| it.register = Some("mode".to_owned()));
