@@ -67,6 +67,8 @@ async fn watched<W: World>(
                 return Some(Finding { host, state, last });
             }
         }
+        // No more sessions are open than the run keeps, however many hosts are watched.
+        work.give_back().await;
     }
 }
 

@@ -123,10 +123,9 @@ impl Ledger {
     }
 
     /// How many failed, of those of which this holds.
-    pub(crate) fn failed(&self, holds: impl Fn(HostIndex, &Entry) -> bool) -> usize {
-        let all = self.entries.iter().enumerate();
-        all.filter(|(host, entry)| entry.counts() && holds(*host, entry))
-            .count()
+    pub(crate) fn failed(&self, holds: impl Fn(&Entry) -> bool) -> usize {
+        let all = self.entries.iter();
+        all.filter(|entry| entry.counts() && holds(entry)).count()
     }
 
     /// Keeps what a look found; whether the host is another than before.
