@@ -356,20 +356,16 @@ fn every_fact_has_its_words() {
     preflight: asking 1 host
     preflight: 1 host answers, 1 sick: app-1
     plan changed: no sick host comes first any more
-    app-1  passed phase stage after 1.5 s
+    app-1  passed phase main after 1.5 s
     app-1  is taken again
     app-1  unhealthy after it was done: http: exit 1
     waiting for health: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; for 5 m at most
     enough hosts are healthy again after 4.0 s
     baking 1 m after the canary: 1 host watched
-    rolling back 1 host, in this order: app-1
     app-1  sick: http: exit 1
     app-1  unfit: exit 1
     app-1  no answer: exit 1
     app-1  well again
-    app-1  rolled back
-    app-1  rollback failed: exit 1
-    app-1  not rolled back: exit 1
     stopped: 2 of 2 hosts failed, limit is 1; zone a not started
     stopped: 1 host in zone us-west-2a failed, limit is 0 a zone; zone a not started
     stopped: 1 host of batch 4 failed, limit is 0 a batch; zone a not started
@@ -378,7 +374,11 @@ fn every_fact_has_its_words() {
     stopped: no host is the one to take last (`last`), though one must be: there may be no leader; zone a not started
     stopped: step `migrate` failed on app-1, on which every host depends; zone a not started
     stopped: answered `stop` at a gate by terminal; zone a not started
-    stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
+    stopped: nothing was changed; 1 host does not answer: app-1 (http: exit 1)
+    rolling back 1 host, in this order: app-1
+    app-1  rolled back
+    app-1  rollback failed: exit 1
+    app-1  not rolled back: exit 1
     gate after a zone, 1.0 s after the start
     ");
 }

@@ -205,11 +205,11 @@ impl<W: World> Work<W> {
     }
 
     async fn steps_and_checks(&mut self, plan: &HostPlan) -> HostOutcome {
-        if let Err(fault) = self.all_steps(plan).await {
+        if let Err(fault) = Box::pin(self.all_steps(plan)).await {
             return self.outcome(fault);
         }
         for checks in [&plan.health, &plan.verify] {
-            match self.checks(checks).await {
+            match Box::pin(self.checks(checks)).await {
                 Ok(()) => {}
                 Err(Unchecked::Sick(sick)) => {
                     self.set_sick(&sick);
@@ -245,7 +245,7 @@ impl<W: World> Work<W> {
             Err(Unconnected::Cancelled) => return pending("the rollback was ended".to_owned()),
         }
         let failed = |cause: String| RollbackResult::Failed { cause };
-        if let Err(fault) = self.steps(&plan.rollback, false).await {
+        if let Err(fault) = Box::pin(self.steps(&plan.rollback, false)).await {
             let named = fault.step().map(|step| format!("step `{}`: ", step.name));
             let cause = format!("{}{}", named.unwrap_or_default(), fault.cause());
             let cause = self.teller.mask.text(&cause);
@@ -254,7 +254,7 @@ impl<W: World> Work<W> {
                 _ => failed(cause),
             };
         }
-        match self.checks(&plan.health).await {
+        match Box::pin(self.checks(&plan.health)).await {
             Ok(()) => RollbackResult::Done,
             Err(Unchecked::Sick(Sick { check, cause })) => failed(format!("`{check}`: {cause}")),
             Err(Unchecked::Ended(fault)) => failed(self.teller.mask.text(&fault.cause())),
