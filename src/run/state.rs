@@ -218,10 +218,10 @@ impl RunState {
         let was_halted = self.course.is_halted();
         let before = self.ladder;
         let mut reaction = self.raise(to);
-        if let Some(reason) = to.reason().filter(|_| before != to) {
-            if self.course.interrupted(reason, kill) {
-                reaction.orders.push(Order::EndRollback);
-            }
+        if let Some(reason) = to.reason().filter(|_| before != to)
+            && self.course.interrupted(reason, kill)
+        {
+            reaction.orders.push(Order::EndRollback);
         }
         debug_assert!(!was_halted || self.course.is_halted(), "a stop holds");
         reaction.and(self.reaction())
