@@ -9,7 +9,7 @@ const EVEN: [(&str, usize); 3] = [("a", 4), ("b", 4), ("c", 4)];
 const ROW_1: &str = "by: az, batch: 50%, canary: 1";
 
 /// A change with this strategy, asking nothing.
-fn task(strategy: &str) -> String {
+pub(super) fn task(strategy: &str) -> String {
     asking(strategy, "never")
 }
 
@@ -19,11 +19,11 @@ fn asking(strategy: &str, confirm: &str) -> String {
     )
 }
 
-fn healthy(strategy: &str) -> String {
+pub(super) fn healthy(strategy: &str) -> String {
     task(strategy) + "health: [{name: up, tcp: 80, watch: true}]\n"
 }
 
-fn end(played: &Played) -> (u8, &str) {
+pub(super) fn end(played: &Played) -> (u8, &str) {
     assert_eq!(played.faults, [""; 0]);
     (played.summary.exit, &played.summary.state)
 }
@@ -38,7 +38,7 @@ fn outcomes(played: &Played, word: &str) -> String {
     hosts.join(" ")
 }
 
-fn stop(played: &Played) -> Option<StopCause> {
+pub(super) fn stop(played: &Played) -> Option<StopCause> {
     played.events.iter().find_map(|event| match event {
         EventKind::Rollout(RolloutFact::RolloutStopped { because, .. }) => Some(because.clone()),
         _ => None,
@@ -472,54 +472,4 @@ fn phases_follow_one_another_without_the_hosts_that_failed() {
     assert_eq!(end(&played), (1, "done_partial"));
     assert_eq!(played.taken.join(" "), "[a1 a2 a3] [a1] [a3]");
     assert_eq!(outcomes(&played, "ok"), "a1 a3");
-}
-
-#[test]
-fn a_member_that_is_not_heard_of_is_not_taken_while_another_is_down() {
-    let text = healthy("quorum: true, health_wait: 1m, bake: 5s, max_failures: 1");
-    let played = Fleet::of(&text, &[("a", 3)])
-        .with(|fleet| {
-            fleet.turns.push((3, "a1".to_owned(), true));
-            fleet.silences.push((3, "a2".to_owned()));
-        })
-        .play();
-    assert_eq!(end(&played), (4, "failed"));
-    assert_eq!(played.taken, ["[a1]"]);
-    assert!(matches!(stop(&played), Some(StopCause::Health { .. })));
-}
-
-#[test]
-fn what_is_taken_last_without_facts_stays_so_whatever_is_found() {
-    let last = "by: flat, batch: 1, last: \"{{ host.label == 'a1' }}\"";
-    let played = Fleet::of(&task(last), &[("a", 3)]).play();
-    assert_eq!(played.taken.join(" "), "[a2] [a3] [a1]");
-    let fleet = Fleet::of(&healthy(last), &[("a", 4)]);
-    let played = fleet
-        .with(|fleet| {
-            fleet.sick.insert("a3".to_owned());
-        })
-        .play();
-    assert_eq!(played.taken.join(" "), "[a3] [a2] [a4] [a1]");
-}
-
-#[test]
-fn nobody_need_be_last_where_no_fact_says_so() {
-    let text = healthy("by: flat, batch: 1, last: \"{{ host.label == 'z9' }}\"")
-        + "facts: [{run: mode, register: mode}]\n";
-    let played = Fleet::of(&text, &[("a", 2)]).play();
-    assert_eq!(end(&played), (0, "done"));
-    assert_eq!(played.taken.join(" "), "[a1] [a2]");
-}
-
-#[test]
-fn sick_hosts_of_a_batch_are_healed_where_its_others_may_not_be_taken() {
-    let text = healthy("by: az, batch: 2, min_healthy: 3, health_wait: 1m");
-    let played = Fleet::of(&text, &[("a", 2), ("b", 3)])
-        .with(|fleet| {
-            fleet.sick.insert("a1".to_owned());
-            fleet.sick.insert("b1".to_owned());
-        })
-        .play();
-    assert_eq!(end(&played), (0, "done"));
-    assert_eq!(played.taken.join(" "), "[a1] [a2] [b1 b2] [b3]");
 }
