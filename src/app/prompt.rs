@@ -67,7 +67,7 @@ fn yes_to(offers: &[GateAnswer]) -> GateAnswer {
 fn letter(answer: GateAnswer) -> (&'static str, &'static str) {
     match answer {
         GateAnswer::Go => ("y", "go on"),
-        GateAnswer::All => ("a", "go on, ask no more"),
+        GateAnswer::All => ("a", "go on and ask no more"),
         GateAnswer::Retry => ("r", "retry failed hosts"),
         GateAnswer::Stop => ("s", "stop"),
         GateAnswer::Rollback => ("b", "roll back"),

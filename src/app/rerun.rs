@@ -62,7 +62,19 @@ pub(super) fn command<W: AsRef<str>>(
         line.push("--".to_owned());
         line.extend_from_slice(tail);
     }
-    shlex::try_join(line.iter().map(String::as_str)).ok()
+    let quoted: Option<Vec<String>> = line.iter().map(|word| shell_word(word)).collect();
+    Some(quoted?.join(" "))
+}
+
+/// A word as a shell reads it back: bare where no character of it means anything to one.
+fn shell_word(word: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._,@:/+=%-".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return Some(word.to_owned());
+    }
+    shlex::try_quote(word)
+        .ok()
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// What was typed over the task's strategy. A kept plan is not named again: its hosts have changed by then.
@@ -254,7 +266,7 @@ mod tests {
         assert_eq!(
             again.as_deref(),
             Some(
-                "fab-rs --outdir out -z 4 --by az --batch '1,2,50%' --canary 1 --max-failures '10%' --bake 60s --confirm 'start,zone' --force -T 90s --silence 1500ms --run-limit none -k run -- true"
+                "fab-rs --outdir out -z 4 --by az --batch 1,2,50% --canary 1 --max-failures 10% --bake 60s --confirm start,zone --force -T 90s --silence 1500ms --run-limit none -k run -- true"
             )
         );
     }

@@ -15,7 +15,7 @@ use super::grammar::{counted, outcome_words};
 use super::host_failure::short;
 use super::json::{millis, outcome_fields};
 use super::rollout_view::Pause;
-use super::rollout_words::{bake_words, shortfall_words};
+use super::rollout_words::{bake_words, shortfall_words, wait_words};
 use super::sanitize::safe;
 use super::store::{RunState, StoredRun};
 use super::style::{Role, Styles};
@@ -179,7 +179,7 @@ fn push_unfinished(out: &mut String, run: &StoredRun, view: &RunView, styles: St
         }
         (None, Some(Pause::Health { shortfall, .. })) => {
             let missing = shortfall_words(shortfall, view, REPORT_WIDTH);
-            format!("it was waiting for health: {missing}")
+            format!("it was {}: {missing}", wait_words(&shortfall.rule))
         }
         (None, None) => return,
     };

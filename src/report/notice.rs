@@ -104,7 +104,10 @@ fn run_notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<(Ver
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
-        EventKind::GateAnswered { yes, by, .. } if by != "terminal" => {
+        // What was typed is on the screen; the line of a stop says why a question was closed.
+        EventKind::GateAnswered { yes, by, .. }
+            if !matches!(by.as_str(), "terminal" | "cancel") =>
+        {
             let answer = if *yes { "yes" } else { "no" };
             (Verbosity::Normal, format!("answered {answer} by {by}"))
         }

@@ -20,8 +20,9 @@ use super::sanitize::safe;
 use super::steps::{numbers, push_step};
 use super::style::{Role, Styles};
 use super::summary::quoted;
+use super::task_rollout::push_ends;
 
-/// Forms of one step that are shown; the others are counted.
+/// Forms of one step that are shown; where there are more, the first stands for all and the others are counted.
 const MAX_FORMS: usize = 4;
 
 /// The plan; each line is ended.
@@ -39,6 +40,7 @@ pub fn plan_text(plan: &Plan, styles: Styles) -> String {
         "after, here, if everything succeeded",
         &plan.after,
     );
+    push_ends(&mut out, &plan.task, styles);
     page.gates(&mut out, plan);
     for warning in &plan.warnings {
         let lead = styles.paint(Role::Warning, "warning:");
@@ -196,7 +198,12 @@ impl Page {
         }
         self.title(out, title);
         for forms in forms {
-            for form in forms.iter().take(MAX_FORMS) {
+            let shown = if forms.len() > MAX_FORMS {
+                1
+            } else {
+                MAX_FORMS
+            };
+            for form in forms.iter().take(shown) {
                 let whom = if form.hosts.len() == all {
                     String::new()
                 } else {
@@ -205,7 +212,7 @@ impl Page {
                 };
                 push_step(out, &form.number, &form.text, &whom, self.styles);
             }
-            if let Some(rest) = forms.get(MAX_FORMS..).filter(|rest| !rest.is_empty()) {
+            if let Some(rest) = forms.get(shown..).filter(|rest| !rest.is_empty()) {
                 let hosts: usize = rest.iter().map(|form| form.hosts.len()).sum();
                 let forms = counted(rest.len(), "other form");
                 let _ = writeln!(

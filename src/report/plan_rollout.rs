@@ -332,7 +332,7 @@ fn pause_words(pause: Duration) -> String {
     if pause.is_zero() {
         String::new()
     } else {
-        format!("  then {}", format_duration(pause))
+        format!("  then bakes {}", format_duration(pause))
     }
 }
 
@@ -360,7 +360,7 @@ mod tests {
           batch       1  2
           us-west-2a  2  ·
           us-west-2b  ·  1
-          batch 1  us-west-2a  app-[1-2] (2)  (canary)  then 10 m
+          batch 1  us-west-2a  app-[1-2] (2)  (canary)  then bakes 10 m
           batch 2  us-west-2b  app-3 (1)
           pauses: 10 m in all, at least
           worst case: 2 hosts failed when it stops; a pause may find more

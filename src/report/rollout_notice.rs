@@ -14,7 +14,7 @@ use super::grammar::counted;
 use super::notice::{NoticeLook, Verbosity};
 use super::rollout_words::{
     answer_words, bake_words, folded, out_words, reach_words, shortfall_words, stop_words,
-    trouble_class, trouble_words, with_causes,
+    trouble_class, trouble_words, wait_words, with_causes,
 };
 use super::sanitize::safe;
 use super::style::Role;
@@ -119,12 +119,13 @@ fn pause_notice(fact: &RolloutFact, view: &RunView, look: NoticeLook) -> Said {
             limit_ms,
             ..
         } => {
-            let lead = look.styles.paint(Role::Warning, "waiting for health:");
+            let lead = format!("{}:", wait_words(&shortfall.rule));
+            let lead = look.styles.paint(Role::Warning, lead);
             let missing = shortfall_words(shortfall, view, look.width);
             format!("{lead} {missing}; for {} at most", ms(*limit_ms))
         }
         RolloutFact::HealthRegained { waited_ms, .. } => {
-            format!("enough hosts are healthy again after {}", ms(*waited_ms))
+            format!("going on after {} of waiting", ms(*waited_ms))
         }
         // The status block counts down; what is left of it above is that it was.
         RolloutFact::BakeStarted {
@@ -243,7 +244,7 @@ fn plan_changed(
             let sick = left().filter(|label| view.rollout.troubles.contains_key(*label));
             match hosts(sick.collect()) {
                 none if none.is_empty() => "no sick host comes first any more".to_owned(),
-                sick => format!("sick hosts come first{sick}"),
+                sick => format!("sick hosts come first in their zones{sick}"),
             }
         }
         PlanChange::Last => {

@@ -13,7 +13,7 @@ use crate::run::event::{BakeReason, RollbackResult};
 use super::grammar::counted;
 use super::progress::RowsLook;
 use super::rollout_view::{Pause, RolloutView};
-use super::rollout_words::{bake_words, left, out_words, shortfall_words, stop_words};
+use super::rollout_words::{bake_words, left, out_words, shortfall_words, stop_words, wait_words};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::RunView;
@@ -115,7 +115,9 @@ fn pause_row(pause: &Pause, view: &RunView, now: Duration, look: RowsLook) -> St
             limit,
             since,
         } => {
-            let lead = look.styles.paint(Role::Warning, "waiting for health");
+            let lead = look
+                .styles
+                .paint(Role::Warning, wait_words(&shortfall.rule));
             let missing = shortfall_words(shortfall, view, look.width);
             format!("{lead}, {} left: {missing}", left(*limit, *since, now))
         }

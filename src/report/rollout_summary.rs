@@ -137,7 +137,11 @@ pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>
         return;
     };
     let exit = summary.exit;
-    if let Some(words) = exit_words(exit, &summary.state) {
+    let begun = view.hosts.values().any(|host| {
+        host.end()
+            .is_none_or(|end| !matches!(end.outcome, HostOutcome::NotRun { .. }))
+    });
+    if let Some(words) = exit_words(exit, &summary.state, begun) {
         let lead = look.styles.paint(Role::Strong, format!("exit {exit}:"));
         let _ = writeln!(out, "{lead} {words}");
     }

@@ -27,7 +27,7 @@ use super::rollout_story::{
 fn a_rollout_in_a_pipe_is_told_line_by_line() {
     insta::assert_snapshot!(rolled_back().said(Verbosity::Normal, 100, false), @r"
     preflight: 12 hosts answer, 1 sick: a2 (http: status 503)
-    plan changed: sick hosts come first: a2
+    plan changed: sick hosts come first in their zones: a2
       from batch 1 on: a2 | a1 | a[3-4] | b[1-2]
     batch 1 of 7 in a, canary: a2
     baking 5 m after the canary: 1 host watched
@@ -36,7 +36,7 @@ fn a_rollout_in_a_pipe_is_told_line_by_line() {
     c4  no answer: connection refused by 10.0.0.9 port 22
     waiting for health: 8 hosts would stay healthy without a[2-3], 9 must; not healthy: b2 (http: status 503), c4 (connection refused by 10.0.0.9 port 22); for 5 m at most
     b2  well again
-    enough hosts are healthy again after 8.0 s
+    going on after 8.0 s of waiting
     batch 3 of 7 in a: a[3-4]
     a4  failed at step `dump`: exit 1 after 8.0 s
     stopped: 1 of 12 hosts failed, limit is 0; zones b and c not started
@@ -177,7 +177,7 @@ fn a_preflight_that_fails_names_the_hosts_and_changes_nothing() {
     exit 8: the preflight failed: nothing was changed on any host
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs doctor b1
-    next: fab-rs -H a1,a2,a3,a4,b1,b2,b3,b4,c1,c2,c3,c4 rolling_restart
+    next: fab-rs rolling_restart role=app
     ");
 }
 
@@ -360,7 +360,7 @@ fn every_fact_has_its_words() {
     app-1  is taken again
     app-1  unhealthy after it was done: http: exit 1
     waiting for health: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; for 5 m at most
-    enough hosts are healthy again after 4.0 s
+    going on after 4.0 s of waiting
     baking 1 m after the canary: 1 host watched
     app-1  sick: http: exit 1
     app-1  unfit: exit 1
@@ -473,7 +473,7 @@ fn a_thousand_hosts_fold() {
     assert!(said.lines().count() < 12, "{said}");
     insta::assert_snapshot!(said, @r"
     preflight: 1,000 hosts answer, 400 sick: app-1 and 44 more (http: status 500), app-2 and 44 more (http: status 501), app-3 and 44 more (http: status 502), app-4 and 44 more (http: status 503), 220 more hosts
-    plan changed: sick hosts come first: app-[1-400]
+    plan changed: sick hosts come first in their zones: app-[1-400]
       from batch 1 on: app-[1-10] | app-[11-20] | app-[21-30] | app-[31-40] | app-[41-50] | app-[51-60] and 94 more batches
     batch 1 of 7 in z1, canary: app-[1-10]
     stopped: the canary app-1 failed; 990 hosts not started: app-[11-1000]

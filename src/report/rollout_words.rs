@@ -95,16 +95,24 @@ fn end_words(label: &Label, view: &RunView) -> Option<String> {
     (end.outcome != HostOutcome::Ok).then(|| outcome_words(end.outcome.word()).to_owned())
 }
 
+/// What is waited for before a batch.
+pub(crate) fn wait_words(rule: &Rule) -> &'static str {
+    match rule {
+        Rule::Last => "waiting for the host to take last",
+        Rule::MinHealthy | Rule::Zone { .. } | Rule::Quorum => "waiting for health",
+    }
+}
+
 /// What is missing: `8 hosts would stay healthy without b3, 9 must; not healthy: b2 (http: status 503)`.
 pub(crate) fn shortfall_words(shortfall: &Shortfall, view: &RunView, width: usize) -> String {
     let there = counted(shortfall.healthy, "host");
     let place = match &shortfall.rule {
         Rule::Zone { zone } => format!(" in {}", safe(zone.as_str())),
-        Rule::MinHealthy | Rule::Quorum => String::new(),
+        Rule::MinHealthy | Rule::Quorum | Rule::Last => String::new(),
     };
     let whose = match &shortfall.rule {
         Rule::Quorum => " for a majority",
-        Rule::MinHealthy | Rule::Zone { .. } => "",
+        Rule::MinHealthy | Rule::Zone { .. } | Rule::Last => "",
     };
     let without = match shortfall.taking.len() {
         0 => String::new(),
@@ -117,6 +125,9 @@ pub(crate) fn shortfall_words(shortfall: &Shortfall, view: &RunView, width: usiz
             with_causes(&shortfall.down, view, width)
         ),
     };
+    if shortfall.rule == Rule::Last {
+        return format!("`last` is true of no host, of one it must be{down}");
+    }
     let needed = shortfall.needed;
     format!("{there}{place} would stay healthy{without}, {needed} must{whose}{down}")
 }
@@ -220,7 +231,7 @@ fn preflight_words(silent: &[Label], unfit: &[Label], view: &RunView, width: usi
 pub(crate) fn answer_words(answer: GateAnswer) -> &'static str {
     match answer {
         GateAnswer::Go => "go on",
-        GateAnswer::All => "go on, ask no more",
+        GateAnswer::All => "go on and ask no more",
         GateAnswer::Retry => "take the failed hosts again",
         GateAnswer::Stop => "stop",
         GateAnswer::Rollback => "roll back",
@@ -349,11 +360,13 @@ pub(crate) fn left(length: Duration, since: Duration, now: Duration) -> String {
 }
 
 /// What an exit status of a rollout means in the state it left the run in; `None` where the counts say it.
-pub(crate) fn exit_words(exit: u8, state: &str) -> Option<&'static str> {
+pub(crate) fn exit_words(exit: u8, state: &str, begun: bool) -> Option<&'static str> {
     Some(match ExitStatus::from_code(exit)? {
         ExitStatus::Stopped if state == "aborted" => {
             "it was not confirmed: nothing was changed on any host"
         }
+        ExitStatus::Stopped if !begun => "stopped before its first host: no host was changed",
+        ExitStatus::Paused if !begun => "paused before its first host: no host was changed",
         ExitStatus::Stopped => {
             "stopped before its end and not rolled back: what was done stays done, the rest was not begun"
         }

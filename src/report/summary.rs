@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::model::{HostOutcome, Label, Size, format_duration};
+use crate::task::Kind;
 
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
@@ -419,7 +420,8 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     if view.rollout.undo.is_some() {
         return;
     }
-    if view.rollout.is_batched()
+    // What a change may take is counted on the whole population, also where it did not get to its batches.
+    if (view.rollout.is_batched() || view.kind == Some(Kind::Change))
         && let Some(again) = &closing.again
     {
         if let Some(command) = limited(again, view, &undone) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::run::errand::{Errand, Work};
-use crate::run::event::{BakeReason, EventKind, RolloutFact, Shortfall, StopCause};
+use crate::run::event::{BakeReason, EventKind, RolloutFact, Rule, Shortfall, StopCause};
 use crate::run::message::HostIndex;
 
 use super::bake;
@@ -159,7 +159,11 @@ impl Course {
             if !led || shortfall.is_some() {
                 // Whatever is missing, sick ones among them may be healed: that lowers nothing.
                 if !hosts.iter().any(|host| !may_serve(host)) {
-                    return self.wait_for_health(shortfall.filter(|_| led), at);
+                    let missing = match shortfall {
+                        Some(shortfall) if led => shortfall,
+                        _ => self.no_leader(&hosts),
+                    };
+                    return self.wait_for_health(missing, at);
                 }
                 hosts.retain(|host| !may_serve(host));
             }
@@ -228,8 +232,20 @@ impl Course {
         })
     }
 
+    /// What is missing where no host is the one to take last.
+    fn no_leader(&self, hosts: &[HostIndex]) -> Shortfall {
+        let down = self.ledger.which(|entry| !entry.is_well());
+        Shortfall {
+            rule: Rule::Last,
+            healthy: 0,
+            needed: 1,
+            down: self.roster.labels(&down),
+            taking: self.roster.labels(hosts),
+        }
+    }
+
     /// Waits for what is missing, `health_wait` at most. Hosts at work are waited for first.
-    fn wait_for_health(&mut self, shortfall: Option<Shortfall>, at: Duration) -> Option<Errand> {
+    fn wait_for_health(&mut self, shortfall: Shortfall, at: Duration) -> Option<Errand> {
         if self
             .ledger
             .hosts()
@@ -242,13 +258,15 @@ impl Course {
         let told = self.wait.is_some();
         let waited = at.saturating_sub(since);
         if waited >= limit {
-            self.stop(match shortfall {
-                Some(shortfall) => StopCause::Health { shortfall },
-                None => StopCause::NoLeader,
+            self.stop(match shortfall.rule {
+                Rule::Last => StopCause::NoLeader,
+                Rule::MinHealthy | Rule::Zone { .. } | Rule::Quorum => {
+                    StopCause::Health { shortfall }
+                }
             });
             return None;
         }
-        if let Some(shortfall) = shortfall.filter(|_| !told) {
+        if !told {
             let (phase, limit_ms) = (self.phase_name(), millis(limit));
             self.tell(RolloutFact::HealthWaited {
                 phase,

@@ -232,6 +232,8 @@ pub enum Rule {
     },
     /// The majority of a quorum.
     Quorum,
+    /// `last`: a host that is healthy is taken only while one of them all is the one to take last.
+    Last,
 }
 
 /// Too few healthy hosts.
