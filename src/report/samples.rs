@@ -240,20 +240,28 @@ fn step_kinds() -> Vec<EventKind> {
     kinds
 }
 
+fn question_asked() -> EventKind {
+    EventKind::GateAsked {
+        question: "go on?".into(),
+        gate: None,
+    }
+}
+
+fn question_answered() -> EventKind {
+    EventKind::GateAnswered {
+        yes: true,
+        by: "--yes".into(),
+        answer: None,
+    }
+}
+
 /// An event of every kind, and of every variant within.
 pub(crate) fn every_kind() -> Vec<RunEvent> {
     let app = || host("app-1");
     let mut kinds = vec![
         run_started(Kind::Change, &[("app-1", "us-west-2a")]),
-        EventKind::GateAsked {
-            question: "go on?".into(),
-            gate: None,
-        },
-        EventKind::GateAnswered {
-            yes: true,
-            by: "--yes".into(),
-            answer: None,
-        },
+        question_asked(),
+        question_answered(),
         EventKind::BatchStarted {
             phase: "main".into(),
             index: 0,

@@ -274,9 +274,9 @@ fn last_words(played: &Played, targets: usize) -> Result<(), String> {
                 }
             }
             EventKind::Rollout(RolloutFact::HostReopened { host }) => {
-                if words.remove(host.host.as_str()).is_none() {
-                    return Err(format!("{} was reopened and had not ended", host.host));
-                }
+                let ended = words.remove(host.host.as_str());
+                let unended = || format!("{} was reopened and had not ended", host.host);
+                ended.ok_or_else(unended)?;
             }
             EventKind::Rollout(RolloutFact::HostTurned { host, .. }) => {
                 words.insert(host.host.to_string(), "unhealthy".to_owned());
