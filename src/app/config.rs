@@ -242,11 +242,12 @@ fn is_known(key: &str) -> bool {
 
 fn unknown(key: &str, name: &str, span: &SourceSpan) -> Diagnostic {
     let group = key.strip_suffix(name).unwrap_or_default();
-    let siblings: Vec<&str> = KEYS
+    let mut siblings: Vec<&str> = KEYS
         .iter()
         .filter_map(|(known, _)| known.strip_prefix(group))
         .map(|rest| rest.split('.').next().unwrap_or(rest))
         .collect();
+    siblings.dedup();
     let error = Diagnostic::new(format!("unknown key `{name}` in the configuration")).at(span);
     match nearest(name, siblings.iter().copied()) {
         Some(near) => error.label(format!("did you mean `{near}`?")),
@@ -304,6 +305,13 @@ mod tests {
             config.ssh_options().collect::<Vec<_>>(),
             [("Compression", "yes")]
         );
+    }
+
+    #[test]
+    fn a_key_like_no_other_names_each_group_once() {
+        let (_, errors) = config("version: 1\n");
+        let hint = &errors[0].hints[0];
+        assert_eq!(hint.matches("limits").count(), 1, "{hint}");
     }
 
     #[test]

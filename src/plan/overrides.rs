@@ -158,7 +158,19 @@ impl Overrides {
                 return;
             };
             let (is, was) = (typed.ceil_of(population), declared.ceil_of(population));
-            if is < was {
+            // A count and a percentage compare differently in each zone.
+            let alike = match (typed, declared) {
+                (Amount::Count(_), Amount::Count(_)) | (Amount::Percent(_), Amount::Percent(_)) => {
+                    true
+                }
+                _ => key == "min_healthy",
+            };
+            if !alike {
+                let flag = key.replace('_', "-");
+                errors.push(forced(format!(
+                    "`--{flag} {typed}` may be less than the task's `{key}: {declared}` in some zone"
+                )));
+            } else if is < was {
                 let flag = key.replace('_', "-");
                 errors.push(forced(format!(
                     "`--{flag} {typed}` is less than the task's `{key}: {declared}`: {is} instead of {was} of {population}"

@@ -60,6 +60,12 @@ impl Ladder {
         self.rung
     }
 
+    /// Whether a further push of this height ends what runs: the first signal does not, even where a rule of the
+    /// rollout ended what ran before it.
+    pub(crate) fn ends(self, before: Self) -> bool {
+        self.rung == Some(Rung::Kill) && (before.rung != Some(Rung::Kill) || before.signalled)
+    }
+
     /// The ladder after a reason that asks for `rung`.
     pub(crate) fn raised(self, reason: CancelReason, rung: Rung) -> Self {
         Self {
@@ -110,6 +116,16 @@ mod tests {
             (once.rung(), once.reason()),
             (Some(Rung::Drain), Some(CancelReason::Interrupt))
         );
+    }
+
+    #[test]
+    fn the_first_signal_ends_nothing_where_a_rule_ended_what_ran() {
+        let cancelled = Ladder::default().raised(CancelReason::HostFailed, Rung::Kill);
+        let once = cancelled.signalled(Signal::Interrupt, Kind::Change);
+        assert!(!once.ends(cancelled));
+        assert!(once.signalled(Signal::Interrupt, Kind::Change).ends(once));
+        let start = Ladder::default();
+        assert!(start.signalled(Signal::ClosedPipe, Kind::Read).ends(start));
     }
 
     #[test]

@@ -130,12 +130,10 @@ impl<W: World> Crew<W> {
         let Some(target) = shared.places.target(host) else {
             return false;
         };
-        if member.kind == Kind::Forward {
-            let starting = UnitMessage::HostStarting { host };
-            if shared.wire.ask(starting).await == Verdict::Refuse {
-                shared.meetings.ended(host);
-                return true;
-            }
+        let starting = UnitMessage::HostStarting { host };
+        if shared.wire.ask(starting).await == Verdict::Refuse {
+            shared.meetings.ended(host);
+            return true;
         }
         shared.known.taken(host);
         member.started = Instant::now();

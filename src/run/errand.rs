@@ -34,8 +34,8 @@ pub(crate) enum Errand {
     Start(Start),
     /// Wait until something that was started ends, then ask again.
     Await,
-    /// Wait, then ask again; a stop cuts it short. Meanwhile the `watch` checks are asked of these hosts, and a
-    /// host of which one fails `consecutive` times is told by a [`Finding`] that ends the wait.
+    /// Wait, then ask again; a stop cuts it short. Meanwhile the `watch` checks are asked of these hosts, and
+    /// each host of which one fails `consecutive` times is told by a [`Finding`].
     Sleep(Sleep),
     /// Run the `notify` commands of this occasion, without waiting for them, and ask again.
     Notify(Occasion),

@@ -113,6 +113,7 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
             let scope = shared.places.controller_scope(&plan, phase);
             let values = shared.values(scope);
             let mut work = Work::new(Arc::clone(&shared), None, values, teller);
+            work.heed(shared.stop.forward());
             let walked = work.steps(steps, false).await;
             work.teller.confess().await;
             walked.err().map(|fault| {
@@ -133,14 +134,18 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
 
 /// Asks a person at a gate; a stop takes the question back.
 async fn asked<W: World>(shared: Arc<Shared<W>>, gate: Gate) {
-    let stop = shared.stop.now().begin;
+    // Where a rollout stopped, the question is part of its end.
+    let heed = match gate.at {
+        Some(_) => shared.stop.forward(),
+        None => shared.stop.now(),
+    };
     let answered = async {
         let prompt = shared.prompt.lock().await;
         prompt_gate(&*prompt, &gate).await
     };
     let answer = tokio::select! {
         biased;
-        () = stop.cancelled() => return,
+        () = heed.begin.cancelled() => return,
         answer = answered => answer,
     };
     let message = UnitMessage::GateAnswered {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 
 use crate::plan::HostPlan;
-use crate::task::{Action, Group, Step};
+use crate::task::{Action, Group, Step, StepPlace};
 use crate::transport::{Program, RemoteCommand, Sudo};
 
 use super::crew::broken;
@@ -22,7 +22,7 @@ use super::work::{Site, Unconnected, Work};
 
 /// Asks hosts, each told as soon as all of it is known; a stop leaves those untold that are still asked.
 pub(crate) async fn look<W: World>(shared: Arc<Shared<W>>, look: Look) {
-    let stop = shared.stop.now().begin;
+    let stop = shared.stop.forward().begin;
     let looking = Looking {
         stop: stop.clone(),
         shared,
@@ -152,6 +152,7 @@ impl<W: World> Job<W> {
             Ok(mut work) => {
                 work.stop = self.stop.clone();
                 let reached = self.asked(&mut work).await;
+                let reached = reached.map_err(|found| work.hidden(found));
                 work.give_back().await;
                 reached
             }
@@ -230,7 +231,8 @@ impl<W: World> Job<W> {
                 .health
                 .get(self.phase)
                 .map_or(&[][..], |checks| checks);
-            state = of_answer(work.asked_once(checks).await);
+            let answer = work.asked_once(checks).await;
+            state = work.hidden(of_answer(answer));
             work.give_back().await;
         }
         (state, last)
@@ -315,6 +317,30 @@ pub(crate) fn onlooker<W: World>(
 }
 
 impl<W: World> Work<W> {
+    /// What was found, without secrets: hosts' own words may hold one.
+    pub(crate) fn hidden(&self, found: Found) -> Found {
+        let masked = |text: &String| self.teller.mask.text(text);
+        match found {
+            Found::Well => Found::Well,
+            Found::Sick { check, cause } => Found::Sick {
+                cause: masked(&cause),
+                check,
+            },
+            Found::Unfit { cause } => Found::Unfit {
+                cause: masked(&cause),
+            },
+            Found::Silent {
+                kind,
+                causes,
+                hints,
+            } => Found::Silent {
+                kind,
+                causes: causes.iter().map(masked).collect(),
+                hints: hints.iter().map(masked).collect(),
+            },
+        }
+    }
+
     /// Whether commands can run as this user.
     async fn tried_sudo(&mut self, user: String) -> Result<(), Found> {
         let mut command = RemoteCommand::new(Program::Argv(vec!["true".to_owned()]));
@@ -340,7 +366,7 @@ impl<W: World> Work<W> {
     }
 }
 
-/// Every step of a host in a phase, those inside others among them.
+/// Every step that runs on the host itself in a phase, those inside others among them.
 fn all_steps<'p>(plan: &'p HostPlan, found: &mut Vec<&'p Step>) {
     for steps in [&plan.steps, &plan.rescue, &plan.always, &plan.rollback] {
         inner_steps(steps, found);
@@ -350,7 +376,10 @@ fn all_steps<'p>(plan: &'p HostPlan, found: &mut Vec<&'p Step>) {
 }
 
 fn inner_steps<'p>(steps: &'p [Step], found: &mut Vec<&'p Step>) {
-    for step in steps {
+    let here = |step: &&Step| {
+        step.modifiers.place == StepPlace::Host && !matches!(step.action, Action::Local(_))
+    };
+    for step in steps.iter().filter(here) {
         found.push(step);
         let group: Option<&Group> = match &step.action {
             Action::Group(group) => Some(group),

@@ -3,7 +3,8 @@
 //!
 //! The first host of the batch order that reaches a `once` step runs it; a host before it that has ended, or
 //! that will not come to the step, is passed over. Everybody else waits for the result, which stays for later
-//! batches. A host that has ended or will not come keeps nobody waiting at a barrier either.
+//! batches. A host that has ended or will not come keeps nobody waiting at a barrier either, nor does one of
+//! a window that was not handed out yet: the run may stop before it is.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -68,7 +69,8 @@ pub(crate) enum OnceResult {
 #[derive(Debug, Default)]
 struct Board {
     results: HashMap<OnceKey, OnceResult>,
-    ended: HashSet<HostIndex>,
+    /// Hosts that were handed out and have not ended. Others may never come, if the run stops first.
+    here: HashSet<HostIndex>,
     arrived: HashSet<(HostIndex, Spot)>,
     gone_by: HashSet<(HostIndex, Spot)>,
 }
@@ -76,7 +78,7 @@ struct Board {
 impl Board {
     /// Whether a host does not come to a step (any more).
     fn is_past(&self, host: HostIndex, spot: &Spot) -> bool {
-        self.ended.contains(&host)
+        !self.here.contains(&host)
             || spot
                 .and_around()
                 .any(|spot| self.gone_by.contains(&(host, spot)))
@@ -124,7 +126,7 @@ impl Meetings {
     pub(crate) fn enlist(&self, hosts: &[HostIndex]) {
         let hosts: HashSet<HostIndex> = hosts.iter().copied().collect();
         self.0.send_modify(|board| {
-            board.ended.retain(|host| !hosts.contains(host));
+            board.here.extend(&hosts);
             board.arrived.retain(|(host, _)| !hosts.contains(host));
             board.gone_by.retain(|(host, _)| !hosts.contains(host));
             board
@@ -177,7 +179,7 @@ impl Meetings {
     /// The host has ended, or was not started.
     pub(crate) fn ended(&self, host: HostIndex) {
         self.0.send_modify(|board| {
-            board.ended.insert(host);
+            board.here.remove(&host);
         });
     }
 }
@@ -205,9 +207,10 @@ mod tests {
     fn the_first_host_that_is_left_runs_it() {
         let key = key(Circle::Rollout);
         let mut board = Board::default();
+        board.here.extend([4, 5]);
         assert!(matches!(board.turn(&key, &[]), Some(Turn::Mine)));
         assert!(board.turn(&key, &[4, 5]).is_none());
-        board.ended.insert(4);
+        board.here.remove(&4);
         assert!(board.turn(&key, &[4, 5]).is_none());
         board.gone_by.insert((5, spot(&[])));
         assert!(matches!(board.turn(&key, &[4, 5]), Some(Turn::Mine)));
@@ -235,6 +238,7 @@ mod tests {
     #[test]
     fn who_has_left_the_loop_comes_to_none_of_its_passes() {
         let mut board = Board::default();
+        board.here.extend([1, 2]);
         board.arrived.insert((1, spot(&[3])));
         assert!(!board.is_complete(&spot(&[3]), &[1, 2]));
         board.gone_by.insert((2, spot(&[2])));

@@ -152,13 +152,14 @@ impl RunState {
 
     /// Takes a signal in.
     pub(crate) fn signal(&mut self, signal: Signal) -> Reaction {
-        self.interrupted(self.ladder.signalled(signal, self.plan.kind))
+        let to = self.ladder.signalled(signal, self.plan.kind);
+        self.interrupted(to, to.ends(self.ladder))
     }
 
     /// The run's limit passed (`kill`), or the task's deadline, after which hosts at work still finish.
     pub(crate) fn deadline(&mut self, kill: bool) -> Reaction {
         let rung = if kill { Rung::Kill } else { Rung::Drain };
-        self.interrupted(self.ladder.raised(CancelReason::Deadline, rung))
+        self.interrupted(self.ladder.raised(CancelReason::Deadline, rung), kill)
     }
 
     /// The last events: the hosts that never started, and the summary.
@@ -212,16 +213,15 @@ impl RunState {
         told.and(self.raise(raised))
     }
 
-    /// Something from outside stops the run.
-    fn interrupted(&mut self, to: Ladder) -> Reaction {
+    /// Something from outside stops the run; where `kill`, it asks that what runs be ended.
+    fn interrupted(&mut self, to: Ladder, kill: bool) -> Reaction {
         let was_halted = self.course.is_halted();
         let before = self.ladder;
         let mut reaction = self.raise(to);
-        if let Some(reason) = to.reason().filter(|_| before != to) {
-            let kill = to.rung() == Some(Rung::Kill);
-            if self.course.interrupted(reason, kill) {
-                reaction.orders.push(Order::EndRollback);
-            }
+        if let Some(reason) = to.reason().filter(|_| before != to)
+            && self.course.interrupted(reason, kill)
+        {
+            reaction.orders.push(Order::EndRollback);
         }
         debug_assert!(!was_halted || self.course.is_halted(), "a stop holds");
         reaction.and(self.reaction())

@@ -37,6 +37,14 @@ impl StopTokens {
         self.drain.cancel();
     }
 
+    /// What the way forward heeds. What was decided before a stop and begins after it is cut short at once.
+    pub(crate) fn forward(&self) -> Heed {
+        Heed {
+            begin: self.drain.clone(),
+            end: self.kill.clone(),
+        }
+    }
+
     /// What something that begins now heeds: after a stop it is part of the stop's own end (a question, a
     /// rollback), which ends by a token of its own.
     pub(crate) fn now(&self) -> Heed {

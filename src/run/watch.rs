@@ -1,5 +1,6 @@
 //! Watching what was done while nothing is taken: the `watch` checks of finished hosts, again and again.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,32 +14,30 @@ use super::look::{of_answer, onlooker};
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{Shared, World};
 
-/// Waits; ends early where a watched host is no longer well, which is told, or the run stops.
+/// Waits; ends early where the run stops. A watched host that is no longer well is told, and the others are
+/// watched on: whether that is one too many is not decided here.
 pub(crate) async fn sleep_watching<W: World>(shared: Arc<Shared<W>>, errand: Sleep) {
     let over = tokio::time::Instant::now() + errand.length;
-    let stop = shared.stop.now().begin;
+    let stop = shared.stop.forward().begin;
     let mut watchers = JoinSet::new();
     for host in errand.watch {
         watchers.spawn(watched(Arc::clone(&shared), errand.phase, host));
     }
-    let sick = async {
-        loop {
-            match watchers.join_next().await {
-                Some(Ok(Some(state))) => return state,
-                // One that broke watches no more; the look that follows finds what is wrong with its host.
-                Some(Ok(None) | Err(_)) => {}
-                None => std::future::pending().await,
-            }
+    let watching = async {
+        while let Some(ended) = watchers.join_next().await {
+            // One that broke watches no more; the look that follows finds what is wrong with its host.
+            let Ok(Some(finding)) = ended else { continue };
+            shared.known.found(finding.host, false);
+            shared.wire.tell(UnitMessage::Found(finding)).await;
         }
+        std::future::pending::<Infallible>().await
     };
-    let finding: Finding = tokio::select! {
+    tokio::select! {
         biased;
-        () = stop.cancelled() => return,
-        finding = sick => finding,
-        () = sleep_until(over) => return,
-    };
-    shared.known.found(finding.host, false);
-    shared.wire.tell(UnitMessage::Found(finding)).await;
+        () = stop.cancelled() => {}
+        never = watching => match never {},
+        () = sleep_until(over) => {}
+    }
 }
 
 /// Asks a host's `watch` checks until one of them has failed often enough; nothing where it has none.
@@ -60,13 +59,16 @@ async fn watched<W: World>(
         sleep(interval(&checks)).await;
         let _permit = shared.permit().await;
         for (check, bad) in checks.iter().zip(&mut bad) {
-            let state = of_answer(work.asked_once([*check]).await);
+            let answer = work.asked_once([*check]).await;
+            let state = work.hidden(of_answer(answer));
             *bad = if state == Found::Well { 0 } else { *bad + 1 };
             if *bad >= consecutive(check) {
                 let last = None;
                 return Some(Finding { host, state, last });
             }
         }
+        // No more sessions are open than the run keeps, however many hosts are watched.
+        work.give_back().await;
     }
 }
 

@@ -208,3 +208,61 @@ steps:
         assert!(log.contains("note| on app-0"), "{log}");
     }
 }
+
+#[test]
+fn what_a_host_says_of_itself_is_text_to_every_shell_and_others_are_only_asked() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 1, by: flat}
+facts:
+  - run: |
+      printf '%s' \"'; touch {place}/pwned; '\\$(touch {place}/pwned)\"
+    register: evil
+    read_only: true
+steps:
+  - run: printf '%s' {{ host.facts.evil.stdout }}
+    register: seen
+  - local: printf '%s\\n' {{ seen.stdout }} {{ host.facts.evil.stdout }} > {place}/{{ host.label }}
+",
+    );
+    desk.fab(&["-y", "change", "ten=yes", "--limit", "app-03"])
+        .ended(0);
+    assert_eq!(place.left(), [("app-03".to_owned(), 2)]);
+    let text = place.read("app-03");
+    let (seen, fact) = text.split_once('\n').unwrap();
+    assert_eq!(seen, fact.trim_end());
+    assert!(seen.contains("$(touch"), "{text}");
+    let asked = fs::read_to_string(desk.record().join("hosts/app-00.log")).unwrap();
+    assert_eq!(asked.matches(" started ").count(), 1, "{asked}");
+}
+
+#[test]
+fn ctrl_c_in_a_pause_ends_it() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 1, by: flat, bake: 1h}
+health:
+  - {name: serves, run: exit 0, interval: 100ms, watch: true}
+steps:
+  - local: echo done > {place}/{{ host.label }}
+",
+    );
+    let running = desk.start(&["-y", "--json", "change", "ten=yes"]);
+    running.until_it_says("bake_started");
+    running.signal("INT");
+    running.end().ended(130);
+    assert_eq!(place.left(), [("app-00".to_owned(), 1)]);
+    assert_eq!(desk.summary()["counts"]["not_run"], 9);
+}

@@ -154,6 +154,11 @@ fn what_protects_the_population_is_loosened_by_force_alone() {
     let mut more = given(zones, strategy);
     more.overrides.quorum = Some(TypedQuorum::AtOnce(2));
     assert!(more.errors()[0].contains("`--quorum 2` is more than"));
+    // A count and a percentage do not compare.
+    let zones = &[("a", 2), ("b", 8)][..];
+    let mut unlike = given(zones, "by: az, batch: 1, min_healthy_per_zone: 1");
+    unlike.overrides.min_healthy_per_zone = Some(Amount::Percent(40));
+    assert!(unlike.errors()[0].contains("in some zone"));
 }
 
 #[test]

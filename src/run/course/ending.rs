@@ -84,9 +84,13 @@ impl Course {
             canary: batch.is_some_and(|batch| batch.canary),
             batch: entry.batch.unwrap_or_default(),
             batch_size: members.len(),
-            batch_failed: self.ledger.failed(|host, _| members.contains(&host)),
-            zone_failed: self.ledger.failed(|_, entry| entry.zone == zone),
-            failed: self.ledger.failed(|_, _| true),
+            batch_failed: {
+                let members = members.iter();
+                let failed = members.filter(|host| self.ledger.of(**host).counts());
+                failed.count()
+            },
+            zone_failed: self.ledger.failed(|entry| entry.zone == zone),
+            failed: self.ledger.failed(|_| true),
             zone,
         };
         let resolved = &self.plan.phases[self.pass.phase].resolved;

@@ -123,10 +123,9 @@ impl Ledger {
     }
 
     /// How many failed, of those of which this holds.
-    pub(crate) fn failed(&self, holds: impl Fn(HostIndex, &Entry) -> bool) -> usize {
-        let all = self.entries.iter().enumerate();
-        all.filter(|(host, entry)| entry.counts() && holds(*host, entry))
-            .count()
+    pub(crate) fn failed(&self, holds: impl Fn(&Entry) -> bool) -> usize {
+        let all = self.entries.iter();
+        all.filter(|entry| entry.counts() && holds(entry)).count()
     }
 
     /// Keeps what a look found; whether the host is another than before.
@@ -212,6 +211,12 @@ impl Entry {
     /// Whether a check failed when it was last looked at.
     pub(crate) fn is_sick(&self) -> bool {
         matches!(self.vital, Vital::Troubled(Trouble::Sick { .. }))
+    }
+
+    /// Whether taking it may take away something that serves: every host but one whose check failed. One that
+    /// we cannot reach, or whose facts we cannot read, may serve others all the same.
+    pub(crate) fn may_serve(&self) -> bool {
+        !self.is_sick()
     }
 
     /// What is wrong with it.

@@ -7,6 +7,7 @@ use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
 
 use super::ledger::{Entry, Stage, Vital};
+use super::pass::reads_last;
 use super::steering::{Course, Leg};
 
 impl Course {
@@ -31,10 +32,7 @@ impl Course {
 
     /// Whether facts say which hosts are taken last.
     pub(super) fn reads_last(&self) -> bool {
-        let phase = self.pass.phase;
-        self.plan.members.iter().any(|member| {
-            !member.facts.is_empty() && member.last.get(phase).is_some_and(Option::is_some)
-        })
+        reads_last(&self.plan, self.pass.phase)
     }
 
     /// A look at everybody who is not at work. `all` reads every fact, and tries sudo: the first one of the run

@@ -8,7 +8,7 @@ use crate::plan::{Batch, Phase, Plan, Situation, form_rest};
 use crate::run::event::PlanChange;
 use crate::run::message::HostIndex;
 use crate::run::roster::Roster;
-use crate::task::{By, GateAt, Mode};
+use crate::task::{By, Condition, GateAt, Mode};
 
 use super::bake::Ends;
 use super::ledger::{Ledger, Stage};
@@ -133,11 +133,7 @@ impl Pass {
             let hosts = hosts.map(|(target, _)| roster.of_target(target));
             hosts.filter(|&host| holds(host)).collect()
         };
-        let reads_last = !plan.members.is_empty()
-            && plan
-                .members
-                .iter()
-                .any(|member| member.last.get(self.phase).is_some_and(Option::is_some));
+        let reads_last = reads_last(plan, self.phase);
         let now = Formed {
             sick: of(&|host| ledger.of(host).is_sick()),
             last: of(&|host| ledger.of(host).last == Some(true)),
@@ -322,6 +318,14 @@ impl Pass {
         }
         ends
     }
+}
+
+/// Whether facts say which hosts are taken last. What is known without them stands in the plan.
+pub(super) fn reads_last(plan: &Plan, phase: usize) -> bool {
+    plan.members.iter().any(|member| {
+        let last = member.last.get(phase).and_then(Option::as_ref);
+        !member.facts.is_empty() && last.is_some_and(|last| !matches!(last, Condition::Known(_)))
+    })
 }
 
 fn width_of(hosts: &[HostIndex], ledger: &Ledger) -> Width {

@@ -150,16 +150,22 @@ impl Course {
             Room::Full => return Some(Errand::Await),
             Room::Nothing => return None,
         };
-        if self.looks() && hosts.iter().any(|&host| self.ledger.of(host).is_well()) {
+        let may_serve = |host: &HostIndex| self.ledger.of(*host).may_serve();
+        let mut hosts = hosts;
+        if self.looks() && hosts.iter().any(may_serve) {
             let last_told = |host| self.ledger.of(host).last == Some(true);
             let led = !self.reads_last() || self.ledger.hosts().any(last_told);
             let shortfall = self.shortfall(&hosts);
             if !led || shortfall.is_some() {
-                let missing = match shortfall {
-                    Some(shortfall) if led => shortfall,
-                    _ => self.no_leader(&hosts),
-                };
-                return self.wait_for_health(missing, at);
+                // Whatever is missing, sick ones among them may be healed: that lowers nothing.
+                if !hosts.iter().any(|host| !may_serve(host)) {
+                    let missing = match shortfall {
+                        Some(shortfall) if led => shortfall,
+                        _ => self.no_leader(&hosts),
+                    };
+                    return self.wait_for_health(missing, at);
+                }
+                hosts.retain(|host| !may_serve(host));
             }
         }
         if let Some(wait) = self.wait.take() {
@@ -209,9 +215,9 @@ impl Course {
                 *healthy.zones.entry(entry.zone.clone()).or_default() += 1;
             }
         }
-        let taken_well = hosts.iter().map(|&host| self.ledger.of(host));
-        let zones: Vec<_> = taken_well
-            .filter(|entry| entry.is_well())
+        let taken = hosts.iter().map(|&host| self.ledger.of(host));
+        let zones: Vec<_> = taken
+            .filter(|entry| entry.may_serve())
             .map(|entry| entry.zone.clone())
             .collect();
         let demand = Demand::of(resolved, self.pass.baseline, out);

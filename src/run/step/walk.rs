@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::plan::HostPlan;
 use crate::run::event::{StepRef, StepResult};
@@ -19,6 +20,9 @@ use super::once::has_barrier;
 
 /// Walks that call each other: a group's steps may be groups.
 pub(crate) type Walk<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+/// How long a fact may take that has no limit of its own: everybody waits for it.
+const ONE_FACT: Duration = Duration::from_mins(1);
 
 /// Steps with what catches their failure and what follows in any case.
 #[derive(Debug, Clone, Copy)]
@@ -180,6 +184,10 @@ impl<W: World> Work<W> {
     async fn begin(&mut self, step: &Step) -> Running {
         let mut running = Running::new(self.named(step), step, &self.shared.options.limits);
         running.keep |= self.rescues > 0;
+        if self.facts.is_some() && running.own_limit.is_none() {
+            let limit = running.command_limit.unwrap_or(ONE_FACT);
+            running.command_limit = Some(limit.min(ONE_FACT));
+        }
         self.values.scope.set_step(Arc::clone(&running.step.name));
         if !is_group(step) {
             self.teller.step_started(&running.step).await;

@@ -37,6 +37,8 @@ pub(super) struct Bed {
     pub(super) steps: Vec<Step>,
     pub(super) rescue: Vec<Step>,
     pub(super) always: Vec<Step>,
+    /// Undoes all that was done where hosts fail.
+    pub(super) rollback: Vec<Step>,
     pub(super) after: Vec<Step>,
     pub(super) confirm: Vec<GateAt>,
     pub(super) deadline: Option<Duration>,
@@ -71,6 +73,7 @@ impl Bed {
             steps,
             rescue: Vec::new(),
             always: Vec::new(),
+            rollback: Vec::new(),
             after: Vec::new(),
             confirm: Vec::new(),
             deadline: None,
@@ -240,7 +243,7 @@ impl Bed {
             steps: self.steps.clone().into(),
             rescue: self.rescue.clone().into(),
             always: self.always.clone().into(),
-            rollback: Arc::default(),
+            rollback: self.rollback.clone().into(),
             health: Arc::default(),
             verify: Arc::default(),
         }
@@ -259,7 +262,11 @@ impl Bed {
             facts: Vec::new(),
             before: Vec::new(),
             phases: vec![TaskPhase::new(MAIN, strategy())],
-            on_failure: OnFailure::Stop,
+            on_failure: if self.rollback.is_empty() {
+                OnFailure::Stop
+            } else {
+                OnFailure::RollbackAll
+            },
             notify: Vec::new(),
             after: Vec::new(),
             fanout: None,

@@ -9,7 +9,7 @@ const EVEN: [(&str, usize); 3] = [("a", 4), ("b", 4), ("c", 4)];
 const ROW_1: &str = "by: az, batch: 50%, canary: 1";
 
 /// A change with this strategy, asking nothing.
-fn task(strategy: &str) -> String {
+pub(super) fn task(strategy: &str) -> String {
     asking(strategy, "never")
 }
 
@@ -19,11 +19,11 @@ fn asking(strategy: &str, confirm: &str) -> String {
     )
 }
 
-fn healthy(strategy: &str) -> String {
+pub(super) fn healthy(strategy: &str) -> String {
     task(strategy) + "health: [{name: up, tcp: 80, watch: true}]\n"
 }
 
-fn end(played: &Played) -> (u8, &str) {
+pub(super) fn end(played: &Played) -> (u8, &str) {
     assert_eq!(played.faults, [""; 0]);
     (played.summary.exit, &played.summary.state)
 }
@@ -38,7 +38,7 @@ fn outcomes(played: &Played, word: &str) -> String {
     hosts.join(" ")
 }
 
-fn stop(played: &Played) -> Option<StopCause> {
+pub(super) fn stop(played: &Played) -> Option<StopCause> {
     played.events.iter().find_map(|event| match event {
         EventKind::Rollout(RolloutFact::RolloutStopped { because, .. }) => Some(because.clone()),
         _ => None,

@@ -109,6 +109,8 @@ pub(super) struct Fleet {
     pub(super) takes: HashMap<String, u64>,
     /// When a host falls ill (`true`) or recovers by itself.
     pub(super) turns: Vec<(u64, String, bool)>,
+    /// When a host is no longer heard of, though it goes on serving.
+    pub(super) silences: Vec<(u64, String)>,
     /// When the leader is another, or nobody.
     pub(super) elections: Vec<(u64, Option<String>)>,
     pub(super) answers: VecDeque<GateAnswer>,
@@ -145,6 +147,7 @@ impl Fleet {
             ends: HashMap::new(),
             takes: HashMap::new(),
             turns: Vec::new(),
+            silences: Vec::new(),
             elections: Vec::new(),
             answers: VecDeque::new(),
             signals: Vec::new(),

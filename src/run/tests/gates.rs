@@ -53,7 +53,11 @@ async fn what_a_person_answers_is_told() {
 async fn a_gate_after_a_stop_is_still_asked() {
     let bed = bed();
     let plan = bed.plan();
-    let told = hand_out_with(bed, plan, vec![sleep(5, &[]), gate()], |stop, _| {
+    let Errand::Ask(gate) = gate() else {
+        panic!("a gate");
+    };
+    let about_it = Errand::Ask(Gate { at: None, ..gate });
+    let told = hand_out_with(bed, plan, vec![sleep(5, &[]), about_it], |stop, _| {
         stop.stop_starting(CancelReason::HostFailed);
     })
     .await;

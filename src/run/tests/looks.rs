@@ -10,7 +10,7 @@ use crate::transport::scripted::{Act, Asked, Connect, HostScript};
 
 use super::bed::Bed;
 use super::errands::{asks, check, hand_out, hand_out_with, look, sleep, start};
-use super::steps::{Modified as _, holds, run, text};
+use super::steps::{Modified as _, holds, run, step, text};
 
 fn bed(hosts: usize) -> Bed {
     Bed::new(hosts, vec![run("work")]).change(1, 0)
@@ -87,6 +87,22 @@ async fn sudo_that_refuses_makes_a_host_unfit_before_anything_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sudo_of_steps_that_run_elsewhere_is_not_tried_on_the_host() {
+    let root = || text("root", Quoting::Plain);
+    let bed = bed(1).with(|bed| {
+        let away = run("drain").but(|it| {
+            it.sudo = Some(root());
+            it.place = crate::task::StepPlace::Controller;
+        });
+        bed.steps = vec![away, run("work")];
+    });
+    let plan = bed.plan();
+    let told = hand_out(bed, plan, vec![look(&[0])]).await;
+    assert_eq!(told.found(0), Found::Well);
+    assert!(told.transport.commands_on("h0").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn facts_are_seen_by_last_by_steps_and_by_other_hosts() {
     let leader = |says: &str| HostScript::new().on("mode", prints(says));
     let fact = run("mode").but(|it| it.register = Some("mode".to_owned()));
@@ -154,7 +170,7 @@ async fn a_stop_leaves_untold_what_is_still_asked() {
             if matches!(message, UnitMessage::Next { .. }) {
                 asked += 1;
                 if asked == 1 {
-                    stop.rollback.cancel();
+                    // After the look was decided on, and before it begins.
                     stop.stop_starting(crate::model::CancelReason::Interrupt);
                 }
             }
@@ -166,21 +182,23 @@ async fn a_stop_leaves_untold_what_is_still_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watched_host_that_falls_ill_ends_the_wait() {
+async fn every_watched_host_that_falls_ill_is_told() {
     let mut script = HostScript::new();
     for _ in 0..10 {
         script = script.on("alive", Vec::new());
     }
-    let bed = bed(2).script("h1", script.on("alive", [Act::Exits(7)]));
+    let ill = script.on("alive", [Act::Exits(7)]);
+    let bed = bed(3).script("h1", ill.clone()).script("h2", ill);
     let mut plan = bed.plan();
     asks(&mut plan, &[], &[check("alive")]);
-    let told = hand_out(bed, plan, vec![sleep(600, &[0, 1])]).await;
+    let told = hand_out(bed, plan, vec![sleep(13, &[0, 1, 2])]).await;
     let (check, cause) = ("alive".to_owned(), "exit 7".to_owned());
     assert_eq!(told.found(1), Found::Sick { check, cause });
+    assert_eq!(told.found(2), told.found(1));
     let when = told.when(|it| matches!(it, UnitMessage::Found(_)));
     // Ten good answers, then two bad ones in a row.
     assert_eq!(when, Some(Duration::from_secs(12)));
-    assert_eq!(told.findings().len(), 1);
+    assert_eq!(told.findings().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,4 +223,54 @@ async fn a_session_that_died_is_replaced() {
     let told = hand_out(bed, plan, vec![look(&[0]), start(0, &[0]), look(&[0])]).await;
     assert_eq!(told.end(0), crate::model::HostOutcome::Ok);
     assert_eq!(told.connections("h0"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_between_the_decision_to_wait_and_the_wait_cuts_it_short() {
+    let bed = bed(1);
+    let plan = bed.plan();
+    let told = hand_out_with(bed, plan, vec![sleep(900, &[0])], |stop, message| {
+        if matches!(message, UnitMessage::Next { .. }) {
+            stop.stop_starting(crate::model::CancelReason::Interrupt);
+        }
+    })
+    .await;
+    let last = told.messages.last().map(|(when, _)| *when);
+    assert_eq!(last, Some(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_a_host_unfit_hides_secrets() {
+    let words = "no such user: hunter2-hunter2";
+    let secret = || crate::model::Secret::new("hunter2-hunter2".to_owned());
+    let script = HostScript::new().on("true", [Act::SudoRefuses(words.to_owned())]);
+    let fails = step(
+        "mode",
+        crate::task::Action::Fail(text("not so: hunter2-hunter2", Quoting::Plain)),
+    );
+    let bed = bed(2).script("h0", script).with(|bed| {
+        let root = text("root", Quoting::Plain);
+        bed.steps = vec![run("work").but(|it| it.sudo = Some(root))];
+        bed.options.secrets = vec![secret()];
+    });
+    let mut plan = bed.plan();
+    asks(&mut plan, &[fails], &[]);
+    let told = hand_out(bed, plan, vec![look(&[0, 1])]).await;
+    for host in [0, 1] {
+        let found = told.found(host);
+        assert!(matches!(found, Found::Unfit { .. }), "{found:?}");
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_over_a_fact_keeps_the_others_waiting_for_a_minute_at_most() {
+    let hangs = HostScript::new().on("mode", [Act::Waits(Duration::from_hours(5))]);
+    let bed = bed(2).script("h0", hangs);
+    let mut plan = bed.plan();
+    asks(&mut plan, &[run("mode")], &[]);
+    let told = hand_out(bed, plan, vec![look(&[0, 1])]).await;
+    let cause = "fact `mode`: timed out after 1 m".to_owned();
+    assert_eq!(told.found(0), Found::Unfit { cause });
+    assert_eq!(told.found(1), Found::Well);
 }

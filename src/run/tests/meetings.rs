@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{CancelReason, HostOutcome, Stream, Zone};
+use crate::run::errand::Errand;
 use crate::run::message::UnitMessage;
 use crate::task::{OnceFor, Step, StepPlace};
 use crate::transport::scripted::{Act, Asked, Connect, HostScript};
@@ -207,4 +208,20 @@ async fn hosts_are_looked_at_while_others_are_at_work() {
     assert_eq!(found, Some(Duration::ZERO));
     let ended = told.when(|it| matches!(it, UnitMessage::HostEnded { .. }));
     assert_eq!(ended, Some(Duration::from_mins(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_at_a_barrier_for_a_host_that_was_not_handed_out() {
+    let bed = Bed::new(3, vec![run("work"), barrier("next")]).change(3, 0);
+    let plan = bed.plan();
+    let Errand::Start(whole) = start(0, &[0, 1, 2]) else {
+        panic!("a start");
+    };
+    let some = Errand::Start(crate::run::errand::Start {
+        hosts: vec![0, 1],
+        ..whole
+    });
+    let told = tokio::time::timeout(Duration::from_hours(1), hand_out(bed, plan, vec![some]));
+    let told = told.await.expect("they do not wait for ever");
+    assert_eq!(told.ends().len(), 2);
 }

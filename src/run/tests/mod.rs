@@ -4,6 +4,7 @@ mod bed;
 mod checks;
 mod connections;
 mod course_cases;
+mod course_guards;
 mod course_laws;
 mod errands;
 mod files;

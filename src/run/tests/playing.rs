@@ -150,6 +150,9 @@ impl Playing {
                 self.fleet.sick.remove(&host);
             }
         }
+        for (_, host) in self.fleet.silences.extract_if(.., |(at, _)| *at <= now) {
+            self.fleet.silent.insert(host);
+        }
         for (_, leader) in self.fleet.elections.extract_if(.., |(at, _)| *at <= now) {
             self.fleet.leader = leader;
         }
@@ -293,8 +296,9 @@ impl Playing {
                 .members
                 .iter()
                 .any(|member| member.health.iter().any(|checks| !checks.is_empty()));
-        let is_well = |host: &HostIndex| self.looked.get(host) == Some(&true);
-        if !looks || !start.hosts.iter().any(is_well) {
+        // One that is not heard of may serve others all the same.
+        let may_serve = |host: &HostIndex| !self.fleet.sick.contains(self.name(*host));
+        if !looks || !start.hosts.iter().any(may_serve) {
             return faults;
         }
         let there = |holds: &dyn Fn(HostIndex) -> bool| {
@@ -316,7 +320,7 @@ impl Playing {
             faults.push(format!("{all} healthy, {needed:?} and {majority:?} needed"));
         }
         if let Some(per_zone) = &resolved.min_healthy_per_zone {
-            for host in start.hosts.iter().filter(|host| is_well(host)) {
+            for host in start.hosts.iter().filter(|host| may_serve(host)) {
                 let (zone_of, needed) = (zone(*host), per_zone.get(&zone(*host)));
                 let left = there(&|host| zone(host) == zone_of);
                 if needed.is_some_and(|needed| left < *needed) {

@@ -88,3 +88,35 @@ async fn a_host_that_cannot_be_reached_is_pending() {
     assert_eq!(told.end(0).word(), "unknown");
     assert_eq!(told.rollbacks(), [(0, RollbackResult::Pending { cause })]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_rollback_says_is_heard() {
+    let said = |text: &str| vec![Act::Prints(Stream::Stdout, text.as_bytes().to_vec())];
+    let bed = bed().with(|bed| bed.rollback = vec![run("undo")]);
+    let script = current()
+        .on("work", [Act::Exits(1)])
+        .on("undo", said("restored\n"));
+    let played = bed.script("h0", script).play().await;
+    assert!(played.lines("h0").contains(&"restored".to_owned()));
+    assert_eq!(played.summary.state, "rolled_back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_at_work_is_waited_for_when_it_is_interrupted() {
+    let slow = |seconds| [Act::Waits(std::time::Duration::from_secs(seconds))];
+    let bed = Bed::new(2, vec![run("work")])
+        .change(2, 0)
+        .with(|bed| bed.rollback = vec![run("undo")])
+        .script("h0", HostScript::new().on("undo", slow(20)))
+        .script(
+            "h1",
+            HostScript::new()
+                .on("work", [Act::Exits(1)])
+                .on("undo", slow(60)),
+        );
+    let played = bed
+        .signal(10, crate::run::cancel::Signal::Interrupt)
+        .play()
+        .await;
+    assert_eq!(played.summary.state, "rolled_back", "{:?}", played.summary);
+}
