@@ -101,6 +101,7 @@ async fn gate_at_terminal(screen: &ScreenHandle, gate: &GateQuestion<'_>) -> Gat
         answer: GateAnswer::Pause,
         by,
     };
+    forget_typed();
     loop {
         let _asking = screen.ask(&prompt).await;
         // A blocking read cannot be taken back: after a timeout its thread waits for the process's end.
@@ -136,6 +137,7 @@ async fn ask_terminal(
     };
     let prompt = format!("{question} [{choices}] ");
     let limit = timeout.map(|limit| tokio::time::Instant::now() + limit);
+    forget_typed();
     loop {
         let _asking = screen.ask(&prompt).await;
         // As above.
@@ -163,6 +165,12 @@ async fn ask_terminal(
             _ => screen.note("please type y or n"),
         }
     }
+}
+
+/// Drops what was typed before a question stood on the screen: it was no answer to it.
+fn forget_typed() {
+    // Where stdin is no terminal there is nothing to drop, and nobody is asked.
+    let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
 }
 
 /// A line of stdin; `None` at the end of input.

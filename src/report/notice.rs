@@ -84,6 +84,20 @@ fn loudness(outcome: &HostOutcome) -> Verbosity {
     }
 }
 
+/// The hosts of a batch that it begins with: where a gate said to take the failed ones again, those alone.
+fn to_come(hosts: &[Label], view: &RunView) -> Vec<Label> {
+    let ended = |label: &Label| {
+        view.hosts
+            .get(label)
+            .is_some_and(|host| host.end().is_some())
+    };
+    hosts
+        .iter()
+        .filter(|label| !ended(label))
+        .cloned()
+        .collect()
+}
+
 fn run_notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<(Verbosity, String)> {
     let hosts = |labels: &[Label]| {
         let folded = fold_within(labels.iter().map(Label::as_str), look.width.max(40) / 2);
@@ -100,7 +114,8 @@ fn run_notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<(Ver
             ..
         } if *count > 1 => {
             let marks = [*canary, *last];
-            let text = batch_heading((*index, *count), zone.as_ref(), marks, hosts, look.width);
+            let hosts = to_come(hosts, view);
+            let text = batch_heading((*index, *count), zone.as_ref(), marks, &hosts, look.width);
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
@@ -287,7 +302,7 @@ mod tests {
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  gone: the instance no longer exists
-        batch 2 of 3 in us-west-2a: app-[1-2]
+        batch 2 of 3 in us-west-2a: app-2
         ");
     }
 
@@ -328,7 +343,7 @@ mod tests {
         app-1  cancelled: stopped by Ctrl-C
         app-1  not started: the run stopped
         app-1  gone: the instance no longer exists
-        batch 2 of 3 in us-west-2a: app-[1-2]
+        batch 2 of 3 in us-west-2a: app-2
         ");
     }
 }

@@ -22,7 +22,7 @@ use super::style::{Role, Styles};
 use super::summary::quoted;
 use super::task_rollout::push_ends;
 
-/// Forms of one step that are shown; where there are more, the first stands for all and the others are counted.
+/// Forms of one step that are shown; of more, the first stands for all.
 const MAX_FORMS: usize = 4;
 
 /// The plan; each line is ended.
