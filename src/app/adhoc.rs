@@ -14,7 +14,10 @@ use crate::task::adhoc::{self, AdHocManner};
 
 use super::entry::Context;
 use super::failure::Failure;
+use super::fleet;
+use super::kept_plan::Kept;
 use super::library::TaskSource;
+use super::preview;
 use super::rerun;
 use super::run::{self, Prepared, Work};
 
@@ -25,6 +28,7 @@ use super::run::{self, Prepared, Work};
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
+    let context = &with_kept_words(context, &task, &args.words)?;
     let words = rerun::task_words(&task, &args.name, &args.words, &context.settings.run.set);
     let rerun = rerun::command(&context.settings, &words, &[]);
     let whole = rerun::population_words(&context.settings, &task, &args.name, &args.words);
@@ -38,6 +42,29 @@ pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus
     };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await
+}
+
+/// The context with the selectors of `--plan FILE`, where none were typed.
+fn with_kept_words(context: &Context, task: &Task, words: &[String]) -> Result<Context, Failure> {
+    let mut settings = context.settings.clone();
+    let params: Vec<&str> = task.params.keys().map(String::as_str).collect();
+    if let Some(path) = &context.settings.run.strategy.plan
+        && fleet::names_no_host(&settings, words, &params)
+    {
+        let kept = Kept::read(path)?.selectors();
+        if !kept.is_empty() {
+            let place = path.display();
+            let words = kept.join(" ");
+            let text = format!("the hosts are those of the plan `{place}`: {words}");
+            context.console.remark(&text);
+        }
+        settings.selection.select = kept;
+    }
+    Ok(Context {
+        settings,
+        console: Arc::clone(&context.console),
+        colours: context.colours,
+    })
 }
 
 async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
@@ -75,6 +102,9 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
         again: None,
     };
     let prepared = run::prepare(context, work).await?;
+    if args.probe {
+        return preview::probe(context, prepared).await;
+    }
     if let Some(path) = &args.out {
         let json = format!("{:#}\n", prepared.json());
         std::fs::write(path, json)

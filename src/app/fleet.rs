@@ -67,14 +67,26 @@ impl Typed {
         })
     }
 
-    /// Whether nothing names a host: no word of a selector's form, no `-H`, no `-R`.
+    /// Whether a word of a selector's form names hosts, or a flag like `-R`.
     fn has_selectors(&self, params: &[&str]) -> bool {
-        let is_param = |word: &String| {
-            word.split_once('=')
-                .is_some_and(|(key, _)| params.contains(&key))
-        };
-        !self.words.select.is_empty() || self.words.words.iter().any(|word| !is_param(word))
+        !self.words.select.is_empty() || has_selector(&self.words.words, params)
     }
+}
+
+/// Whether one of the words is no param.
+fn has_selector(words: &[String], params: &[&str]) -> bool {
+    let is_param = |word: &String| {
+        word.split_once('=')
+            .is_some_and(|(key, _)| params.contains(&key))
+    };
+    words.iter().any(|word| !is_param(word))
+}
+
+/// Whether neither words nor flags say which hosts are meant, where these are the task's params.
+pub(crate) fn names_no_host(settings: &Settings, words: &[String], params: &[&str]) -> bool {
+    let selection = &settings.selection;
+    let flags = [&selection.select, &selection.role, &selection.hosts];
+    flags.iter().all(|flag| flag.is_empty()) && !has_selector(words, params)
 }
 
 fn host_words(typed: &[String]) -> Result<Vec<HostWord>, Failure> {

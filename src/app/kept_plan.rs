@@ -17,10 +17,28 @@ const RUNS_SEARCHED: usize = 50;
 /// How many differences are shown.
 const DIFFERENCES_SHOWN: usize = 20;
 
+/// What a plan was made for.
+#[derive(Debug, Clone)]
+pub(super) struct Selection {
+    /// The selectors that were typed.
+    pub(super) terms: Vec<String>,
+    /// The inventory that was named.
+    pub(super) inventory: Option<String>,
+}
+
+impl Selection {
+    /// Both in one list, which is how plans have been kept from the start.
+    pub(super) fn list(&self) -> Vec<String> {
+        let terms = self.terms.iter();
+        terms.chain(&self.inventory).cloned().collect()
+    }
+}
+
 /// A plan as it is kept: with the selection that it was made for.
-pub(super) fn json(plan: &Plan, selection: &[String]) -> Value {
+pub(super) fn json(plan: &Plan, selection: &Selection) -> Value {
     let mut json = plan::json(plan);
-    json["selection"] = selection.into();
+    json["selection"] = selection.list().into();
+    json["inventory"] = selection.inventory.clone().into();
     json
 }
 
@@ -63,6 +81,16 @@ impl Kept {
             return Ok(Self { path, json });
         }
         Err(cannot("it lacks `task`, `hosts` or `phases`".to_owned()).into())
+    }
+
+    /// The selectors that it was made for.
+    pub(super) fn selectors(&self) -> Vec<String> {
+        let words = self.json["selection"].as_array();
+        let words = words.map_or(&[][..], Vec::as_slice);
+        // The inventory, where one was named, is the last of them.
+        let named = usize::from(self.json["inventory"].is_string());
+        let words = words[..words.len().saturating_sub(named)].iter();
+        words.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// What its order of hosts was drawn from.
@@ -136,5 +164,18 @@ mod tests {
         )
         .unwrap();
         assert_eq!(Kept::read(&path).unwrap().seed(), Some(5));
+    }
+
+    #[test]
+    fn the_selectors_of_a_kept_plan_are_without_its_inventory() {
+        for (inventory, words) in [(None, &["env=prod", "role=app"][..]), (Some("h.yml"), &[])] {
+            let selection = Selection {
+                terms: words.iter().map(|&word| word.to_owned()).collect(),
+                inventory: inventory.map(str::to_owned),
+            };
+            let json = json!({"selection": selection.list(), "inventory": inventory});
+            let path = PathBuf::from("p.json");
+            assert_eq!(Kept { path, json }.selectors(), words);
+        }
     }
 }

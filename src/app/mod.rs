@@ -19,6 +19,7 @@ mod outside;
 mod overrides;
 mod params;
 mod password;
+mod preview;
 mod prompt;
 mod rerun;
 mod run;

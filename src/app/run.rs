@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
-use super::kept_plan::{self, Kept, last_population};
+use super::kept_plan::{self, Kept, Selection, last_population};
 use super::library::TaskSource;
 use super::outside::ThisMachine;
 use super::overrides::overrides;
@@ -52,8 +52,9 @@ pub(super) struct Prepared {
     /// The plan.
     pub(super) plan: Arc<Plan>,
     /// The selectors it was made for.
-    selection: Vec<String>,
-    engine: Arc<Engine>,
+    pub(super) selection: Selection,
+    /// Renders what waited for the hosts.
+    pub(super) engine: Arc<Engine>,
     terminal: bool,
     rerun: Option<String>,
     again: Option<String>,
@@ -91,8 +92,10 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         answers: std::sync::Mutex::default(),
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
-    let mut selection = fleet.selection();
-    selection.extend(settings.inventory.clone());
+    let selection = Selection {
+        terms: fleet.selection(),
+        inventory: settings.inventory.clone(),
+    };
     let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
     selected
         .warnings
@@ -114,7 +117,7 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         now: jiff::Timestamp::now(),
         seed: kept.as_ref().and_then(Kept::seed).unwrap_or_else(random),
         last_population: for_change
-            .then(|| last_population(&settings.state_dir, &work.task.name, &selection))
+            .then(|| last_population(&settings.state_dir, &work.task.name, &selection.list()))
             .flatten(),
     })?;
     kept.map_or(Ok(()), |kept| kept.check(&plan))?;
@@ -201,7 +204,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         record: Arc::clone(&folder),
         prompt: asker(context, terminal, handle),
     };
-    let options = options(context, &folder, plan.task.fanout, secrets);
+    let options = options(context, folder.id().clone(), plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
     let summary = run::execute(plan, parts, options, received).await;
     screen
@@ -230,7 +233,11 @@ fn announce(context: &Context, plan: &Plan, questions: Questions) {
     }
 }
 
-fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
+/// How hosts are reached; asks for the sudo password where that was wished.
+///
+/// # Errors
+/// There is no terminal to ask at, or no safe place for control sockets.
+pub(super) fn transport_settings(context: &Context) -> Result<TransportSettings, Failure> {
     let settings = &context.settings;
     let sudo_password = if settings.ask_sudo {
         Some(password::ask(&context.console, "sudo password")?)
@@ -258,15 +265,16 @@ fn asker(context: &Context, terminal: bool, screen: ScreenHandle) -> Asker {
     }
 }
 
-fn options(
+/// The numbers and switches of a run.
+pub(super) fn options(
     context: &Context,
-    folder: &RunFolder,
+    run: RunId,
     task_fanout: Option<u32>,
     secrets: Vec<Secret>,
 ) -> RunOptions {
     let settings = &context.settings;
     RunOptions {
-        run: folder.id().clone(),
+        run,
         limits: settings.limits.clone(),
         attempts: settings.attempts,
         fanout: settings.fanout(task_fanout),
@@ -278,7 +286,8 @@ fn options(
     }
 }
 
-fn screen_options(context: &Context) -> ScreenOptions {
+/// How a run is shown.
+pub(super) fn screen_options(context: &Context) -> ScreenOptions {
     let output = &context.settings.output;
     ScreenOptions {
         form: if output.json {
@@ -306,7 +315,7 @@ fn screen_options(context: &Context) -> ScreenOptions {
 
 /// A number that nobody foresees, as the seed of a hash map: enough to draw an order of hosts and to keep runs of
 /// one second apart.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::hash::RandomState::new().build_hasher().finish()
 }

@@ -114,6 +114,10 @@ pub(crate) struct PlanArgs {
     /// Write the plan as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Ask every host as the preflight does, run what only reads on those to touch, and show the plan as it would
+    /// be now; changes nothing
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) probe: bool,
 }
 
 /// How hosts are shown.

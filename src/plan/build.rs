@@ -93,6 +93,10 @@ struct Pass {
 /// Every phase with its numbers, its batches formed as if no host were taken last.
 fn passes(request: &PlanRequest<'_>, fleet: &Fleet) -> Result<Vec<Pass>, Vec<Diagnostic>> {
     let task = request.task;
+    let impossible = request.overrides.impossible();
+    if !impossible.is_empty() {
+        return Err(impossible);
+    }
     let mut errors = rollback_without_steps(task);
     let mut passes = Vec::new();
     for phase in &task.phases {
@@ -121,13 +125,17 @@ fn passes(request: &PlanRequest<'_>, fleet: &Fleet) -> Result<Vec<Pass>, Vec<Dia
                 numbers,
             }),
             Err(found) => {
-                let whose = match task.phases.len() {
+                let mut whose = match task.phases.len() {
                     1 => format!("`strategy` of task `{}`", task.name),
                     _ => format!(
                         "`strategy` of phase `{}` of task `{}`",
                         phase.name, task.name
                     ),
                 };
+                let typed = request.overrides.limiting();
+                if !typed.is_empty() {
+                    whose = format!("{} over the {whose}", typed.join(" "));
+                }
                 let named = found.into_iter().map(|error| error.context(whose.clone()));
                 errors.extend(named);
             }

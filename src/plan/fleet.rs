@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::request::PlanRequest;
-use super::{Batch, WorstOut};
+use super::{Batch, Plan, WorstOut};
 use crate::model::{Host, HostId, Zone};
 use crate::task::{BatchPlace, HostOrder, Rollout, Scope, ZonePlace};
 
@@ -184,6 +184,21 @@ pub(super) fn worst_out(batches: &[Batch], targets: &[Arc<Host>]) -> WorstOut {
         }
     }
     worst
+}
+
+impl Plan {
+    /// The plan with other batches in a phase.
+    #[must_use]
+    pub fn with_batches(&self, phase: usize, batches: Vec<Batch>) -> Self {
+        let mut made = self.clone();
+        let one = &mut made.phases[phase];
+        let targets = one.hosts.iter().map(|planned| Arc::clone(&planned.host));
+        one.worst_out = worst_out(&batches, &targets.collect::<Vec<_>>());
+        let sizes = batches.iter().map(|batch| batch.hosts.len());
+        one.resolved.batch = sizes.max().unwrap_or(0);
+        one.batches = batches;
+        made
+    }
 }
 
 /// Draws an order (Fisher and Yates), the numbers by splitmix64: the same on every machine.

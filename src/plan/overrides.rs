@@ -99,6 +99,48 @@ impl Overrides {
         Ok(made)
     }
 
+    /// `--batch 0` and the like; a task's file was checked when it was read.
+    pub(super) fn impossible(&self) -> Vec<Diagnostic> {
+        let batch = self.batch.iter().flatten();
+        let batch = batch.map(|amount| ("batch", *amount));
+        let others = [
+            ("canary", self.canary),
+            ("max-unavailable", self.max_unavailable),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(flag, amount)| Some((flag, amount?)));
+        batch
+            .chain(others)
+            .filter(|(_, amount)| matches!(amount, Amount::Count(0) | Amount::Percent(0)))
+            .map(|(flag, amount)| {
+                Diagnostic::new(format!(
+                    "`--{flag} {amount}` takes no host: it must be 1 or more"
+                ))
+            })
+            .collect()
+    }
+
+    /// The flags by which a strategy may come to leave no host to be taken, as they were typed.
+    pub(super) fn limiting(&self) -> Vec<String> {
+        let amounts = [
+            ("max-unavailable", self.max_unavailable),
+            ("min-healthy", self.min_healthy),
+            ("min-healthy-per-zone", self.min_healthy_per_zone),
+        ];
+        let amounts = amounts.into_iter();
+        let amounts = amounts.filter_map(|(flag, amount)| Some(format!("`--{flag} {}`", amount?)));
+        let quorum = match self.quorum {
+            Some(TypedQuorum::AtOnce(at_once)) => Some(format!("`--quorum {at_once}`")),
+            Some(TypedQuorum::Off) | None => None,
+        };
+        let zones = match &self.zone_order {
+            Some(ZoneOrder::Listed(zones)) => Some(format!("`--zone-order {}`", zones.join(","))),
+            _ => None,
+        };
+        amounts.chain(quorum).chain(zones).collect()
+    }
+
     fn batches_over(&self, made: &mut Strategy) {
         made.by = self.by.or(made.by);
         if let Some(sizes) = &self.batch {

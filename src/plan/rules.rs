@@ -36,7 +36,7 @@ impl Resolving<'_> {
     /// # Errors
     /// Every number that leaves no host to be taken, with its zone and what would help.
     pub(super) fn numbers(self) -> Result<Numbers, Vec<Diagnostic>> {
-        let mut errors = self.impossible_amounts();
+        let mut errors = Vec::new();
         let quorum = self.quorum().unwrap_or_else(|error| {
             errors.push(error);
             None
@@ -70,29 +70,6 @@ impl Resolving<'_> {
 
     fn total(self) -> usize {
         self.fleet.population.len()
-    }
-
-    /// `--batch 0` and the like; a task's file was checked when it was read.
-    fn impossible_amounts(self) -> Vec<Diagnostic> {
-        let strategy = self.strategy;
-        let canary = strategy.canary.as_ref().map(|canary| canary.hosts);
-        let batch = strategy.batch.iter().map(|amount| ("batch", *amount));
-        let others = [
-            ("canary", canary),
-            ("max_unavailable", strategy.max_unavailable),
-        ];
-        let others = others
-            .into_iter()
-            .filter_map(|(key, amount)| Some((key, amount?)));
-        batch
-            .chain(others)
-            .filter(|(_, amount)| matches!(amount, Amount::Count(0) | Amount::Percent(0)))
-            .map(|(key, amount)| {
-                Diagnostic::new(format!(
-                    "`{key}: {amount}` takes no host: it must be 1 or more"
-                ))
-            })
-            .collect()
     }
 
     fn quorum(self) -> Result<Option<ResolvedQuorum>, Diagnostic> {

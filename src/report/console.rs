@@ -172,6 +172,14 @@ impl Console {
         Looks::on(self.streams, [self.out, self.err], colours)
     }
 
+    /// A sheet, all of it on stderr; it is empty afterwards.
+    pub(crate) fn sheet_of_notes(&self, sheet: &mut Sheet) {
+        for (_, bytes) in sheet.parts() {
+            self.stderr.write(bytes);
+        }
+        sheet.clear();
+    }
+
     /// Whether whoever read stdout has gone.
     pub fn stdout_closed(&self) -> bool {
         self.stdout.closed.load(Ordering::Relaxed)

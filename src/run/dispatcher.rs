@@ -97,7 +97,7 @@ async fn reached(at: Option<Instant>) {
 
 /// Events with their numbers and times.
 #[derive(Debug)]
-struct Stamp {
+pub(crate) struct Stamp {
     run: RunId,
     started: Instant,
     seq: u64,
@@ -105,7 +105,22 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn put(&mut self, kind: EventKind) {
+    /// No event yet, from now on.
+    pub(crate) fn new(run: RunId) -> Self {
+        Self {
+            run,
+            started: Instant::now(),
+            seq: 0,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// The next event that was not handed on.
+    pub(crate) fn take(&mut self) -> Option<RunEvent> {
+        self.queue.pop_front()
+    }
+
+    pub(crate) fn put(&mut self, kind: EventKind) {
         let takes = match &kind {
             EventKind::Output { lines, .. } => lines.len() as u64,
             _ => 1,
@@ -140,12 +155,7 @@ impl<S: Sink> Dispatcher<S> {
         stop: Arc<StopTokens>,
         sink: S,
     ) -> Self {
-        let mut stamp = Stamp {
-            run,
-            started: Instant::now(),
-            seq: 0,
-            queue: VecDeque::new(),
-        };
+        let mut stamp = Stamp::new(run);
         stamp.put(first);
         Self {
             state,
@@ -187,7 +197,7 @@ impl<S: Sink> Dispatcher<S> {
 
     /// Hands queued events to the sink. A sink that makes us wait keeps no signal waiting.
     async fn deliver(&mut self) {
-        while let Some(event) = self.stamp.queue.pop_front() {
+        while let Some(event) = self.stamp.take() {
             let mut accept = pin!(self.sink.accept(&event));
             loop {
                 tokio::select! {

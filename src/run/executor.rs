@@ -31,7 +31,12 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>) {
     };
     executor.whole().await;
     executor.notices.finish().await;
-    close_all(&shared).await;
+    finish(&shared).await;
+}
+
+/// Closes every session, and shuts the transport down.
+pub(crate) async fn finish<W: World>(shared: &Shared<W>) {
+    close_all(shared).await;
     let _late = timeout(SHUTDOWN, shared.transport.shutdown()).await;
 }
 

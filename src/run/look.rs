@@ -84,7 +84,7 @@ impl<W: World> Looking<W> {
 }
 
 /// Hosts that are asked at the same time. What breaks is one host's trouble.
-struct Asked<T> {
+pub(crate) struct Asked<T> {
     set: JoinSet<T>,
     hosts: HashMap<Id, HostIndex>,
 }
@@ -99,13 +99,13 @@ impl<T> Default for Asked<T> {
 }
 
 impl<T: Send + 'static> Asked<T> {
-    fn spawn(&mut self, host: HostIndex, asking: impl Future<Output = T> + Send + 'static) {
+    pub(crate) fn spawn(&mut self, host: HostIndex, asking: impl Future<Output = T> + Send + 'static) {
         let id = self.set.spawn(asking).id();
         self.hosts.insert(id, host);
     }
 
     /// The next host that was asked, and what came of it.
-    async fn next(&mut self) -> Option<(HostIndex, Result<T, Found>)> {
+    pub(crate) async fn next(&mut self) -> Option<(HostIndex, Result<T, Found>)> {
         loop {
             let (id, came) = match self.set.join_next_with_id().await? {
                 Ok((id, came)) => (id, Ok(came)),

@@ -1,6 +1,6 @@
 //! Running a plan: one future decides, one acts, and every fact is an event.
 //!
-//! [`execute`] is the entry. The deciding half is `state` (pure) with `dispatcher` around it; the acting half
+//! [`execute`] is the entry, [`preview`](preview()) that of a look without a run. The deciding half is `state` (pure) with `dispatcher` around it; the acting half
 //! is `executor` (errands), `look` and `watch` (questions), `crew` and `unit` (hosts at work) and `step` (one
 //! file an action). Between them goes one bounded
 //! channel of private messages; what leaves through the [`sink::Sink`] are public [`event`]s.
@@ -26,6 +26,7 @@ mod notify;
 mod options;
 mod places;
 mod pool;
+mod preview;
 pub mod prompt;
 pub mod record;
 mod relay;
@@ -49,3 +50,4 @@ mod tests;
 pub use engine::execute;
 pub use lines::LINE_LIMIT;
 pub use options::{Parts, RunOptions};
+pub use preview::{HostPreview, Preview, preview};

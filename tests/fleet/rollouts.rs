@@ -266,3 +266,104 @@ steps:
     assert_eq!(place.left(), [("app-00".to_owned(), 1)]);
     assert_eq!(desk.summary()["counts"]["not_run"], 9);
 }
+
+/// Reads, then changes; `app-04` is sick, `app-00` is taken last.
+const PROBED: &str = "\
+version: 1
+kind: change
+strategy: {batch: 4, by: flat, last: \"{{ host.facts.who.stdout == 'app-00' }}\"}
+facts:
+  - {run: 'echo {{ host.label }}', register: who}
+health:
+  - {name: serves, run: 'test {{ host.label }} != app-04', timeout: 3s}
+steps:
+  - {run: 'echo seen {{ host.label }}', read_only: true, register: seen}
+  - {run: echo second, read_only: true, when: \"{{ seen.stdout == 'seen app-02' }}\"}
+  - local: echo changed > {place}/{{ host.label }}
+  - {run: echo never, read_only: true}
+";
+
+#[test]
+fn a_probe_shows_the_plan_as_it_would_be_taken_now_and_changes_nothing() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(&desk, PROBED);
+    let ran = desk.fab(&["plan", "change", "ten=yes", "--probe"]);
+    ran.ended(0)
+        .says("preflight: 10 hosts answer, 1 sick: app-04 (serves: exit 1")
+        .says("plan changed:")
+        .says("app-09 │ seen app-09")
+        .says("app-02 │ second");
+    let (out, err) = (ran.out(), ran.err());
+    assert!(out.contains("(last)") && !out.contains(" │ "), "{out}");
+    assert!(!err.contains("never"), "{err}");
+    assert_eq!(err.matches("second").count(), 1, "{err}");
+
+    let ran = desk.fab(&["--json", "plan", "change", "ten=yes", "--probe"]);
+    ran.ended(0);
+    let plan: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let batches = plan["phases"][0]["batches"].as_array().unwrap();
+    assert_eq!(batches[0]["hosts"][0], "app-04");
+    assert_eq!(batches[3]["hosts"], serde_json::json!(["app-00"]));
+    let hosts = &plan["probe"]["hosts"];
+    assert_eq!(hosts[4]["state"], "sick");
+    assert_eq!(hosts[0]["last"], true);
+    assert_eq!(hosts[1]["steps"]["outcome"], "ok");
+
+    assert_eq!((place.left(), desk.runs().len()), (Vec::new(), 0));
+    assert!(desk.processes().is_empty(), "{:?}", desk.processes());
+}
+
+#[test]
+fn a_probe_ends_as_the_preflight_would_where_a_run_would_not_begin() {
+    let Some((_, desk)) = fleets::broken() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 4}
+steps:
+  - {run: echo never, read_only: true}
+  - local: echo changed > {place}/{{ host.label }}
+",
+    );
+    let ran = desk.fab(&["-t", "2", "plan", "change", "role=app", "--probe"]);
+    ran.ended(8)
+        .says("no answer")
+        .says("refuses")
+        .says("nothing was changed on any host");
+    assert!(!ran.err().contains("never │") && !ran.err().contains("│ never"));
+    assert!(ran.out().contains("batch 1"), "{}", ran.out());
+    assert_eq!(place.left(), []);
+}
+
+#[test]
+fn a_kept_plan_brings_its_own_selectors() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: all
+steps:
+  - local: echo done > {place}/{{ host.label }}
+",
+    );
+    desk.fab(&["plan", "change", "dozen=yes", "--out", "p.json"])
+        .ended(0);
+    desk.fab(&["-y", "change", "ten=yes", "--plan", "p.json"])
+        .ended(7)
+        .says("does not hold any more");
+    assert_eq!(place.left(), []);
+    desk.fab(&["-y", "change", "--plan", "p.json"])
+        .ended(0)
+        .says("the hosts are those of the plan `p.json`: dozen=yes");
+    assert_eq!(place.left().len(), 12);
+}

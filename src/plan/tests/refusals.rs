@@ -114,11 +114,11 @@ fn amounts_that_were_typed_are_checked_as_those_of_a_file() {
     let errors = given.errors();
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(
-        errors[0].starts_with("`batch: 0` takes no host"),
+        errors[0].starts_with("`--batch 0` takes no host"),
         "{errors:?}"
     );
     assert!(
-        errors[1].starts_with("`canary: 0%` takes no host"),
+        errors[1].starts_with("`--canary 0%` takes no host"),
         "{errors:?}"
     );
 }

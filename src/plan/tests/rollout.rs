@@ -116,7 +116,7 @@ fn every_host_of_the_population_is_asked_and_not_the_touched_ones_alone() {
 fn nothing_is_asked_where_nothing_is_to_be_known() {
     let plain = Given::new(RESTART).with("service", "x").planned();
     assert!(plain.members.is_empty());
-    let reading = "kind: read\nfacts: [{run: id, register: who}]\nsteps: [{run: id}]\n";
+    let reading = "kind: read\nsteps: [{run: id}]\n";
     assert!(Given::new(reading).planned().members.is_empty());
 }
 

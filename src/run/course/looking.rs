@@ -1,6 +1,7 @@
 //! Looks at the population: what is asked of whom, and what the first look means for the run.
 
 use crate::model::{HostOutcome, Label};
+use crate::plan::Batch;
 use crate::run::errand::{Errand, Look};
 use crate::run::event::{EventKind, RolloutFact, StopCause, Trouble};
 use crate::run::message::{HostEnd, HostIndex};
@@ -104,6 +105,20 @@ impl Course {
         self.reform();
         self.leg = Leg::StartGate;
         None
+    }
+
+    /// The preflight by itself: what it asks.
+    pub(crate) fn preflight_alone(&mut self) -> Option<Errand> {
+        self.fresh = false;
+        self.preflight()
+    }
+
+    /// What the preflight by itself comes to, once what it asked was told: the batches that would be taken now, or
+    /// nothing where the run would not begin.
+    pub(crate) fn after_preflight(&mut self) -> Option<Vec<Batch>> {
+        self.fresh = true;
+        self.preflight();
+        (!self.is_halted()).then(|| self.pass.rest.iter().cloned().collect())
     }
 
     /// Targets that do not answer end so; none of them counts, since nothing was begun.

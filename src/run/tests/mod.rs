@@ -16,6 +16,7 @@ mod meetings;
 mod outcomes;
 mod output;
 mod playing;
+mod preview;
 mod reboots;
 mod rollbacks;
 mod rollout;

@@ -17,6 +17,18 @@ const OF_PHASE: [&str; 9] = [
 impl<'a> Reader<'a> {
     /// `facts`: read-only steps whose registers become `host.facts`.
     pub(super) fn read_facts(&mut self, fields: &Fields<'a>) -> Vec<Step> {
+        if let Some(entry) = fields.entry("facts").filter(|_| self.kind == Kind::Read) {
+            let message = format!(
+                "`facts` of task `{}`, which is `kind: read`: nothing would read them",
+                self.task
+            );
+            let error = Diagnostic::new(message).at(&entry.value.head());
+            self.error(
+                error.hint(
+                    "put them into `steps`: what a step registers is there for those after it",
+                ),
+            );
+        }
         let mut scope = Scope::of(Section::Facts);
         let mut facts = self.steps_at(fields, "facts", "fact", &mut scope);
         for fact in &mut facts {

@@ -185,7 +185,7 @@ fn a_task_with_a_rollout_of_its_own_is_no_step() {
     let (_folder, library) = project(&[
         (
             "a.yml",
-            "kind: read\nsteps: [{task: b}, {task: c}, {task: d}]\n",
+            "kind: change\nstrategy: all\nsteps: [{task: b}, {task: c}, {task: d}]\n",
         ),
         (
             "b.yml",
@@ -197,7 +197,7 @@ fn a_task_with_a_rollout_of_its_own_is_no_step() {
         ),
         (
             "d.yml",
-            "kind: read\nfacts: [{run: x}]\nsteps: [{run: x}]\n",
+            "kind: change\nstrategy: all\nfacts: [{run: x}]\nsteps: [{run: x}]\n",
         ),
     ]);
     assert_eq!(
