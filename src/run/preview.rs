@@ -199,7 +199,9 @@ impl<S: Sink> Listener<S> {
             message => {
                 let roster = &self.roster;
                 let kind = relay::event(message, &|host| Some(roster.host(host)));
-                kind.into_iter().for_each(|kind| self.stamp.put(kind));
+                if let Some(kind) = kind {
+                    self.stamp.put(kind);
+                }
             }
         }
         if let Some(reply) = reply {

@@ -278,7 +278,7 @@ health:
   - {name: serves, run: 'test {{ host.label }} != app-04', timeout: 3s}
 steps:
   - {run: 'echo seen {{ host.label }}', read_only: true, register: seen}
-  - {run: echo second, read_only: true, when: \"{{ seen.stdout == 'seen app-02' }}\"}
+  - {run: echo second, read_only: true, when: \"seen.stdout == 'seen app-02'\"}
   - local: echo changed > {place}/{{ host.label }}
   - {run: echo never, read_only: true}
 ";

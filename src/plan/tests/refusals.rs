@@ -124,6 +124,18 @@ fn amounts_that_were_typed_are_checked_as_those_of_a_file() {
 }
 
 #[test]
+fn a_typed_minimum_that_leaves_no_host_is_blamed_on_its_flag() {
+    let mut given = given(&[("a", 4)], "batch: 1");
+    given.overrides.min_healthy = Some(Amount::Percent(100));
+    let errors = given.errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].contains("`--min-healthy 100%` over the `strategy` of task `t`"),
+        "{errors:?}"
+    );
+}
+
+#[test]
 fn what_protects_the_population_is_loosened_by_force_alone() {
     let strategy = "by: az, batch: 1, quorum: true, min_healthy: 3, min_healthy_per_zone: 50%";
     let zones = &[("a", 3), ("b", 2)][..];

@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
                 "`facts` of task `{}`, which is `kind: read`: nothing would read them",
                 self.task
             );
-            let error = Diagnostic::new(message).at(&entry.value.head());
+            let error = Diagnostic::new(message).at(&entry.key.head());
             self.error(
                 error.hint(
                     "put them into `steps`: what a step registers is there for those after it",
