@@ -298,7 +298,7 @@ impl ScreenHandle {
     }
 
     /// Says at the third signal where the record is and what to type next, in place of the status block; takes
-    /// [`LEAVE`] at most, unless stderr itself takes nothing.
+    /// A second at most, unless stderr itself takes nothing.
     pub fn leave(&self) {
         let text = leaving(&self.shared.view());
         let (said, is_said) = sync_channel(1);

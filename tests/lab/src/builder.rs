@@ -96,8 +96,13 @@ impl Builder {
             .hosts
             .into_iter()
             .zip(claim.addresses)
-            .map(|(spec, address)| {
+            .map(|(mut spec, address)| {
                 let dir = dir.join("hosts").join(&spec.name);
+                if spec.services.iter().any(|service| service.java) {
+                    // All hosts share 127.0.0.1: a service listens on its host's own address.
+                    let listens_on = spec.vars.entry("listens_on".to_owned());
+                    listens_on.or_insert_with(|| address.to_string());
+                }
                 Host::new(spec, address, dir, login.clone())
             });
         let hosts: Vec<_> = hosts.collect();
