@@ -99,7 +99,11 @@ impl<T> Default for Asked<T> {
 }
 
 impl<T: Send + 'static> Asked<T> {
-    pub(crate) fn spawn(&mut self, host: HostIndex, asking: impl Future<Output = T> + Send + 'static) {
+    pub(crate) fn spawn(
+        &mut self,
+        host: HostIndex,
+        asking: impl Future<Output = T> + Send + 'static,
+    ) {
         let id = self.set.spawn(asking).id();
         self.hosts.insert(id, host);
     }
