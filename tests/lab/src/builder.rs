@@ -1,6 +1,6 @@
 //! From a description to a running fleet: checks, a folder, addresses. What a running fleet can do is `fleet`'s.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, ensure};
@@ -98,11 +98,7 @@ impl Builder {
             .zip(claim.addresses)
             .map(|(mut spec, address)| {
                 let dir = dir.join("hosts").join(&spec.name);
-                if spec.services.iter().any(|service| service.java) {
-                    // All hosts share 127.0.0.1: a service listens on its host's own address.
-                    let listens_on = spec.vars.entry("listens_on".to_owned());
-                    listens_on.or_insert_with(|| address.to_string());
-                }
+                name_address(&mut spec, address);
                 Host::new(spec, address, dir, login.clone())
             });
         let hosts: Vec<_> = hosts.collect();
@@ -180,6 +176,14 @@ pub(crate) fn check_names(hosts: &[HostSpec]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// All hosts share 127.0.0.1: a service listens on its host's own address, and a var says so.
+fn name_address(spec: &mut HostSpec, address: Ipv4Addr) {
+    if spec.services.iter().any(|service| service.java) {
+        let listens_on = spec.vars.entry("listens_on".to_owned());
+        listens_on.or_insert_with(|| address.to_string());
+    }
 }
 
 /// Whether the services' ports are free; the keeper holds only addresses that are free for sshd.
