@@ -11,6 +11,7 @@ mod gates;
 mod git;
 mod history;
 mod hosts;
+mod journal;
 mod library;
 mod one_host;
 mod open_files;

@@ -176,6 +176,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let unwritten = "cannot write the run's record";
     folder.write_plan(&plan::json(&plan)).context(unwritten)?;
     let record_sink = folder.sink().context(unwritten)?;
+    let journal = super::journal::begin(&folder, &plan, (serde_json::Value::Null, None)).await?;
     let stop = handle.clone();
     let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
         .context("cannot listen for signals")?;
@@ -185,6 +186,7 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         engine,
         sink: (record_sink, screen.sink()),
         record: Arc::clone(&folder),
+        journal,
         prompt: asker(context, terminal, handle),
     };
     let options = options(context, &folder, plan.task.fanout, secrets);
@@ -255,6 +257,8 @@ fn options(
         user: settings.environment.user.clone(),
         secrets,
         cwd: settings.environment.cwd.clone(),
+        progress: None,
+        undo: false,
     }
 }
 

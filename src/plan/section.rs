@@ -216,6 +216,7 @@ impl<'a> Reads<'a> {
             &modifiers.sudo,
             &modifiers.cwd,
             &modifiers.stdin,
+            &modifiers.check,
         ] {
             self.maybe(text.as_ref());
         }

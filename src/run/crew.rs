@@ -130,9 +130,10 @@ impl<W: World> Crew<W> {
         let Some(target) = shared.places.target(host) else {
             return false;
         };
+        let mut verdict = Verdict::Proceed;
         if member.kind == Kind::Forward {
-            let starting = UnitMessage::HostStarting { host };
-            if shared.wire.ask(starting).await == Verdict::Refuse {
+            verdict = shared.wire.ask(UnitMessage::HostStarting { host }).await;
+            if verdict == Verdict::Refuse {
                 shared.meetings.ended(host);
                 return true;
             }
@@ -149,6 +150,7 @@ impl<W: World> Crew<W> {
             plan,
             permit,
             heed,
+            continues: verdict == Verdict::Continue,
         };
         let shared = Arc::clone(&shared);
         let unit = match member.kind {

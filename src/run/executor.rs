@@ -113,6 +113,7 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
             let scope = shared.places.controller_scope(&plan, phase);
             let values = shared.values(scope);
             let mut work = Work::new(Arc::clone(&shared), None, values, teller);
+            work.part = Some(section.into());
             let walked = work.steps(steps, false).await;
             work.teller.confess().await;
             walked.err().map(|fault| {

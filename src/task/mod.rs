@@ -30,8 +30,8 @@ pub use scope::{
 };
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnceFor, OpenSpan, Probe, ProbeKind, Question, Retry, RunProgram, Script, SpanOf, Step, StepPlace, SubScope,
-    SubTask, WaitFor, WhereTo,
+    OnResume, OnceFor, OpenSpan, Probe, ProbeKind, Question, Retry, RunProgram, Script, SpanOf,
+    Step, StepPlace, SubScope, SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{
     Bakes, By, Canary, GateAt, HostOrder, Mode, Notice, Occasion, OnFailure, OnStop, Quorum,

@@ -3,6 +3,7 @@
 use crate::model::{HostOutcome, Label};
 use crate::run::errand::{Errand, Look};
 use crate::run::event::{EventKind, RolloutFact, StopCause, Trouble};
+use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
 
@@ -85,6 +86,16 @@ impl Course {
                 silent: labels(&is_silent),
                 unfit: labels(&is_unfit),
             }));
+        let ids = |hosts: Vec<HostIndex>| {
+            let hosts = hosts.into_iter();
+            hosts.map(|host| self.roster.host(host).id).collect()
+        };
+        let fact = Fact::Preflight {
+            healthy: self.ledger.which(Entry::is_well).len(),
+            sick: ids(self.ledger.which(Entry::is_sick)),
+            silent: ids(self.ledger.which(is_silent)),
+        };
+        self.facts.push(fact);
         let silent = self
             .ledger
             .which(|entry| is_target(entry) && is_silent(entry));
@@ -92,24 +103,27 @@ impl Course {
             .ledger
             .which(|entry| is_target(entry) && is_unfit(entry));
         let skips = self.plan.phases[0].pace.unreachable == WhenUnreachable::Skip;
+        if self.past.is_resumed && unfit.is_empty() {
+            return self.resumed_preflight(&silent, skips);
+        }
         if !unfit.is_empty() || !(silent.is_empty() || skips) {
             self.ended.preflight = true;
-            self.end_silent(&silent);
+            self.end_silent(&silent, false);
             self.stop(StopCause::Preflight {
                 silent: self.roster.labels(&silent),
                 unfit: self.roster.labels(&unfit),
             });
             return None;
         }
-        self.end_silent(&silent);
+        self.end_silent(&silent, false);
         self.keep_baseline();
         self.reform();
         self.leg = Leg::StartGate;
         None
     }
 
-    /// Targets that do not answer end so; none of them counts, since nothing was begun.
-    fn end_silent(&mut self, hosts: &[HostIndex]) {
+    /// Targets that do not answer end so; none of them counts where nothing was begun.
+    pub(super) fn end_silent(&mut self, hosts: &[HostIndex], counts: bool) {
         for &host in hosts {
             let (kind, causes) = match self.ledger.of(host).trouble() {
                 Some(Trouble::Silent {
@@ -120,13 +134,18 @@ impl Course {
             };
             let end = HostEnd::of(HostOutcome::Unreachable { kind, causes });
             self.tell_end(host, &end);
-            self.ledger.ended(host, end, false);
+            self.ledger.ended(host, end, counts);
+            if counts {
+                self.count(host);
+            }
         }
     }
 
     /// Keeps how many hosts are healthy before the phase takes any.
     pub(super) fn keep_baseline(&mut self) {
         let healthy = self.ledger.which(Entry::is_well).len();
+        let first = self.past.phases.get(&self.pass.phase);
+        let healthy = first.and_then(|phase| phase.baseline).unwrap_or(healthy);
         self.pass.baseline = self.asks_health().then_some(healthy);
     }
 
@@ -146,6 +165,7 @@ impl Course {
             why,
         };
         self.tell(fact);
+        self.keep_batches();
     }
 }
 
