@@ -43,7 +43,7 @@ async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Fai
         show(context, &prepared);
         return Ok(ExitStatus::Ok);
     }
-    run::execute(context, prepared).await
+    run::execute(context, prepared, None).await
 }
 
 fn show(context: &Context, prepared: &Prepared) {

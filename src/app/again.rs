@@ -88,7 +88,11 @@ async fn go_on(
     }
     let path = stored.run.path.join(journal::FILE);
     let records = stored.read.records.len() as u64;
-    let writer = kept_on(&path, (&stored.run.id, prepared.plan.kind), (stored.read.whole, records))?;
+    let writer = kept_on(
+        &path,
+        (&stored.run.id, prepared.plan.kind),
+        (stored.read.whole, records),
+    )?;
     writer.note(Fact::RunResumed {
         process: this_process(),
         gone,
@@ -174,7 +178,9 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
     for line in half_done(&stored.progress) {
         context.console.note(&line);
     }
-    context.console.note(&format!("run {} is aborted", stored.run.id));
+    context
+        .console
+        .note(&format!("run {} is aborted", stored.run.id));
     Ok(ExitStatus::Ok)
 }
 
@@ -183,9 +189,9 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
     let bytes = std::fs::read(run.path.join(journal::FILE)).context("cannot read the journal")?;
     let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(run, &corrupt))?;
     let progress = journal::replay(read.records.iter().map(|record| &record.fact));
-    let process = progress.process.filter(|process| {
-        process.started != 0 && started(process.pid) == Some(process.started)
-    });
+    let process = progress
+        .process
+        .filter(|process| process.started != 0 && started(process.pid) == Some(process.started));
     let pid = process.and_then(|process| i32::try_from(process.pid).ok());
     let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
         let message = format!("run {} is alive, and its process cannot be found", run.id);
@@ -217,7 +223,9 @@ fn half_done(progress: &Progress) -> Vec<String> {
                 .map(|(mark, _)| &*mark.id)
                 .collect();
             match open.first() {
-                Some(step) => format!("{id} is half done: whether step `{step}` finished is not known"),
+                Some(step) => {
+                    format!("{id} is half done: whether step `{step}` finished is not known")
+                }
                 None => format!("{id} is half done"),
             }
         })
@@ -283,7 +291,11 @@ impl Stored {
         }
         let message = format!("run {} is {state} and cannot be {what}", self.run.id);
         let error = Diagnostic::new(message);
-        let left = self.progress.hosts.values().any(|host| host.urgency().is_some());
+        let left = self
+            .progress
+            .hosts
+            .values()
+            .any(|host| host.urgency().is_some());
         let error = if left && what == "resumed" {
             error.hint(format!(
                 "`fab-rs retry {}` takes the hosts that it left undone",
@@ -299,15 +311,23 @@ impl Stored {
     fn context(&self, now: &Context) -> Result<Context, Failure> {
         let typed = &self.opening.typed;
         let argv = typed["argv"].as_array().into_iter().flatten();
-        let argv: Vec<OsString> = argv.filter_map(|word| word.as_str().map(OsString::from)).collect();
+        let argv: Vec<OsString> = argv
+            .filter_map(|word| word.as_str().map(OsString::from))
+            .collect();
         let cwd = typed["cwd"].as_str();
         let (Some(cwd), false) = (cwd, argv.is_empty()) else {
-            let message = format!("the journal of run {} does not say what was typed", self.run.id);
+            let message = format!(
+                "the journal of run {} does not say what was typed",
+                self.run.id
+            );
             return Err(Diagnostic::new(message).into());
         };
         let words = std::iter::once(OsString::from("fab-rs")).chain(argv);
         let typed = cli::parse(words.collect()).map_err(|error| {
-            anyhow::anyhow!("what was typed for run {} is not understood: {error}", self.run.id)
+            anyhow::anyhow!(
+                "what was typed for run {} is not understood: {error}",
+                self.run.id
+            )
         })?;
         let mut environment = now.settings.environment.clone();
         environment.cwd = cwd.into();
@@ -424,7 +444,10 @@ impl Stored {
             "step `{step}` on {host} was interrupted, and there is no terminal to ask whether it finished"
         );
         let error = Diagnostic::new(message)
-            .hint(format!("`fab-rs resume {}` at a terminal asks", self.run.id))
+            .hint(format!(
+                "`fab-rs resume {}` at a terminal asks",
+                self.run.id
+            ))
             .hint("`resume: rerun`, or `resume: check` with a `check:`, on the step needs nobody")
             .hint("nothing was run");
         Failure {

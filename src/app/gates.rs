@@ -3,6 +3,8 @@
 
 use crate::model::Diagnostic;
 use crate::plan::Plan;
+use crate::run::journal::Gate;
+use crate::run::progress::Progress;
 use crate::task::{Action, GateAt, Group, OnFailure, Step};
 
 use super::failure::Failure;
@@ -40,12 +42,23 @@ impl Questions {
             .filter_map(|phase| phase.pace.canary)
             .any(|canary| canary.confirm);
         let gates = phases().flat_map(|phase| &phase.pace.confirm);
-        let later = gates.copied().filter_map(while_it_runs).next();
+        let mut gates = gates.copied();
+        let later = gates.find_map(while_it_runs);
         Self {
             start: phases().any(|phase| phase.pace.confirm.contains(&GateAt::Start)),
             later: later.or(canary.then_some("after the canary")),
             stopped: plan.task.on_failure == OnFailure::Ask,
             steps: on_controller.chain(on_hosts).any(asks),
+        }
+    }
+
+    /// What is still asked of a run that goes on: a gate that was answered is not asked again.
+    pub(super) fn after(self, progress: Option<&Progress>) -> Self {
+        let answered = |gate: &Gate| gate.at == Some(GateAt::Start);
+        let started = progress.is_some_and(|progress| progress.gates.iter().any(answered));
+        Self {
+            start: self.start && !started,
+            ..self
         }
     }
 

@@ -49,6 +49,49 @@ pub(super) async fn begin(
     Ok(Arc::new(writer))
 }
 
+/// Goes on with the journal of a run, of which `whole` bytes hold `records` records.
+///
+/// # Errors
+/// The journal cannot be written.
+pub(super) fn kept_on(
+    path: &std::path::Path,
+    (run, kind): (&RunId, Kind),
+    kept: (usize, u64),
+) -> Result<Arc<Writer>, Failure> {
+    let writer = Writer::open(path, run, kept, sync(kind));
+    Ok(Arc::new(writer.context("cannot write the run's journal")?))
+}
+
+/// What was typed, as far as it takes to plan the same again: the arguments and the params' values, without
+/// secrets.
+pub(super) fn typed(plan: &Plan, argv: &[String], cwd: &std::path::Path) -> serde_json::Value {
+    let is_secret = |word: &str| {
+        let word = word.strip_prefix("--set=").unwrap_or(word);
+        let key = word.split_once('=').map(|(key, _)| key);
+        let param = key.and_then(|key| plan.task.params.get(key));
+        param.is_some_and(|param| param.secret)
+    };
+    let mut kept: Vec<&String> = Vec::new();
+    for word in argv {
+        if !is_secret(word) {
+            kept.push(word);
+        } else if kept.last().is_some_and(|flag| *flag == "--set") {
+            kept.pop();
+        }
+    }
+    let params = plan.params.iter();
+    let params: serde_json::Map<_, _> = params
+        .filter(|(name, _)| {
+            plan.task
+                .params
+                .get(*name)
+                .is_some_and(|param| !param.secret)
+        })
+        .map(|(name, value)| (name.clone(), value.json()))
+        .collect();
+    serde_json::json!({"argv": kept, "cwd": cwd, "params": params})
+}
+
 /// This process, as a later one finds it again.
 pub(super) fn this_process() -> Process {
     let pid = std::process::id();

@@ -1,6 +1,7 @@
 //! The composition root: settings, one file a subcommand. Alone in naming concrete adapters.
 
 mod adhoc;
+mod again;
 mod config;
 mod doctor;
 mod entry;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::inventory::Selected;
+use crate::journal::Writer;
 use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
+use crate::model::{Diagnostic, ExitStatus, Host, HostId, RunId, Secret};
 use crate::plan::{self, Overrides, Plan, PlanRequest};
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
 };
+use crate::run::progress::Progress;
 use crate::run::{self, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::task::{CommonParams, Engine, Fab, Kind, Task};
@@ -23,6 +26,7 @@ use super::failure::Failure;
 use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
+use super::journal;
 use super::library::TaskSource;
 use super::outside::ThisMachine;
 use super::params::{self, Surroundings};
@@ -47,9 +51,52 @@ pub(super) struct Work<'a> {
 pub(super) struct Prepared {
     /// The plan.
     pub(super) plan: Arc<Plan>,
+    /// Whether there is somebody to ask.
+    pub(super) terminal: bool,
+    /// Hosts that match, and did not when the run began that this one goes on with.
+    pub(super) others: Vec<HostId>,
+    /// The run that this one takes up what was left of.
+    pub(super) retries: Option<RunId>,
     engine: Arc<Engine>,
-    terminal: bool,
     rerun: Option<String>,
+}
+
+/// The hosts of an earlier run: no others are taken.
+pub(super) struct Only {
+    /// Those that count; `None` where it is every one that matches now.
+    pub(super) population: Option<Vec<HostId>>,
+    /// Those that may be touched.
+    pub(super) targets: Vec<HostId>,
+}
+
+impl Only {
+    /// Narrows a selection; the hosts that are left out although they match.
+    fn narrow(&self, selected: &mut Selected) -> Result<Vec<HostId>, Failure> {
+        let counted = |id: &HostId| self.population.as_ref().is_none_or(|all| all.contains(id));
+        let hosts = std::mem::take(&mut selected.population);
+        let (hosts, others) = hosts.into_iter().partition(|host| counted(&host.id));
+        selected.population = hosts;
+        let others: Vec<Host> = others;
+        let ids = selected.population.iter().map(|host| host.id.clone());
+        selected.targets = ids.filter(|id| self.targets.contains(id)).collect();
+        if selected.targets.is_empty() {
+            let error = Diagnostic::new("none of the run's hosts is there any more");
+            return Err(Failure::no_host([error.hint("nothing was run")]));
+        }
+        Ok(others.into_iter().map(|host| host.id).collect())
+    }
+}
+
+/// A run that an earlier process began.
+pub(super) struct Again {
+    /// Its record.
+    pub(super) folder: Arc<RunFolder>,
+    /// Its journal.
+    pub(super) journal: Arc<Writer>,
+    /// How far it had come.
+    pub(super) progress: Arc<Progress>,
+    /// Roll back, and nothing else.
+    pub(super) undo: bool,
 }
 
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
@@ -57,6 +104,26 @@ pub(super) struct Prepared {
 /// # Errors
 /// Everything that is wrong with the words, the params, the task or the selection.
 pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepared, Failure> {
+    prepared(context, work, None).await
+}
+
+/// As [`prepare`], for hosts and with params of an earlier run.
+///
+/// # Errors
+/// As `prepare`; none of the hosts is left.
+pub(super) async fn prepare_again(
+    context: &Context,
+    work: Work<'_>,
+    earlier: (&Only, &serde_json::Map<String, serde_json::Value>),
+) -> Result<Prepared, Failure> {
+    prepared(context, work, Some(earlier)).await
+}
+
+async fn prepared(
+    context: &Context,
+    work: Work<'_>,
+    earlier: Option<(&Only, &serde_json::Map<String, serde_json::Value>)>,
+) -> Result<Prepared, Failure> {
     let (settings, console) = (&context.settings, &context.console);
     let terminal = settings.has_terminal(work.stdin_taken);
     let engine = engine(settings);
@@ -69,7 +136,12 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         .notes
         .iter()
         .for_each(|note| console.remark(note));
-    let given = params::given(settings, std::mem::take(&mut fleet.params))?;
+    let mut given = params::given(settings, std::mem::take(&mut fleet.params))?;
+    for (name, value) in earlier.iter().flat_map(|(_, params)| params.iter()) {
+        if !given.typed.contains_key(name) && !given.file.contains_key(name) {
+            given.file.insert(name.clone(), value.clone());
+        }
+    }
     let surroundings = Surroundings {
         console,
         terminal,
@@ -77,7 +149,11 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         answers: std::sync::Mutex::default(),
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
-    let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
+    let mut selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
+    let others = match earlier {
+        Some((only, _)) => only.narrow(&mut selected)?,
+        None => Vec::new(),
+    };
     selected
         .warnings
         .iter()
@@ -101,6 +177,8 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         plan: Arc::new(plan),
         engine: Arc::new(engine),
         terminal,
+        others,
+        retries: None,
         rerun: work.rerun,
     })
 }
@@ -150,15 +228,22 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
 ///
 /// # Errors
 /// A question that nobody would answer, no sudo password, no record.
-pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(
+    context: &Context,
+    prepared: Prepared,
+    again: Option<Again>,
+) -> Result<ExitStatus, Failure> {
     let settings = &context.settings;
     let Prepared {
         plan,
         engine,
         terminal,
         rerun,
+        retries,
+        others: _,
     } = prepared;
-    let questions = Questions::of(&plan);
+    let progress = again.as_ref().map(|again| &*again.progress);
+    let questions = Questions::of(&plan).after(progress);
     questions.check(settings, terminal)?;
     announce(context, &plan, questions);
     let transport_settings = transport_settings(context)?;
@@ -172,11 +257,17 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let screen =
         Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
     let handle = screen.handle();
-    let folder = record(context, &plan, &handle)?;
     let unwritten = "cannot write the run's record";
-    folder.write_plan(&plan::json(&plan)).context(unwritten)?;
+    let Again {
+        folder,
+        journal,
+        progress,
+        undo,
+    } = match again {
+        Some(again) => again,
+        None => begun(context, &plan, (&handle, retries)).await?,
+    };
     let record_sink = folder.sink().context(unwritten)?;
-    let journal = super::journal::begin(&folder, &plan, (serde_json::Value::Null, None)).await?;
     let stop = handle.clone();
     let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
         .context("cannot listen for signals")?;
@@ -189,12 +280,34 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
         journal,
         prompt: asker(context, terminal, handle),
     };
-    let options = options(context, &folder, plan.task.fanout, secrets);
+    let options = RunOptions {
+        progress: (!progress.is_new()).then_some(progress),
+        undo,
+        ..options(context, &folder, plan.task.fanout, secrets)
+    };
     let processes = report::process_patterns(&plan);
     let summary = run::execute(plan, parts, options, received).await;
     screen.finish(Closing { rerun, processes }).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// A new run's record.
+async fn begun(
+    context: &Context,
+    plan: &Plan,
+    (screen, retries): (&ScreenHandle, Option<RunId>),
+) -> Result<Again, Failure> {
+    let folder = record(context, plan, screen)?;
+    let written = folder.write_plan(&plan::json(plan));
+    written.context("cannot write the run's record")?;
+    let typed = journal::typed(plan, &context.argv, &context.settings.environment.cwd);
+    Ok(Again {
+        journal: journal::begin(&folder, plan, (typed, retries)).await?,
+        folder,
+        progress: Arc::default(),
+        undo: false,
+    })
 }
 
 /// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.

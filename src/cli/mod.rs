@@ -11,7 +11,7 @@ mod selection_flags;
 mod values;
 
 pub(crate) use argv::{Typed, parse};
-pub(crate) use command::{
+pub(crate) use command::{AgainArgs, ResumeArgs, 
     AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
     PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };

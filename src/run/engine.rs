@@ -77,13 +77,16 @@ where
     summary
 }
 
+/// What units over these parts share.
+type SharedBy<T, L, R, P> = Arc<Shared<WorldOf<T, L, R, P>>>;
+
 /// What the units of a run share, and the sink, which is not for them.
 pub(crate) fn assemble<T, L, S, R, P>(
     plan: Arc<Plan>,
     parts: Parts<T, L, S, R, P>,
     options: RunOptions,
     (wire, stop): (Wire, Arc<StopTokens>),
-) -> (Arc<Shared<WorldOf<T, L, R, P>>>, S)
+) -> (SharedBy<T, L, R, P>, S)
 where
     T: Transport,
     L: Controller,

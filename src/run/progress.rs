@@ -119,6 +119,13 @@ pub enum Urgency {
     Pending,
 }
 
+impl Progress {
+    /// Whether nothing was begun yet.
+    pub fn is_new(&self) -> bool {
+        self.opening.is_none()
+    }
+}
+
 impl HostProgress {
     /// How urgent it is; `None` where nothing is left to do.
     pub fn urgency(&self) -> Option<Urgency> {

@@ -141,12 +141,16 @@ impl Course {
         }
     }
 
-    /// Keeps how many hosts are healthy before the phase takes any.
+    /// Keeps how many hosts were healthy when that was first asked: later phases must leave as many.
     pub(super) fn keep_baseline(&mut self) {
+        if !self.asks_health() {
+            return;
+        }
         let healthy = self.ledger.which(Entry::is_well).len();
-        let first = self.past.phases.get(&self.pass.phase);
-        let healthy = first.and_then(|phase| phase.baseline).unwrap_or(healthy);
-        self.pass.baseline = self.asks_health().then_some(healthy);
+        let past = self.past.phases.values();
+        let first = past.filter_map(|phase| phase.baseline).next();
+        self.baseline.get_or_insert(first.unwrap_or(healthy));
+        self.pass.baseline = self.baseline;
     }
 
     /// Forms the batches that are left anew where what was found asks for it.

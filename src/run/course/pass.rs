@@ -15,6 +15,10 @@ use super::bake::Ends;
 use super::ledger::{Ledger, Stage};
 
 /// A batch of which hosts were taken.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, in any combination"
+)]
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// Its number.
@@ -73,7 +77,7 @@ pub(crate) struct Pass {
     pub(crate) rest: VecDeque<Batch>,
     /// Batches before those: of hosts that an earlier process of the run took and did not finish.
     pub(crate) first: VecDeque<Batch>,
-    /// How many hosts were healthy at its start, where that is asked.
+    /// How many hosts were healthy at the start, where the phase asks for health.
     pub(crate) baseline: Option<usize>,
     pub(super) first_zone: Option<Zone>,
     formed: Option<Formed>,
@@ -270,7 +274,10 @@ impl Pass {
         if phase.pace.mode == Mode::Batch || (crosses && !out.is_empty()) {
             return Room::Full;
         }
-        let width = self.width(opens.then(|| width_of(&candidates, ledger)));
+        let mut width = self.width(opens.then(|| width_of(&candidates, ledger)).as_ref());
+        // Batches that were cut short bring later, larger sizes forward: no more than was planned.
+        let planned = phase.resolved.batch.max(phase.resolved.canary).max(1);
+        width.overall = width.overall.min(planned);
         let fitting = fitting(candidates, &out, &width, ledger);
         if fitting.is_empty() {
             return Room::Full;
@@ -279,10 +286,10 @@ impl Pass {
     }
 
     /// How many hosts may be out in the present stretch of batches: trust only grows within it.
-    fn width(&self, next: Option<Width>) -> Width {
+    fn width(&self, next: Option<&Width>) -> Width {
         let stretch = self.taken.iter().rev().take_while(|taken| !taken.closed);
         let mut width = Width::default();
-        for one in stretch.map(|taken| &taken.width).chain(next.as_ref()) {
+        for one in stretch.map(|taken| &taken.width).chain(next) {
             width.overall = width.overall.max(one.overall);
             for (zone, count) in &one.zones {
                 let most = width.zones.entry(zone.clone()).or_default();

@@ -125,6 +125,19 @@ impl Course {
         }));
     }
 
+    /// A rollback that goes on finds nothing left: whether all of it was done.
+    pub(super) fn nothing_to_undo(&mut self) {
+        if let Some(only) = &self.undoing.only {
+            let done = |host: &HostIndex| {
+                let of = self.ledger.of(*host);
+                of.touched
+                    .iter()
+                    .all(|phase| of.undone_phases.contains(phase))
+            };
+            self.ended.rolled_back = Some(only.iter().all(done));
+        }
+    }
+
     fn by_id(&self) -> HashMap<HostId, HostIndex> {
         let hosts = self.ledger.hosts();
         hosts

@@ -86,6 +86,8 @@ pub(crate) struct Course {
     pub(super) ledger: Ledger,
     pub(super) leg: Leg,
     pub(super) pass: Pass,
+    /// How many hosts were healthy when that was first asked.
+    pub(super) baseline: Option<usize>,
     pub(super) handed: Handed,
     /// A look has just ended: nothing was waited for since.
     pub(super) fresh: bool,
@@ -122,6 +124,7 @@ impl Course {
             plan,
             roster,
             fail_fast,
+            baseline: None,
             handed: Handed::default(),
             fresh: false,
             first: VecDeque::new(),

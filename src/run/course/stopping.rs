@@ -23,6 +23,10 @@ pub(super) enum Halt {
 }
 
 /// How a course ended, besides its hosts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; their precedence is `exit`'s"
+)]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ended {
     /// Hosts could not be worked on; nothing was changed.
@@ -194,7 +198,10 @@ impl Course {
                 self.notify(Occasion::Rollback);
                 self.leg = Leg::Undoing;
             }
-            _ => self.leg = Leg::Over,
+            _ => {
+                self.nothing_to_undo();
+                self.leg = Leg::Over;
+            }
         }
         None
     }

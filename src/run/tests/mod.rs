@@ -15,6 +15,7 @@ mod looks;
 mod meetings;
 mod outcomes;
 mod output;
+mod playing;
 mod reboots;
 mod rollbacks;
 mod rollout;
