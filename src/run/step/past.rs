@@ -92,8 +92,7 @@ impl<W: World> Work<W> {
             return register;
         }
         let register = self.stuck(step, register);
-        let result = self.teller.masked(told(end, register.ignored));
-        self.keep_result(step, result, Some(&register));
+        self.keep_result(step, told(end, register.ignored), Some(&register));
         register
     }
 
@@ -108,7 +107,7 @@ impl<W: World> Work<W> {
             self.shared.journal.note(Fact::StepFinished {
                 host: self.id(),
                 step: mark,
-                result,
+                result: self.teller.masked(result),
                 register: register.and_then(|register| kept(step, register)),
             });
         }

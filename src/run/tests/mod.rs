@@ -10,6 +10,7 @@ mod errands;
 mod files;
 mod fleet;
 mod gates;
+mod journalled;
 mod laws;
 mod looks;
 mod meetings;
