@@ -1,27 +1,24 @@
 //! `resume`, `retry`, `rollback`, `abort`: what is done about a run that an earlier process began. What they
 //! need of it is in its journal; the plan is made anew from what was typed then, and must be the same.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::cli::{self, AgainArgs, Command, ResumeArgs};
-use crate::journal::{self, Read};
+use crate::cli::{AgainArgs, ResumeArgs};
+use crate::journal;
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
-use crate::plan::Plan;
-use crate::report::{RunFolder, RunStore, StoredRun};
-use crate::run::journal::{Fact, Journal as _, Opening, Part};
-use crate::run::progress::{Progress, Standing, Urgency};
-use crate::task::{Action, OnResume, Step};
+use crate::report::{RunStore, StoredRun};
+use crate::run::journal::{Fact, Journal as _};
+use crate::run::progress::{Progress, Standing};
+use crate::task::Kind;
 
 use super::entry::Context;
 use super::failure::Failure;
 use super::journal::{kept_on, started, this_process};
-use super::library::TaskSource;
-use super::run::{self, Again, Only, Prepared, Work};
-use super::settings::Settings;
+use super::run::{self, Again, Only};
+use super::stored::{Stored, open, untrusted};
 
 /// States in which a run can be gone on with; `None` is one whose process died.
 const RESUMABLE: [&str; 3] = ["failed", "paused", "interrupted"];
@@ -34,15 +31,6 @@ const REVERSIBLE: [&str; 6] = [
     "done_partial",
     "rollback_failed",
 ];
-
-/// A run of which this process holds the record.
-struct Stored {
-    run: StoredRun,
-    folder: Arc<RunFolder>,
-    read: Read,
-    progress: Progress,
-    opening: Opening,
-}
 
 /// Goes on with a run.
 ///
@@ -160,9 +148,9 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
     let path = stored.run.path.join(journal::FILE);
     let records = stored.read.records.len() as u64;
     let kind = if stored.opening.changes {
-        crate::task::Kind::Change
+        Kind::Change
     } else {
-        crate::task::Kind::Read
+        Kind::Read
     };
     let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
     writer.note(Fact::RunFinished {
@@ -230,245 +218,4 @@ fn half_done(progress: &Progress) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// Takes hold of a run's record and reads its journal.
-fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
-    let run = RunStore::new(&context.settings.state_dir).find(word)?;
-    let console = Arc::clone(&context.console);
-    let folder = RunFolder::reopen(&context.settings.state_dir, &run.id, move |text| {
-        console.warn(text);
-    });
-    let folder = folder.context("cannot open the run's record")?;
-    let Some(folder) = folder else {
-        let message = format!("run {} is alive in another process", run.id);
-        let error = Diagnostic::new(message)
-            .hint(format!("`fab-rs abort {}` ends it", run.id))
-            .hint("nothing was run");
-        return Err(Failure {
-            status: ExitStatus::Locked,
-            diagnostics: vec![error],
-        });
-    };
-    let bytes = match std::fs::read(run.path.join(journal::FILE)) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let message = format!("run {} has no journal to go on from", run.id);
-            return Err(Diagnostic::new(message).cause(error.to_string()).into());
-        }
-    };
-    let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(&run, &corrupt))?;
-    let progress = journal::replay(read.records.iter().map(|record| &record.fact));
-    let Some(opening) = progress.opening.clone() else {
-        let message = format!("run {} was cut off before it began", run.id);
-        return Err(Diagnostic::new(message).hint("start it anew").into());
-    };
-    Ok(Stored {
-        run,
-        folder,
-        read,
-        progress,
-        opening,
-    })
-}
-
-fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnostic {
-    let path = run.path.join(journal::FILE);
-    Diagnostic::new(format!("the journal of run {} is damaged", run.id))
-        .cause(format!("{corrupt} ({})", path.display()))
-        .hint("what was done on which host is in the hosts' logs beside it")
-        .hint("nothing was run")
-}
-
-impl Stored {
-    /// Refuses a run in a state that does not allow it.
-    fn must_be(&self, states: &[&str], what: &str) -> Result<(), Diagnostic> {
-        let Some((state, _)) = &self.progress.ended else {
-            return Ok(());
-        };
-        if states.contains(&state.as_str()) {
-            return Ok(());
-        }
-        let message = format!("run {} is {state} and cannot be {what}", self.run.id);
-        let error = Diagnostic::new(message);
-        let left = self
-            .progress
-            .hosts
-            .values()
-            .any(|host| host.urgency().is_some());
-        let error = if left && what == "resumed" {
-            error.hint(format!(
-                "`fab-rs retry {}` takes the hosts that it left undone",
-                self.run.id
-            ))
-        } else {
-            error
-        };
-        Err(error.hint("nothing was run"))
-    }
-
-    /// The invocation of the run, as this one is to do it.
-    fn context(&self, now: &Context) -> Result<Context, Failure> {
-        let typed = &self.opening.typed;
-        let argv = typed["argv"].as_array().into_iter().flatten();
-        let argv: Vec<OsString> = argv
-            .filter_map(|word| word.as_str().map(OsString::from))
-            .collect();
-        let cwd = typed["cwd"].as_str();
-        let (Some(cwd), false) = (cwd, argv.is_empty()) else {
-            let message = format!(
-                "the journal of run {} does not say what was typed",
-                self.run.id
-            );
-            return Err(Diagnostic::new(message).into());
-        };
-        let words = std::iter::once(OsString::from("fab-rs")).chain(argv);
-        let typed = cli::parse(words.collect()).map_err(|error| {
-            anyhow::anyhow!(
-                "what was typed for run {} is not understood: {error}",
-                self.run.id
-            )
-        })?;
-        let mut environment = now.settings.environment.clone();
-        environment.cwd = cwd.into();
-        let mut settings = Settings::new(environment, &typed.cli)?;
-        settings.output = now.settings.output.clone();
-        settings.color = now.settings.color;
-        settings.state_dir.clone_from(&now.settings.state_dir);
-        settings.run.yes = now.settings.run.yes;
-        settings.run.dry_run = false;
-        settings.ask_sudo |= now.settings.ask_sudo;
-        Ok(Context {
-            settings,
-            console: Arc::clone(&now.console),
-            colours: now.colours,
-            argv: typed.argv,
-            command: Some(typed.cli.command),
-        })
-    }
-
-    /// Plans the same again.
-    async fn prepare(&self, again: &Context, only: Only) -> Result<Prepared, Failure> {
-        let Some(Command::Task(args)) = &again.command else {
-            let message = format!("run {} is of no task of the library", self.run.id);
-            return Err(Diagnostic::new(message)
-                .hint("run the command again on the hosts that are left")
-                .hint("nothing was run")
-                .into());
-        };
-        let source = TaskSource::load(&again.settings)?;
-        let work = Work {
-            task: source.library.get(&args.name)?,
-            source: &source,
-            words: &args.words,
-            stdin_taken: false,
-            rerun: None,
-        };
-        let params = self.opening.typed["params"].as_object().cloned();
-        run::prepare_again(again, work, (&only, &params.unwrap_or_default())).await
-    }
-
-    /// Refuses a task that is another by now.
-    fn same_task(&self, plan: &Plan, accepted: bool) -> Result<(), Failure> {
-        if plan.task_hash == self.opening.task_hash || accepted {
-            return Ok(());
-        }
-        let message = format!(
-            "task `{}` is not what it was when run {} began",
-            self.opening.task, self.run.id
-        );
-        let error = Diagnostic::new(message)
-            .hint(format!(
-                "`{}` has its steps as they were, `fab-rs show {}` as they are",
-                self.run.path.join("plan.json").display(),
-                self.opening.task
-            ))
-            .hint("`--accept-changed` goes on with the steps as they are now")
-            .hint("nothing was run");
-        Err(Failure::no_host([error]))
-    }
-
-    /// Says which hosts came and went; those that went.
-    fn drift(&self, again: &Context, prepared: &Prepared) -> Vec<HostId> {
-        let targets = self.opening.targets.iter();
-        let gone: Vec<HostId> = targets
-            .filter(|id| !prepared.plan.targets.contains(id))
-            .cloned()
-            .collect();
-        let list = |hosts: &[HostId]| {
-            let hosts: Vec<&str> = hosts.iter().map(HostId::as_str).collect();
-            hosts.join(", ")
-        };
-        if !gone.is_empty() {
-            let text = format!("gone since the run began: {}", list(&gone));
-            again.console.warn(&text);
-        }
-        if !prepared.others.is_empty() {
-            let others = list(&prepared.others);
-            let text = format!("new since the run began, and not touched: {others}");
-            again.console.warn(&text);
-        }
-        gone
-    }
-
-    /// Refuses a run of which somebody has to say how an interrupted step stands, where nobody can.
-    fn answerable(&self, prepared: &Prepared) -> Result<(), Failure> {
-        if prepared.terminal {
-            return Ok(());
-        }
-        let phases = prepared.plan.phases.iter().enumerate();
-        for (number, phase) in phases {
-            for host in &phase.hosts {
-                let Some(of) = self.progress.hosts.get(&host.host.id) else {
-                    continue;
-                };
-                let is_open = of.continues() && of.urgency() != Some(Urgency::Pending);
-                let mut open = of.interrupted(Part::Steps(number)).filter(|_| is_open);
-                let asks = open.find(|mark| {
-                    let id = mark.id.rsplit('/').next().unwrap_or(&mark.id);
-                    let step = find(&host.steps, id)
-                        .or_else(|| find(&host.rescue, id))
-                        .or_else(|| find(&host.always, id));
-                    step.is_none_or(|step| step.on_resume() == OnResume::Ask)
-                });
-                if let Some(mark) = asks {
-                    return Err(self.nobody(&host.host.label, &mark.id));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn nobody(&self, host: &crate::model::Label, step: &str) -> Failure {
-        let message = format!(
-            "step `{step}` on {host} was interrupted, and there is no terminal to ask whether it finished"
-        );
-        let error = Diagnostic::new(message)
-            .hint(format!(
-                "`fab-rs resume {}` at a terminal asks",
-                self.run.id
-            ))
-            .hint("`resume: rerun`, or `resume: check` with a `check:`, on the step needs nobody")
-            .hint("nothing was run");
-        Failure {
-            status: ExitStatus::Paused,
-            diagnostics: vec![error],
-        }
-    }
-}
-
-/// The step of this id, inside others too.
-fn find<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
-    steps.iter().find_map(|step| {
-        if step.id == id {
-            return Some(step);
-        }
-        let group = match &step.action {
-            Action::Group(group) => Some(group),
-            Action::Task(sub) => sub.steps.as_ref(),
-            _ => None,
-        }?;
-        let mut lists = [&group.steps, &group.rescue, &group.always].into_iter();
-        lists.find_map(|steps| find(steps, id))
-    })
 }

@@ -23,6 +23,7 @@ mod prompt;
 mod rerun;
 mod run;
 mod settings;
+mod stored;
 mod tasks;
 
 pub use entry::main;

@@ -14,12 +14,12 @@ task: slow
 kind: change
 strategy: {batch: 2}
 steps:
-  - run: echo first >> "$HOME/trail"
+  - run: echo first >> /var/tmp/trail
     resume: RESUME
   - run: |
-      echo begun >> "$HOME/trail"
-      while ! test -e "$HOME/go"; do sleep 0.1; done
-      echo second >> "$HOME/trail"
+      echo begun >> /var/tmp/trail
+      while ! test -e /var/tmp/go; do sleep 0.1; done
+      echo second >> /var/tmp/trail
     id: second
     resume: RESUME
     read_only: false
@@ -35,20 +35,21 @@ impl Ground {
         let desk = Desk::new(&fleet.inventory());
         desk.write("tasks/slow.yml", TASK.replace("RESUME", resume));
         for host in fleet.hosts() {
-            host.exec_ok("rm -f $HOME/trail $HOME/go").unwrap();
+            host.exec_ok("rm -f /var/tmp/trail /var/tmp/go").unwrap();
         }
         Self { fleet, desk }
     }
 
     fn go(&self, hosts: std::ops::Range<usize>) {
         for host in &self.fleet.hosts()[hosts] {
-            host.exec_ok("touch $HOME/go").unwrap();
+            host.exec_ok("touch /var/tmp/go; chmod 666 /var/tmp/go")
+                .unwrap();
         }
     }
 
     fn trail(&self, host: usize) -> String {
         let host = &self.fleet.hosts()[host];
-        fs::read_to_string(host.home().join("trail")).unwrap_or_default()
+        fs::read_to_string(host.path("/var/tmp/trail").unwrap()).unwrap_or_default()
     }
 
     fn begun(&self, hosts: std::ops::Range<usize>) {
