@@ -72,7 +72,9 @@ fn a_killed_run_goes_on_where_it_was() {
     };
     let ground = killed_and_resumed(Ground::new(fleet, "rerun"));
     let ground = alive(Ground::new(ground.fleet, "rerun"));
-    asked(&Ground::new(ground.fleet, "ask"));
+    let ground = Ground::new(ground.fleet, "ask");
+    asked(&ground);
+    undone(&Ground::new(ground.fleet, "rerun"));
 }
 
 fn killed_and_resumed(ground: Ground) -> Ground {
@@ -138,4 +140,22 @@ fn asked(ground: &Ground) {
     ground.fab(&["resume", "last", "--accept-changed"]).ended(0);
     assert_eq!(ground.trail(0), "first\nbegun\nbegun\nother\n");
     assert_eq!(ground.trail(3), "first\nbegun\nother\n");
+}
+
+/// What a run did, another process undoes; and where that is killed, a third one.
+fn undone(ground: &Ground) {
+    let undo = "rollback:\n  - run: echo undone >> /var/tmp/trail\n";
+    ground
+        .desk
+        .write("tasks/slow.yml", TASK.replace("RESUME", "rerun") + undo);
+    ground.go(0..4);
+    ground.fab(&["-y", "slow", "role=app"]).ended(0);
+    ground.fab(&["rollback", "last"]).ended(5);
+    for host in 0..4 {
+        assert_eq!(ground.trail(host), "first\nbegun\nsecond\nundone\n");
+    }
+    ground
+        .fab(&["rollback", "last"])
+        .ended(2)
+        .says("is rolled_back and cannot be rolled back");
 }
