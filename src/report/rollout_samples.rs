@@ -69,6 +69,9 @@ fn stops() -> Vec<StopCause> {
             shortfall: shortfall(),
         },
         StopCause::NoLeader,
+        StopCause::Journal {
+            cause: "the run's journal cannot be written: No space left on device".into(),
+        },
         StopCause::Step {
             step: "migrate".into(),
             on: "app-1".into(),

@@ -21,6 +21,8 @@ use super::view::{HostView, RunView};
 pub struct Closing {
     /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
+    /// The run can be gone on with.
+    pub resumable: bool,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -396,6 +398,9 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
     let failed = with(HostOutcome::counts_as_failure);
     let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
+    if closing.resumable {
+        let _ = writeln!(out, "{lead} fab-rs resume {}", look.run);
+    }
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
