@@ -18,10 +18,8 @@ use super::entry::Context;
 use super::failure::Failure;
 use super::journal::{kept_on, started, this_process};
 use super::run::{self, Again, Only};
-use super::stored::{Stored, open, untrusted};
+use super::stored::{RESUMABLE, Stored, open, untrusted};
 
-/// States in which a run can be gone on with; `None` is one whose process died.
-const RESUMABLE: [&str; 3] = ["failed", "paused", "interrupted"];
 /// States in which a run can be rolled back.
 const REVERSIBLE: [&str; 6] = [
     "failed",

@@ -9,7 +9,7 @@ use crate::inventory::Selected;
 use crate::journal::Writer;
 use crate::model::selector::{Term, TermError};
 use crate::model::{Diagnostic, ExitStatus, Host, HostId, RunId, Secret};
-use crate::plan::{self, Overrides, Plan, PlanRequest};
+use crate::plan::{self, Plan, PlanRequest};
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
@@ -27,11 +27,14 @@ use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
 use super::journal;
+use super::kept_plan::{self, Kept, last_population};
 use super::library::TaskSource;
 use super::outside::ThisMachine;
+use super::overrides::overrides;
 use super::params::{self, Surroundings};
 use super::password;
 use super::prompt::Asker;
+use super::stored::RESUMABLE;
 
 /// What is to be done.
 pub(super) struct Work<'a> {
@@ -45,6 +48,8 @@ pub(super) struct Work<'a> {
     pub(super) stdin_taken: bool,
     /// The command that does the same again, without its hosts.
     pub(super) rerun: Option<String>,
+    /// The same with its whole population, for rollouts.
+    pub(super) again: Option<String>,
 }
 
 /// A plan with what it takes to run it.
@@ -57,8 +62,18 @@ pub(super) struct Prepared {
     pub(super) others: Vec<HostId>,
     /// The run that this one takes up what was left of.
     pub(super) retries: Option<RunId>,
+    /// The selectors it was made for.
+    selection: Vec<String>,
     engine: Arc<Engine>,
     rerun: Option<String>,
+    again: Option<String>,
+}
+
+impl Prepared {
+    /// The plan as it is shown, and kept.
+    pub(super) fn json(&self) -> serde_json::Value {
+        kept_plan::json(&self.plan, &self.selection)
+    }
 }
 
 /// The hosts of an earlier run: no others are taken.
@@ -149,6 +164,8 @@ async fn prepared(
         answers: std::sync::Mutex::default(),
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
+    let mut selection = fleet.selection();
+    selection.extend(settings.inventory.clone());
     let mut selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
     let others = match earlier {
         Some((only, _)) => only.narrow(&mut selected)?,
@@ -158,6 +175,8 @@ async fn prepared(
         .warnings
         .iter()
         .for_each(|warning| console.warn(warning));
+    let kept = settings.run.strategy.plan.as_deref();
+    let kept = kept.map(Kept::read).transpose()?;
     let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
     let plan = plan::build(&PlanRequest {
         task: &work.task,
@@ -166,20 +185,25 @@ async fn prepared(
         population,
         targets: &selected.targets,
         params: &common,
-        overrides: &overrides(context)?,
+        overrides: &overrides(&settings.run.strategy)?,
         engine: &engine,
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
-        seed: random(),
-        last_population: None,
+        seed: kept.as_ref().and_then(Kept::seed).unwrap_or_else(random),
+        last_population: for_change
+            .then(|| last_population(&settings.state_dir, &work.task.name, &selection))
+            .flatten(),
     })?;
+    kept.map_or(Ok(()), |kept| kept.check(&plan))?;
     Ok(Prepared {
         plan: Arc::new(plan),
+        selection,
         engine: Arc::new(engine),
         terminal,
         others,
         retries: None,
         rerun: work.rerun,
+        again: work.again,
     })
 }
 
@@ -207,23 +231,6 @@ fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Te
     })
 }
 
-fn overrides(context: &Context) -> Result<Overrides, Failure> {
-    let run = &context.settings.run;
-    if let Some(by) = &run.by {
-        let error = Diagnostic::new(format!("`--by {by}` is not supported yet"));
-        return Err(error
-            .hint("`--batch N` goes zone by zone, N hosts at a time")
-            .hint("nothing was run")
-            .into());
-    }
-    Ok(Overrides {
-        batch: run.batch.map(|batch| vec![batch]),
-        by: None,
-        max_failures: run.max_failures,
-        ..Overrides::default()
-    })
-}
-
 /// Runs the plan to its end and says how it ended.
 ///
 /// # Errors
@@ -231,7 +238,7 @@ fn overrides(context: &Context) -> Result<Overrides, Failure> {
 pub(super) async fn execute(
     context: &Context,
     prepared: Prepared,
-    again: Option<Again>,
+    earlier: Option<Again>,
 ) -> Result<ExitStatus, Failure> {
     let settings = &context.settings;
     let Prepared {
@@ -240,9 +247,11 @@ pub(super) async fn execute(
         terminal,
         rerun,
         retries,
+        again,
+        selection,
         others: _,
     } = prepared;
-    let progress = again.as_ref().map(|again| &*again.progress);
+    let progress = earlier.as_ref().map(|earlier| &*earlier.progress);
     let questions = Questions::of(&plan).after(progress);
     questions.check(settings, terminal)?;
     announce(context, &plan, questions);
@@ -263,14 +272,18 @@ pub(super) async fn execute(
         journal,
         progress,
         undo,
-    } = match again {
-        Some(again) => again,
-        None => begun(context, &plan, (&handle, retries)).await?,
+    } = match earlier {
+        Some(earlier) => earlier,
+        None => begun(context, (&plan, &selection), (&handle, retries)).await?,
     };
     let record_sink = folder.sink().context(unwritten)?;
-    let stop = handle.clone();
-    let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
-        .context("cannot listen for signals")?;
+    let (stop, left) = (handle.clone(), handle.clone());
+    let (signals, received) = Signals::listen(
+        screen.closed_pipe(),
+        move || stop.stop_waiting(),
+        move || left.leave(),
+    )
+    .context("cannot listen for signals")?;
     let parts = Parts {
         transport,
         local: Local,
@@ -286,8 +299,17 @@ pub(super) async fn execute(
         ..options(context, &folder, plan.task.fanout, secrets)
     };
     let processes = report::process_patterns(&plan);
+    // What was typed on the spot is in no library, and so cannot be planned again.
+    let is_task = !["run", "put", "get"].contains(&plan.task.name.as_str());
     let summary = run::execute(plan, parts, options, received).await;
-    screen.finish(Closing { rerun, processes }).await;
+    screen
+        .finish(Closing {
+            rerun,
+            resumable: is_task && RESUMABLE.contains(&summary.state.as_str()),
+            again,
+            processes,
+        })
+        .await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
@@ -295,11 +317,11 @@ pub(super) async fn execute(
 /// A new run's record.
 async fn begun(
     context: &Context,
-    plan: &Plan,
+    (plan, selection): (&Plan, &[String]),
     (screen, retries): (&ScreenHandle, Option<RunId>),
 ) -> Result<Again, Failure> {
     let folder = record(context, plan, screen)?;
-    let written = folder.write_plan(&plan::json(plan));
+    let written = folder.write_plan(&kept_plan::json(plan, selection));
     written.context("cannot write the run's record")?;
     let typed = journal::typed(plan, &context.argv, &context.settings.environment.cwd);
     Ok(Again {

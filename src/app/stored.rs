@@ -21,6 +21,9 @@ use super::library::TaskSource;
 use super::run::{self, Only, Prepared, Work};
 use super::settings::Settings;
 
+/// States in which a run can be gone on with; `None` is one whose process died.
+pub(super) const RESUMABLE: [&str; 3] = ["failed", "paused", "interrupted"];
+
 /// A run of which this process holds the record.
 pub(super) struct Stored {
     pub(super) run: StoredRun,
@@ -174,6 +177,7 @@ impl Stored {
             words: &args.words,
             stdin_taken: false,
             rerun: None,
+            again: None,
         };
         let params = self.opening.typed["params"].as_object().cloned();
         run::prepare_again(again, work, (&only, &params.unwrap_or_default())).await

@@ -12,7 +12,7 @@ use super::outline::outline;
 use super::planned_hosts::{Controller, Hosts};
 use super::request::PlanRequest;
 use super::rules::{Numbers, Resolving};
-use super::{Batch, Member, Pace, Phase, Plan, Situation, lock, warnings};
+use super::{Batch, Member, Pace, Phase, Plan, Situation, lock, one_path, warnings};
 use crate::model::Diagnostic;
 use crate::task::{Condition, Kind, OnFailure, Rollout, Scope, Strategy, Task};
 
@@ -55,6 +55,9 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let raw_steps = std::mem::take(&mut hosts.raw_steps);
     let mut all = hosts.into_errors();
     all.append(&mut errors);
+    all.extend(one_path::clashes(
+        phases.iter().flat_map(|phase| &phase.hosts),
+    ));
     if !all.is_empty() {
         return Err(all);
     }

@@ -334,7 +334,9 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending.state(status).to_owned(),
+            state: ending
+                .state(status, ends.iter().map(|(.., end)| &end.outcome))
+                .to_owned(),
             hosts: ends.iter().map(line).collect(),
             counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
             started: self.settings.started,

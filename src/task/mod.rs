@@ -28,10 +28,11 @@ pub use schema::task_schema;
 pub use scope::{
     BatchPlace, Facts, RegisterValue, Results, Rollout, RunFacts, Scope, StepError, ZonePlace,
 };
+pub use span::{OpenSpan, SpanOf};
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnResume, OnceFor, OpenSpan, Probe, ProbeKind, Question, Retry, RunProgram, Script, SpanOf,
-    Step, StepPlace, SubScope, SubTask, WaitFor, WhereTo,
+    OnResume, OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace,
+    SubScope, SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{
     Bakes, By, Canary, GateAt, HostOrder, Mode, Notice, Occasion, OnFailure, OnStop, Quorum,

@@ -284,7 +284,7 @@ fn words(because: &StopCause) -> String {
         StopCause::Gate { answer, by } => match answer {
             GateAnswer::Pause => format!("paused (answered by {by})"),
             GateAnswer::Rollback => format!("rolled back (answered by {by})"),
-            _ => format!("not confirmed (answered by {by})"),
+            _ => super::super::summary::refused(by),
         },
         StopCause::Preflight { silent, unfit } => format!(
             "nothing was changed: {} cannot be worked on",

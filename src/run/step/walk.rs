@@ -170,8 +170,9 @@ impl<W: World> Work<W> {
         }
         let written = self.write_ahead(step).await;
         let running = self.begin(step).await;
+        // On the heap: what an action holds would else lie on the stack of everything around it.
         let (register, end) = match written {
-            Ok(()) => self.attempts(step, &running).await,
+            Ok(()) => Box::pin(self.attempts(step, &running)).await,
             Err(cause) => self.unwritten(&running, cause).await,
         };
         let register = self.keep_end(step, register, &end);
