@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
 
 use crate::inventory::Selected;
 use crate::journal::Writer;
@@ -14,10 +16,11 @@ use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
 };
+use crate::run::cancel::Signal;
 use crate::run::progress::Progress;
 use crate::run::{self, Parts, RunOptions};
 use crate::signal::Signals;
-use crate::task::{CommonParams, Engine, Fab, Kind, Task};
+use crate::task::{CommonParams, Engine, Fab, GivenParams, Kind, Task};
 use crate::transport::{Local, SshTransport, TransportSettings};
 
 use super::entry::Context;
@@ -151,12 +154,8 @@ async fn prepared(
         .notes
         .iter()
         .for_each(|note| console.remark(note));
-    let mut given = params::given(settings, std::mem::take(&mut fleet.params))?;
-    for (name, value) in earlier.iter().flat_map(|(_, params)| params.iter()) {
-        if !given.typed.contains_key(name) && !given.file.contains_key(name) {
-            given.file.insert(name.clone(), value.clone());
-        }
-    }
+    let typed = std::mem::take(&mut fleet.params);
+    let given = given(settings, typed, earlier.map(|(_, params)| params))?;
     let surroundings = Surroundings {
         console,
         terminal,
@@ -167,10 +166,8 @@ async fn prepared(
     let mut selection = fleet.selection();
     selection.extend(settings.inventory.clone());
     let mut selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
-    let others = match earlier {
-        Some((only, _)) => only.narrow(&mut selected)?,
-        None => Vec::new(),
-    };
+    let narrowed = earlier.map(|(only, _)| only.narrow(&mut selected));
+    let others = narrowed.transpose()?.unwrap_or_default();
     selected
         .warnings
         .iter()
@@ -205,6 +202,21 @@ async fn prepared(
         rerun: work.rerun,
         again: work.again,
     })
+}
+
+/// The params that are given now; those of an earlier run stand where none are.
+fn given(
+    settings: &super::settings::Settings,
+    typed: IndexMap<String, String>,
+    earlier: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> Result<GivenParams, Failure> {
+    let mut given = params::given(settings, typed)?;
+    for (name, value) in earlier.into_iter().flatten() {
+        if !given.typed.contains_key(name) && !given.file.contains_key(name) {
+            given.file.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(given)
 }
 
 /// Renders templates in this working directory.
@@ -277,13 +289,7 @@ pub(super) async fn execute(
         None => begun(context, (&plan, &selection), (&handle, retries)).await?,
     };
     let record_sink = folder.sink().context(unwritten)?;
-    let (stop, left) = (handle.clone(), handle.clone());
-    let (signals, received) = Signals::listen(
-        screen.closed_pipe(),
-        move || stop.stop_waiting(),
-        move || left.leave(),
-    )
-    .context("cannot listen for signals")?;
+    let (signals, received) = listen(&screen)?;
     let parts = Parts {
         transport,
         local: Local,
@@ -299,19 +305,35 @@ pub(super) async fn execute(
         ..options(context, &folder, plan.task.fanout, secrets)
     };
     let processes = report::process_patterns(&plan);
-    // What was typed on the spot is in no library, and so cannot be planned again.
-    let is_task = !["run", "put", "get"].contains(&plan.task.name.as_str());
+    let task = Arc::clone(&plan.task);
     let summary = run::execute(plan, parts, options, received).await;
-    screen
-        .finish(Closing {
-            rerun,
-            resumable: is_task && RESUMABLE.contains(&summary.state.as_str()),
-            again,
-            processes,
-        })
-        .await;
+    let closing = Closing {
+        rerun,
+        resumable: is_resumable(&task, &summary.state),
+        again,
+        processes,
+    };
+    screen.finish(closing).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// Listens for signals, which reach the screen too.
+fn listen(screen: &Screen) -> Result<(Signals, mpsc::Receiver<Signal>), Failure> {
+    let handle = screen.handle();
+    let (stop, left) = (handle.clone(), handle);
+    let listening = Signals::listen(
+        screen.closed_pipe(),
+        move || stop.stop_waiting(),
+        move || left.leave(),
+    );
+    Ok(listening.context("cannot listen for signals")?)
+}
+
+/// Whether a run that ended in this state can be gone on with. What was typed on the spot is in no library, and
+/// so cannot be planned again.
+fn is_resumable(task: &Task, state: &str) -> bool {
+    RESUMABLE.contains(&state) && !["run", "put", "get"].contains(&task.name.as_str())
 }
 
 /// A new run's record.

@@ -33,7 +33,8 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             phase.baseline = phase.baseline.or(*baseline);
         }
         Fact::BatchesFormed { phase, batches } => {
-            progress.phases.entry(*phase).or_default().formed = batches.clone();
+            let phase = progress.phases.entry(*phase).or_default();
+            phase.formed.clone_from(batches);
         }
         Fact::BatchStarted { phase, batch } => batch_started(progress, *phase, batch),
         Fact::BatchClosed { phase, batch } => {

@@ -130,11 +130,12 @@ impl HostProgress {
     /// How urgent it is; `None` where nothing is left to do.
     pub fn urgency(&self) -> Option<Urgency> {
         match &self.standing {
-            Standing::Pending | Standing::Passed => Some(Urgency::Pending),
+            Standing::Pending | Standing::Passed | Standing::Ended(HostOutcome::NotRun { .. }) => {
+                Some(Urgency::Pending)
+            }
             Standing::Begun | Standing::Ended(HostOutcome::Unknown { .. }) => {
                 Some(Urgency::Interrupted)
             }
-            Standing::Ended(HostOutcome::NotRun { .. }) => Some(Urgency::Pending),
             Standing::Ended(HostOutcome::Ok | HostOutcome::Gone) => None,
             Standing::Ended(_) => Some(Urgency::Failed),
         }

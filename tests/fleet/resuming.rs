@@ -9,7 +9,7 @@ use crate::desk::{Desk, Ran, until};
 const HOSTS: usize = 4;
 
 /// Each step leaves a line on its host; the second one waits for a file before it does.
-const TASK: &str = r#"
+const TASK: &str = r"
 task: slow
 kind: change
 strategy: {batch: 2}
@@ -23,7 +23,7 @@ steps:
     id: second
     resume: RESUME
     read_only: false
-"#;
+";
 
 struct Ground {
     fleet: Fleet,

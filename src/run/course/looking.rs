@@ -156,8 +156,8 @@ impl Course {
             return;
         }
         let healthy = self.ledger.which(Entry::is_well).len();
-        let past = self.past.phases.values();
-        let first = past.filter_map(|phase| phase.baseline).next();
+        let mut past = self.past.phases.values();
+        let first = past.find_map(|phase| phase.baseline);
         self.baseline.get_or_insert(first.unwrap_or(healthy));
         self.pass.baseline = self.baseline;
     }

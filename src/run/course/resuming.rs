@@ -166,13 +166,13 @@ impl Course {
             let closed = taken.closed || members.iter().any(is_left);
             pass.remember(&taken.batch, (members, closed), &self.ledger);
         }
-        let mut queued: Vec<HostIndex> = Vec::new();
+        let mut placed: Vec<HostIndex> = Vec::new();
         let mut queue = |batch: &FormedBatch, hosts: Vec<HostIndex>| {
             let hosts: Vec<HostIndex> = hosts
                 .into_iter()
-                .filter(|host| is_left(host) && !queued.contains(host))
+                .filter(|host| is_left(host) && !placed.contains(host))
                 .collect();
-            queued.extend(&hosts);
+            placed.extend(&hosts);
             (!hosts.is_empty()).then(|| self.batch(batch, &hosts))
         };
         for urgency in [Urgency::Interrupted, Urgency::Failed, Urgency::Pending] {

@@ -183,10 +183,10 @@ impl<W: World> Work<W> {
             StepResult::Ok { .. } | StepResult::Skipped | StepResult::Ignored { .. } => {}
         }
         if register.as_ref().is_some_and(|register| register.withheld) {
-            return match step.modifiers.read_only {
-                true => None,
-                false => self.asked_about(step, "its output was not kept").await,
-            };
+            if step.modifiers.read_only {
+                return None;
+            }
+            return self.asked_about(step, "its output was not kept").await;
         }
         let value = register.map_or_else(|| plain(result), |register| register.value());
         self.register(step, value.clone());

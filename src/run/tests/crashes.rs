@@ -223,7 +223,7 @@ async fn play(
         ..parts
     };
     let options = RunOptions {
-        progress: progress.as_ref().cloned().map(Arc::new),
+        progress: progress.clone().map(Arc::new),
         undo: progress.is_some_and(|progress| progress.rolling_back.is_some()),
         ..bed.options.clone()
     };
