@@ -69,9 +69,6 @@ fn stops() -> Vec<StopCause> {
             shortfall: shortfall(),
         },
         StopCause::NoLeader,
-        StopCause::Journal {
-            cause: "the run's journal cannot be written: No space left on device".into(),
-        },
         StopCause::Step {
             step: "migrate".into(),
             on: "app-1".into(),
@@ -83,6 +80,9 @@ fn stops() -> Vec<StopCause> {
         StopCause::Preflight {
             silent: vec![Label::new("app-1")],
             unfit: vec![],
+        },
+        StopCause::Journal {
+            cause: "the run's journal cannot be written: No space left on device".into(),
         },
     ]
 }

@@ -166,24 +166,24 @@ impl Course {
             let closed = taken.closed || members.iter().any(is_left);
             pass.remember(&taken.batch, (members, closed), &self.ledger);
         }
-        let mut placed: Vec<HostIndex> = Vec::new();
-        let mut queue = |batch: &FormedBatch, hosts: Vec<HostIndex>| {
+        let mut queued: Vec<HostIndex> = Vec::new();
+        let mut left_of = |batch: &FormedBatch, hosts: Vec<HostIndex>| {
             let hosts: Vec<HostIndex> = hosts
                 .into_iter()
-                .filter(|host| is_left(host) && !placed.contains(host))
+                .filter(|host| is_left(host) && !queued.contains(host))
                 .collect();
-            placed.extend(&hosts);
+            queued.extend(&hosts);
             (!hosts.is_empty()).then(|| self.batch(batch, &hosts))
         };
         for urgency in [Urgency::Interrupted, Urgency::Failed, Urgency::Pending] {
             for taken in &past.taken {
                 let mut hosts = members(&taken.batch);
                 hosts.retain(|host| self.past.urgency.get(host) == Some(&urgency));
-                pass.first.extend(queue(&taken.batch, hosts));
+                pass.first.extend(left_of(&taken.batch, hosts));
             }
         }
         for formed in &past.formed {
-            pass.rest.extend(queue(formed, members(formed)));
+            pass.rest.extend(left_of(formed, members(formed)));
         }
         // What no stored batch holds stays in the plan's own.
         for batch in planned {
@@ -196,7 +196,7 @@ impl Course {
             let number = pass
                 .numbered()
                 .max(pass.rest.back().map_or(0, |last| last.index + 1));
-            let left = queue(&formed, hosts);
+            let left = left_of(&formed, hosts);
             pass.rest.extend(left.map(|left| Batch {
                 index: number,
                 ..left
