@@ -7,6 +7,7 @@
 //! main ─> app ─┬─> cli ─────────────────────────────────────────┐
 //!              ├─> report ──> run::event, diagnose, plan ─┐     │
 //!              ├─> signal ──> run::cancel                 │     │
+//!              ├─> journal ─> run::journal, run::progress │     │
 //!              ├─> run ───┬──> plan <─────────────────────┘     │
 //!              │          │      └──> task ─────────────────────┼──> model
 //!              │          └──> transport (traits) ──────────────┤
@@ -19,6 +20,7 @@ pub mod app;
 pub(crate) mod cli;
 pub mod diagnose;
 pub mod inventory;
+pub mod journal;
 pub mod model;
 pub mod plan;
 pub mod report;

@@ -64,6 +64,8 @@ fn with_kept_words(context: &Context, task: &Task, words: &[String]) -> Result<C
         settings,
         console: Arc::clone(&context.console),
         colours: context.colours,
+        argv: context.argv.clone(),
+        command: None,
     })
 }
 
@@ -72,7 +74,7 @@ async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Fai
         show(context, &prepared);
         return Ok(ExitStatus::Ok);
     }
-    run::execute(context, prepared).await
+    run::execute(context, prepared, None).await
 }
 
 fn show(context: &Context, prepared: &Prepared) {

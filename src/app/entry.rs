@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{adhoc, doctor, history, hosts, one_host, open_files, tasks};
+use super::{adhoc, again, doctor, history, hosts, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -21,6 +21,10 @@ pub(super) struct Context {
     pub(super) console: Arc<Console>,
     /// Our own colours.
     pub(super) colours: ColourChoice,
+    /// The arguments, without the program's name.
+    pub(super) argv: Vec<String>,
+    /// What an earlier invocation was to do, where this one goes on with it.
+    pub(super) command: Option<Command>,
 }
 
 /// Runs fab-rs with these arguments, the program's name first.
@@ -85,6 +89,8 @@ fn enter(typed: Typed) -> ExitStatus {
         settings,
         console: Arc::clone(&console),
         colours,
+        argv: typed.argv,
+        command: None,
     };
     let status = match runtime.block_on(dispatch(context, typed.cli.command)) {
         Ok(status) => status,
@@ -115,6 +121,10 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Check(args) => tasks::check(&context, &args),
         Command::Schema(args) => Ok(tasks::schema(&context, &args)),
         Command::Config(args) => Ok(config(&context, &args)),
+        Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
+        Command::Retry(args) => again::retry(&context, args).await,
+        Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
+        Command::Abort(args) => again::abort(&context, args).await,
         Command::Runs => history::runs(&context),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),

@@ -3,6 +3,8 @@
 
 use crate::model::Diagnostic;
 use crate::plan::Plan;
+use crate::run::journal::Gate;
+use crate::run::progress::Progress;
 use crate::task::{Action, GateAt, Group, OnFailure, Step};
 
 use super::failure::Failure;
@@ -47,6 +49,16 @@ impl Questions {
             later: later.or(canary.then_some("after the canary")),
             stopped: plan.task.on_failure == OnFailure::Ask,
             steps: on_controller.chain(on_hosts).any(asks),
+        }
+    }
+
+    /// What is still asked of a run that goes on: a gate that was answered is not asked again.
+    pub(super) fn after(self, progress: Option<&Progress>) -> Self {
+        let answered = |gate: &Gate| gate.at == Some(GateAt::Start);
+        let started = progress.is_some_and(|progress| progress.gates.iter().any(answered));
+        Self {
+            start: self.start && !started,
+            ..self
         }
     }
 

@@ -1,6 +1,7 @@
 //! The composition root: settings, one file a subcommand. Alone in naming concrete adapters.
 
 mod adhoc;
+mod again;
 mod config;
 mod doctor;
 mod entry;
@@ -11,6 +12,7 @@ mod gates;
 mod git;
 mod history;
 mod hosts;
+mod journal;
 mod kept_plan;
 mod library;
 mod one_host;
@@ -24,6 +26,7 @@ mod prompt;
 mod rerun;
 mod run;
 mod settings;
+mod stored;
 mod tasks;
 
 pub use entry::main;

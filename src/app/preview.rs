@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{CancelReason, ExitStatus, Host, HostOutcome, RunId};
 use crate::report::{self, PreviewSink};
 use crate::run::event::{GateAnswer, Trouble};
+use crate::run::journal::Memory;
 use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
 use crate::run::record::Record;
 use crate::run::{self, HostPreview, Parts, Preview};
@@ -47,6 +48,7 @@ pub(super) async fn probe(context: &Context, prepared: Prepared) -> Result<ExitS
         record: Arc::new(NoRecord {
             folder: context.settings.state_dir.clone(),
         }),
+        journal: Arc::new(Memory::default()),
         prompt: Nobody,
     };
     let now = jiff::Timestamp::now();

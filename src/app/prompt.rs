@@ -58,6 +58,10 @@ impl Prompt for Asker {
 
 /// What `--yes=all` says: go on; and where a rollout that stopped asks what to do about it, to leave it so.
 fn yes_to(offers: &[GateAnswer]) -> GateAnswer {
+    // What became of an interrupted step is nothing that a flag can know.
+    if offers.starts_with(&[GateAnswer::Retry]) {
+        return GateAnswer::Stop;
+    }
     let wanted = [GateAnswer::Go, GateAnswer::All, GateAnswer::Stop];
     let offered = wanted.into_iter().find(|answer| offers.contains(answer));
     offered.unwrap_or(GateAnswer::Pause)

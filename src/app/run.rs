@@ -4,17 +4,23 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
 
+use crate::inventory::Selected;
+use crate::journal::Writer;
 use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
+use crate::model::{Diagnostic, ExitStatus, Host, HostId, RunId, Secret};
 use crate::plan::{self, Plan, PlanRequest};
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
 };
+use crate::run::cancel::Signal;
+use crate::run::progress::Progress;
 use crate::run::{self, Parts, RunOptions};
 use crate::signal::Signals;
-use crate::task::{CommonParams, Engine, Fab, Kind, Task};
+use crate::task::{CommonParams, Engine, Fab, GivenParams, Kind, Task};
 use crate::transport::{Local, SshTransport, TransportSettings};
 
 use super::entry::Context;
@@ -23,6 +29,7 @@ use super::failure::Failure;
 use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
+use super::journal;
 use super::kept_plan::{self, Kept, Selection, last_population};
 use super::library::TaskSource;
 use super::outside::ThisMachine;
@@ -30,6 +37,7 @@ use super::overrides::overrides;
 use super::params::{self, Surroundings};
 use super::password;
 use super::prompt::Asker;
+use super::stored::RESUMABLE;
 
 /// What is to be done.
 pub(super) struct Work<'a> {
@@ -51,11 +59,16 @@ pub(super) struct Work<'a> {
 pub(super) struct Prepared {
     /// The plan.
     pub(super) plan: Arc<Plan>,
+    /// Whether there is somebody to ask.
+    pub(super) terminal: bool,
+    /// Hosts that match, and did not when the run began that this one goes on with.
+    pub(super) others: Vec<HostId>,
+    /// The run that this one takes up what was left of.
+    pub(super) retries: Option<RunId>,
     /// The selectors it was made for.
     pub(super) selection: Selection,
     /// Renders what waited for the hosts.
     pub(super) engine: Arc<Engine>,
-    terminal: bool,
     rerun: Option<String>,
     again: Option<String>,
 }
@@ -67,11 +80,69 @@ impl Prepared {
     }
 }
 
+/// The hosts of an earlier run: no others are taken.
+pub(super) struct Only {
+    /// Those that count; `None` where it is every one that matches now.
+    pub(super) population: Option<Vec<HostId>>,
+    /// Those that may be touched.
+    pub(super) targets: Vec<HostId>,
+}
+
+impl Only {
+    /// Narrows a selection; the hosts that are left out although they match.
+    fn narrow(&self, selected: &mut Selected) -> Result<Vec<HostId>, Failure> {
+        let counted = |id: &HostId| self.population.as_ref().is_none_or(|all| all.contains(id));
+        let hosts = std::mem::take(&mut selected.population);
+        let (hosts, others) = hosts.into_iter().partition(|host| counted(&host.id));
+        selected.population = hosts;
+        let others: Vec<Host> = others;
+        let ids = selected.population.iter().map(|host| host.id.clone());
+        selected.targets = ids.filter(|id| self.targets.contains(id)).collect();
+        if selected.targets.is_empty() {
+            let error = Diagnostic::new("none of the run's hosts is there any more");
+            return Err(Failure::no_host([error.hint("nothing was run")]));
+        }
+        Ok(others.into_iter().map(|host| host.id).collect())
+    }
+}
+
+/// A run that an earlier process began.
+pub(super) struct Again {
+    /// Its record.
+    pub(super) folder: Arc<RunFolder>,
+    /// Its journal.
+    pub(super) journal: Arc<Writer>,
+    /// How far it had come.
+    pub(super) progress: Arc<Progress>,
+    /// Roll back, and nothing else.
+    pub(super) undo: bool,
+}
+
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
 ///
 /// # Errors
 /// Everything that is wrong with the words, the params, the task or the selection.
 pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepared, Failure> {
+    prepared(context, work, None).await
+}
+
+/// As [`prepare`], for hosts and with params of an earlier run.
+///
+/// # Errors
+/// As `prepare`; none of the hosts is left.
+pub(super) async fn prepare_again(
+    context: &Context,
+    work: Work<'_>,
+    earlier: (&Only, &serde_json::Map<String, serde_json::Value>),
+) -> Result<Prepared, Failure> {
+    prepared(context, work, Some(earlier)).await
+}
+
+async fn prepared(
+    context: &Context,
+    work: Work<'_>,
+    earlier: Option<(&Only, &serde_json::Map<String, serde_json::Value>)>,
+) -> Result<Prepared, Failure> {
     let (settings, console) = (&context.settings, &context.console);
     let terminal = settings.has_terminal(work.stdin_taken);
     let engine = engine(settings);
@@ -84,7 +155,8 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         .notes
         .iter()
         .for_each(|note| console.remark(note));
-    let given = params::given(settings, std::mem::take(&mut fleet.params))?;
+    let typed = std::mem::take(&mut fleet.params);
+    let given = given(settings, typed, earlier.map(|(_, params)| params))?;
     let surroundings = Surroundings {
         console,
         terminal,
@@ -96,7 +168,9 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         terms: fleet.selection(),
         inventory: settings.inventory.clone(),
     };
-    let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
+    let mut selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
+    let narrowed = earlier.map(|(only, _)| only.narrow(&mut selected));
+    let others = narrowed.transpose()?.unwrap_or_default();
     selected
         .warnings
         .iter()
@@ -126,9 +200,26 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         selection,
         engine: Arc::new(engine),
         terminal,
+        others,
+        retries: None,
         rerun: work.rerun,
         again: work.again,
     })
+}
+
+/// The params that are given now; those of an earlier run stand where none are.
+fn given(
+    settings: &super::settings::Settings,
+    typed: IndexMap<String, String>,
+    earlier: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> Result<GivenParams, Failure> {
+    let mut given = params::given(settings, typed)?;
+    for (name, value) in earlier.into_iter().flatten() {
+        if !given.typed.contains_key(name) && !given.file.contains_key(name) {
+            given.file.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(given)
 }
 
 /// Renders templates in this working directory.
@@ -159,17 +250,24 @@ fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Te
 ///
 /// # Errors
 /// A question that nobody would answer, no sudo password, no record.
-pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
+pub(super) async fn execute(
+    context: &Context,
+    prepared: Prepared,
+    earlier: Option<Again>,
+) -> Result<ExitStatus, Failure> {
     let settings = &context.settings;
     let Prepared {
         plan,
-        selection,
         engine,
         terminal,
         rerun,
+        retries,
         again,
+        selection,
+        others: _,
     } = prepared;
-    let questions = Questions::of(&plan);
+    let progress = earlier.as_ref().map(|earlier| &*earlier.progress);
+    let questions = Questions::of(&plan).after(progress);
     questions.check(settings, terminal)?;
     announce(context, &plan, questions);
     let transport_settings = transport_settings(context)?;
@@ -183,39 +281,80 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let screen =
         Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
     let handle = screen.handle();
-    let folder = record(context, &plan, &handle)?;
     let unwritten = "cannot write the run's record";
-    folder
-        .write_plan(&kept_plan::json(&plan, &selection))
-        .context(unwritten)?;
+    let Again {
+        folder,
+        journal,
+        progress,
+        undo,
+    } = match earlier {
+        Some(earlier) => earlier,
+        None => begun(context, (&plan, &selection), (&handle, retries)).await?,
+    };
     let record_sink = folder.sink().context(unwritten)?;
-    let (stop, left) = (handle.clone(), handle.clone());
-    let (signals, received) = Signals::listen(
-        screen.closed_pipe(),
-        move || stop.stop_waiting(),
-        move || left.leave(),
-    )
-    .context("cannot listen for signals")?;
+    let (signals, received) = listen(&screen)?;
     let parts = Parts {
         transport,
         local: Local,
         engine,
         sink: (record_sink, screen.sink()),
         record: Arc::clone(&folder),
+        journal,
         prompt: asker(context, terminal, handle),
     };
-    let options = options(context, folder.id().clone(), plan.task.fanout, secrets);
+    let options = RunOptions {
+        progress: (!progress.is_new()).then_some(progress),
+        undo,
+        ..options(context, folder.id().clone(), plan.task.fanout, secrets)
+    };
     let processes = report::process_patterns(&plan);
+    let task = Arc::clone(&plan.task);
     let summary = run::execute(plan, parts, options, received).await;
-    screen
-        .finish(Closing {
-            rerun,
-            again,
-            processes,
-        })
-        .await;
+    let closing = Closing {
+        rerun,
+        resumable: is_resumable(&task, &summary.state),
+        again,
+        processes,
+    };
+    screen.finish(closing).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// Listens for signals, which reach the screen too.
+fn listen(screen: &Screen) -> Result<(Signals, mpsc::Receiver<Signal>), Failure> {
+    let handle = screen.handle();
+    let (stop, left) = (handle.clone(), handle);
+    let listening = Signals::listen(
+        screen.closed_pipe(),
+        move || stop.stop_waiting(),
+        move || left.leave(),
+    );
+    Ok(listening.context("cannot listen for signals")?)
+}
+
+/// Whether a run that ended in this state can be gone on with. What was typed on the spot is in no library, and
+/// so cannot be planned again.
+fn is_resumable(task: &Task, state: &str) -> bool {
+    RESUMABLE.contains(&state) && !["run", "put", "get"].contains(&task.name.as_str())
+}
+
+/// A new run's record.
+async fn begun(
+    context: &Context,
+    (plan, selection): (&Plan, &Selection),
+    (screen, retries): (&ScreenHandle, Option<RunId>),
+) -> Result<Again, Failure> {
+    let folder = record(context, plan, screen)?;
+    let written = folder.write_plan(&kept_plan::json(plan, selection));
+    written.context("cannot write the run's record")?;
+    let typed = journal::typed(plan, &context.argv, &context.settings.environment.cwd);
+    Ok(Again {
+        journal: journal::begin(&folder, plan, (typed, retries)).await?,
+        folder,
+        progress: Arc::default(),
+        undo: false,
+    })
 }
 
 /// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.
@@ -283,6 +422,8 @@ pub(super) fn options(
         user: settings.environment.user.clone(),
         secrets,
         cwd: settings.environment.cwd.clone(),
+        progress: None,
+        undo: false,
     }
 }
 

@@ -64,6 +64,14 @@ pub(crate) enum Command {
     Put(TransferArgs),
     /// Copy files from hosts: `get SELECTOR… -- SRC…`
     Get(TransferArgs),
+    /// Go on with a run that was interrupted, paused or stopped
+    Resume(ResumeArgs),
+    /// Run a task again, the same way, on every host that a run left undone
+    Retry(AgainArgs),
+    /// Undo what a run did
+    Rollback(ResumeArgs),
+    /// Give a run up: end it if it lives, and say what it left half done
+    Abort(AgainArgs),
     /// List earlier runs
     Runs,
     /// Show a run's output, of all hosts or one
@@ -181,6 +189,25 @@ pub(crate) struct LogsArgs {
     /// One host
     #[arg(value_name = "HOST")]
     pub(crate) host: Option<String>,
+}
+
+/// Which run is gone on with.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run's id, the start of one, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Go on although the task was changed since
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
+}
+
+/// Which run is taken up.
+#[derive(Debug, Args)]
+pub(crate) struct AgainArgs {
+    /// The run's id, the start of one, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
 }
 
 /// Which run is reported.

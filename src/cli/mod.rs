@@ -12,7 +12,7 @@ mod strategy_flags;
 mod values;
 
 pub(crate) use argv::{Typed, parse};
-pub(crate) use command::{
+pub(crate) use command::{AgainArgs, ResumeArgs, 
     AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
     PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };

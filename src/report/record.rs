@@ -56,6 +56,56 @@ impl RunFolder {
         }))
     }
 
+    /// Takes hold of the folder of a run that was made before; `None` where a process of it lives.
+    ///
+    /// # Errors
+    /// The folder cannot be opened.
+    pub fn reopen(
+        state: &Path,
+        id: &RunId,
+        told: impl Fn(&str) + Send + Sync + 'static,
+    ) -> io::Result<Option<Arc<Self>>> {
+        let path = state.join("runs").join(id.as_str());
+        let alive = File::open(&path)?;
+        match alive.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(Some(Arc::new(Self {
+            id: id.clone(),
+            files: path.join("files"),
+            path,
+            trouble: Mutex::new(None),
+            told: Box::new(told),
+            _alive: alive,
+        })))
+    }
+
+    /// The run goes on: how it had ended holds no longer.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn begin_again(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join("summary.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes another state into `summary.json`, if the run left one.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_state(&self, state: &str) -> io::Result<()> {
+        let Ok(text) = std::fs::read(self.path.join("summary.json")) else {
+            return Ok(());
+        };
+        let mut summary: serde_json::Value = serde_json::from_slice(&text)?;
+        summary["state"] = state.into();
+        write_atomically(&self.path, "summary.json", &pretty(&summary))
+    }
+
     /// The run.
     pub fn id(&self) -> &RunId {
         &self.id

@@ -81,6 +81,9 @@ fn stops() -> Vec<StopCause> {
             silent: vec![Label::new("app-1")],
             unfit: vec![],
         },
+        StopCause::Journal {
+            cause: "the run's journal cannot be written: No space left on device".into(),
+        },
     ]
 }
 

@@ -375,6 +375,7 @@ fn every_fact_has_its_words() {
     stopped: step `migrate` failed on app-1, on which every host depends; zone a not started
     stopped: answered `stop` at a gate by terminal; zone a not started
     stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
+    stopped: the run's journal cannot be written: No space left on device; zone a not started
     rolling back 1 host, in this order: app-1
     app-1  rolled back
     app-1  rollback failed: exit 1

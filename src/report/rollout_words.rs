@@ -186,6 +186,7 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
             let missing = shortfall_words(shortfall, view, width);
             format!("too few healthy hosts for too long: {missing}")
         }
+        StopCause::Journal { cause } => safe(cause).into_owned(),
         StopCause::NoLeader => {
             "no host is the one to take last (`last`), though one must be: there may be no leader"
                 .to_owned()

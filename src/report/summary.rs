@@ -23,6 +23,8 @@ use super::view::{HostView, RunView};
 pub struct Closing {
     /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
+    /// The run can be gone on with.
+    pub resumable: bool,
     /// The command with its whole population, to be limited to hosts: what a rollout may take is counted on all.
     pub again: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
@@ -416,6 +418,10 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
     let failed = with(HostOutcome::counts_as_failure);
     let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
+    if closing.resumable && view.rollout.undo.is_none() {
+        let _ = writeln!(out, "{lead} fab-rs resume {}", look.run);
+        return;
+    }
     // Going forward after a rollback is for a person to decide.
     if view.rollout.undo.is_some() {
         return;

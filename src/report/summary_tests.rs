@@ -78,6 +78,7 @@ fn stopped_rollout() -> RunView {
 
 fn closing() -> Closing {
     Closing {
+        resumable: false,
         rerun: Some("fab-rs deploy".into()),
         again: None,
         processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]

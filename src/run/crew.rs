@@ -130,10 +130,13 @@ impl<W: World> Crew<W> {
         let Some(target) = shared.places.target(host) else {
             return false;
         };
-        let starting = UnitMessage::HostStarting { host };
-        if shared.wire.ask(starting).await == Verdict::Refuse {
-            shared.meetings.ended(host);
-            return true;
+        let mut verdict = Verdict::Proceed;
+        if member.kind == Kind::Forward {
+            verdict = shared.wire.ask(UnitMessage::HostStarting { host }).await;
+            if verdict == Verdict::Refuse {
+                shared.meetings.ended(host);
+                return true;
+            }
         }
         shared.known.taken(host);
         member.started = Instant::now();
@@ -147,6 +150,7 @@ impl<W: World> Crew<W> {
             plan,
             permit,
             heed,
+            continues: verdict == Verdict::Continue,
         };
         let shared = Arc::clone(&shared);
         let unit = match member.kind {

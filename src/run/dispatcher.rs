@@ -13,6 +13,7 @@ use crate::model::RunId;
 
 use super::cancel::Signal;
 use super::event::{EventKind, RunEvent, RunSummary};
+use super::journal::Journal;
 use super::message::{Envelope, Reply};
 use super::sink::Sink;
 use super::state::{Order, Reaction, RunState};
@@ -142,8 +143,18 @@ pub(crate) struct Dispatcher<S> {
     state: RunState,
     stamp: Stamp,
     outside: Outside,
-    stop: Arc<StopTokens>,
-    sink: S,
+    ends: Ends<S>,
+}
+
+/// Where decisions go.
+#[derive(Debug)]
+pub(crate) struct Ends<S> {
+    /// To the units.
+    pub(crate) stop: Arc<StopTokens>,
+    /// To the journal, before anything else learns of them.
+    pub(crate) journal: Arc<dyn Journal>,
+    /// To people.
+    pub(crate) sink: S,
 }
 
 impl<S: Sink> Dispatcher<S> {
@@ -152,8 +163,7 @@ impl<S: Sink> Dispatcher<S> {
         run: RunId,
         (state, first): (RunState, EventKind),
         outside: Outside,
-        stop: Arc<StopTokens>,
-        sink: S,
+        ends: Ends<S>,
     ) -> Self {
         let mut stamp = Stamp::new(run);
         stamp.put(first);
@@ -161,8 +171,7 @@ impl<S: Sink> Dispatcher<S> {
             state,
             stamp,
             outside,
-            stop,
-            sink,
+            ends,
         }
     }
 
@@ -174,12 +183,16 @@ impl<S: Sink> Dispatcher<S> {
                 biased;
                 push = self.outside.next() => {
                     let reaction = react(&mut self.state, &push);
-                    carry_out(&self.stop, &mut self.stamp, reaction, None);
+                    carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
                 }
                 envelope = messages.recv() => match envelope {
                     Some(Envelope { message, reply }) => {
+                        if let Some(cause) = self.ends.journal.fault() {
+                            let reaction = self.state.unrecorded(cause);
+                            carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
+                        }
                         let reaction = self.state.apply(message);
-                        carry_out(&self.stop, &mut self.stamp, reaction, reply);
+                        carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, reply);
                     }
                     None => break,
                 },
@@ -188,9 +201,14 @@ impl<S: Sink> Dispatcher<S> {
         // What comes from outside now changes nothing any more; the last event stays the last.
         self.outside = Outside::closed();
         let (last, summary) = self.state.finish(jiff::Timestamp::now());
-        for kind in last {
-            self.stamp.put(kind);
-        }
+        carry_out(
+            (&self.ends.stop, &*self.ends.journal),
+            &mut self.stamp,
+            last,
+            None,
+        );
+        // What could not be kept is the writer's to say.
+        let _fault = self.ends.journal.settled().await;
         self.deliver().await;
         summary
     }
@@ -198,13 +216,13 @@ impl<S: Sink> Dispatcher<S> {
     /// Hands queued events to the sink. A sink that makes us wait keeps no signal waiting.
     async fn deliver(&mut self) {
         while let Some(event) = self.stamp.take() {
-            let mut accept = pin!(self.sink.accept(&event));
+            let mut accept = pin!(self.ends.sink.accept(&event));
             loop {
                 tokio::select! {
                     biased;
                     push = self.outside.next() => {
                         let reaction = react(&mut self.state, &push);
-                        carry_out(&self.stop, &mut self.stamp, reaction, None);
+                        carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
                     }
                     () = &mut accept => break,
                 }
@@ -221,11 +239,18 @@ fn react(state: &mut RunState, push: &Push) -> Reaction {
 }
 
 fn carry_out(
-    stop: &StopTokens,
+    (stop, journal): (&StopTokens, &dyn Journal),
     stamp: &mut Stamp,
-    Reaction { events, orders }: Reaction,
+    Reaction {
+        events,
+        facts,
+        orders,
+    }: Reaction,
     mut reply: Option<oneshot::Sender<Reply>>,
 ) {
+    for fact in facts {
+        journal.note(fact);
+    }
     for order in orders {
         match order {
             Order::Answer(answer) => {

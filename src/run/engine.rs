@@ -1,7 +1,7 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -12,19 +12,20 @@ use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
 use super::digest::Digests;
-use super::dispatcher::{Dispatcher, Outside};
+use super::dispatcher::{Dispatcher, Ends, Outside};
 use super::event::RunSummary;
 use super::executor;
 use super::known::Known;
-use super::meetings::Meetings;
+use super::meetings::{Meetings, OnceKey, OnceResult};
 use super::message::Wire;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
 use super::pool::Pool;
+use super::progress::Progress;
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
-use super::shared::{Shared, WorldOf};
+use super::shared::{Shared, World, WorldOf};
 use super::sink::Sink;
 use super::state::{RunState, StateSettings};
 use super::stop::StopTokens;
@@ -61,10 +62,17 @@ where
         fail_fast: options.fail_fast,
         record: shared.record.folder().to_path_buf(),
         started: shared.rendering.started_at,
+        progress: options.progress.clone(),
+        undo: options.undo,
     };
     let state = RunState::new(Arc::clone(plan), Arc::clone(&roster), settings);
     let outside = Outside::new(signals, options.limits.run, plan.task.deadline);
-    let dispatcher = Dispatcher::new(options.run.clone(), state, outside, stop, sink);
+    let ends = Ends {
+        stop,
+        journal: Arc::clone(&shared.journal),
+        sink,
+    };
+    let dispatcher = Dispatcher::new(options.run.clone(), state, outside, ends);
     let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));
     summary
 }
@@ -106,11 +114,35 @@ where
         transport: parts.transport,
         local: parts.local,
         record: parts.record,
+        journal: parts.journal,
         prompt: tokio::sync::Mutex::new(parts.prompt),
         wire,
         stop,
         meetings: Meetings::default(),
+        past: std::sync::Mutex::default(),
         digests: Digests::default(),
     };
+    if let Some(progress) = shared.options.progress.clone() {
+        take_over(&shared, &progress);
+    }
     (Arc::new(shared), parts.sink)
+}
+
+/// What an earlier process of the run settled stays settled.
+fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
+    for (mark, register) in &progress.settled {
+        let withheld = register.as_ref().is_some_and(|register| register.withheld);
+        if let (Some(key), false) = (OnceKey::of(mark), withheld) {
+            let register = register.as_ref().map(|register| register.value());
+            shared.meetings.settle(key, OnceResult::Passed(register));
+        }
+    }
+    for (host, of) in shared.plan.population.iter().enumerate() {
+        let sticky = progress.hosts.get(&of.id).map(|of| of.sticky.iter());
+        for (mark, register) in sticky.into_iter().flatten() {
+            let _first = shared.known.stick(host, mark, &register.value());
+        }
+    }
+    let mut past = shared.past.lock().unwrap_or_else(PoisonError::into_inner);
+    past.clone_from(&progress.shared);
 }

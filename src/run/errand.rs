@@ -110,6 +110,17 @@ pub(crate) enum Section {
     After,
 }
 
+impl From<Section> for super::journal::Part {
+    fn from(section: Section) -> Self {
+        match section {
+            Section::Before => Self::Before,
+            Section::PhaseBefore(phase) => Self::PhaseBefore(phase),
+            Section::PhaseAfter(phase) => Self::PhaseAfter(phase),
+            Section::After => Self::After,
+        }
+    }
+}
+
 /// A question to a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gate {

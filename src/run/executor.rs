@@ -119,6 +119,7 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
             let values = shared.values(scope);
             let mut work = Work::new(Arc::clone(&shared), None, values, teller);
             work.heed(shared.stop.forward());
+            work.part = Some(section.into());
             let walked = work.steps(steps, false).await;
             work.teller.confess().await;
             walked.err().map(|fault| {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
+use super::journal::Mark;
 use super::message::HostIndex;
 use super::values::Values;
 use crate::model::{HostId, Label};
@@ -31,6 +32,8 @@ pub(crate) struct Known {
     results: Mutex<Arc<Results>>,
     /// What the steps of a host left behind in a phase, for its rollback.
     left: Mutex<HashMap<(usize, HostIndex), Scope>>,
+    /// The first values of registers that stay.
+    sticky: Mutex<HashMap<(HostIndex, Mark), RegisterValue>>,
 }
 
 impl Known {
@@ -41,6 +44,7 @@ impl Known {
             facts: Mutex::default(),
             results: Mutex::default(),
             left: Mutex::default(),
+            sticky: Mutex::default(),
         }
     }
 
@@ -94,6 +98,18 @@ impl Known {
     pub(crate) fn show(&self, scope: &mut Scope) {
         scope.set_facts(&self.facts.lock().unwrap_or_else(PoisonError::into_inner));
         scope.set_results(&self.results.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The value that a register keeps: the first that was seen.
+    pub(crate) fn stick(
+        &self,
+        host: HostIndex,
+        mark: &Mark,
+        value: &RegisterValue,
+    ) -> RegisterValue {
+        let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = sticky.entry((host, mark.clone()));
+        first.or_insert_with(|| value.clone()).clone()
     }
 
     /// Keeps what a host's steps registered in a phase.

@@ -121,6 +121,8 @@ pub(crate) struct HostEnd {
 pub(crate) enum Verdict {
     /// Go on.
     Proceed,
+    /// Go on where an earlier process of the run was interrupted.
+    Continue,
     /// Start nothing.
     Refuse,
 }

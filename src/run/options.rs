@@ -7,6 +7,9 @@ use std::sync::Arc;
 use crate::model::{Limits, RunId, Secret};
 use crate::task::Engine;
 
+use super::journal::Journal;
+use super::progress::Progress;
+
 /// Settings of one run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -30,6 +33,10 @@ pub struct RunOptions {
     pub secrets: Vec<Secret>,
     /// The working directory; local paths of a task that are not found in its folder are relative to it.
     pub cwd: PathBuf,
+    /// How far an earlier process of the run had come, which this one goes on with.
+    pub progress: Option<Arc<Progress>>,
+    /// Roll back what was done, and nothing else.
+    pub undo: bool,
 }
 
 /// The parts that do a run's I/O. `app` names the real ones, tests the scripted ones.
@@ -45,6 +52,8 @@ pub struct Parts<T, L, S, R, P> {
     pub sink: S,
     /// Keeps logs and files.
     pub record: Arc<R>,
+    /// Keeps what is done.
+    pub journal: Arc<dyn Journal>,
     /// Asks people.
     pub prompt: P,
 }

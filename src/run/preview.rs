@@ -347,6 +347,7 @@ async fn one<W: World>(
         plan,
         permit: shared.permit().await,
         heed: shared.stop.forward(),
+        continues: false,
     };
     unit::run(shared, leave).await
 }

@@ -1,26 +1,31 @@
 //! What every unit of a run shares: the plan, the parts that do I/O, and what units tell each other.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use indexmap::IndexMap;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::plan::Plan;
-use crate::task::Scope;
+use crate::task::{RegisterValue, Scope};
 use crate::transport::{Controller, Transport};
 
 use super::digest::Digests;
+use super::journal::{Journal, Mark, Part};
 use super::known::Known;
 use super::meetings::Meetings;
 use super::message::{UnitMessage, Wire};
 use super::options::RunOptions;
 use super::places::Places;
 use super::pool::Pool;
+use super::progress::{HostProgress, StepProgress};
 use super::prompt::{Answer, Prompt};
 use super::record::Record;
 use super::stop::StopTokens;
 use super::values::{Rendering, Values};
+use super::work::Site;
 
 /// The kinds of the parts of a run in one name, so that no signature needs four.
 pub(crate) trait World: Send + Sync + 'static {
@@ -56,6 +61,7 @@ pub(crate) struct Shared<W: World> {
     pub(crate) transport: W::Transport,
     pub(crate) local: W::Local,
     pub(crate) record: Arc<W::Record>,
+    pub(crate) journal: Arc<dyn Journal>,
     /// One question is on the screen at a time.
     pub(crate) prompt: Mutex<W::Prompt>,
     pub(crate) wire: Wire,
@@ -70,9 +76,59 @@ pub(crate) struct Shared<W: World> {
     /// When the run began.
     pub(crate) started: Instant,
     pub(crate) digests: Digests,
+    /// Steps on the controller, and those that are run once for many hosts, as an earlier process of the run
+    /// left them.
+    pub(crate) past: std::sync::Mutex<HashMap<Mark, StepProgress>>,
 }
 
 impl<W: World> Shared<W> {
+    /// What an earlier process of the run did of a host's steps in a part of its batch's phase.
+    pub(crate) fn past(
+        &self,
+        site: &Site,
+        part: fn(usize) -> Part,
+    ) -> IndexMap<Mark, StepProgress> {
+        let Some((host, phase)) = self.progress_of(site) else {
+            return IndexMap::new();
+        };
+        let steps = host.steps.iter();
+        let steps = steps.filter(|(mark, _)| mark.part == part(phase));
+        steps
+            .map(|(mark, step)| (mark.clone(), step.clone()))
+            .collect()
+    }
+
+    /// What an earlier process of the run did of a step that is not one host's alone. Told once; one that failed
+    /// is run again.
+    pub(crate) fn shared_past(&self, mark: &Mark) -> Option<StepProgress> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.remove(mark).filter(|step| !step.has_failed())
+    }
+
+    /// What a host's steps registered in an earlier process of the run, in the phase of its batch.
+    pub(crate) fn registered(&self, site: &Site) -> Vec<(String, RegisterValue)> {
+        let Some((host, phase)) = self.progress_of(site) else {
+            return Vec::new();
+        };
+        let steps = host.steps.iter();
+        let steps = steps.filter(|(mark, _)| mark.part == Part::Steps(phase));
+        steps
+            .filter_map(|(_, step)| match step {
+                StepProgress::Ended {
+                    register: Some(register),
+                    ..
+                } => Some((register.name.clone()?, register.value())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn progress_of(&self, site: &Site) -> Option<(&HostProgress, usize)> {
+        let phase = site.batch.as_ref()?.phase;
+        let progress = self.options.progress.as_ref()?;
+        Some((progress.hosts.get(&site.host.id)?, phase))
+    }
+
     /// The values of steps that see this scope, and what every host told.
     pub(crate) fn values(&self, mut scope: Scope) -> Values {
         self.known.show(&mut scope);

@@ -13,7 +13,9 @@ use super::cancel::{Ladder, Rung, Signal};
 use super::course::{Brake, Course};
 use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
+use super::journal::Fact;
 use super::message::{HostIndex, Reply, UnitMessage, Verdict};
+use super::progress::Progress;
 use super::relay;
 use super::roster::Roster;
 use super::summary;
@@ -36,6 +38,8 @@ pub(crate) enum Order {
 #[must_use]
 pub(crate) struct Reaction {
     pub(crate) events: Vec<EventKind>,
+    /// What the journal has to have before anything follows from it.
+    pub(crate) facts: Vec<Fact>,
     pub(crate) orders: Vec<Order>,
 }
 
@@ -43,7 +47,7 @@ impl Reaction {
     fn event(kind: EventKind) -> Self {
         Self {
             events: vec![kind],
-            orders: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -54,6 +58,7 @@ impl Reaction {
 
     fn and(mut self, other: Self) -> Self {
         self.events.extend(other.events);
+        self.facts.extend(other.facts);
         self.orders.extend(other.orders);
         self
     }
@@ -70,6 +75,10 @@ pub(crate) struct StateSettings {
     pub(crate) record: PathBuf,
     /// When the run began.
     pub(crate) started: jiff::Timestamp,
+    /// How far an earlier process of the run had come.
+    pub(crate) progress: Option<Arc<Progress>>,
+    /// Roll back, and nothing else.
+    pub(crate) undo: bool,
 }
 
 /// The state of a run.
@@ -102,7 +111,11 @@ impl RunState {
             hosts: targets.map(entry).collect(),
             record: settings.record.clone(),
         };
-        let course = Course::new(Arc::clone(&plan), Arc::clone(&roster), settings.fail_fast);
+        let (fail_fast, of) = (settings.fail_fast, (Arc::clone(&plan), Arc::clone(&roster)));
+        let course = match &settings.progress {
+            None => Course::new(of.0, of.1, fail_fast),
+            Some(progress) => Course::resumed(of.0, of.1, fail_fast, (progress, settings.undo)),
+        };
         let state = Self {
             harmless: harmless(&plan),
             plan,
@@ -156,6 +169,12 @@ impl RunState {
         self.interrupted(to, to.ends(self.ladder))
     }
 
+    /// The journal cannot be written: nothing more is begun.
+    pub(crate) fn unrecorded(&mut self, cause: String) -> Reaction {
+        self.course.unrecorded(cause);
+        self.reaction()
+    }
+
     /// The run's limit passed (`kill`), or the task's deadline, after which hosts at work still finish.
     pub(crate) fn deadline(&mut self, kill: bool) -> Reaction {
         let rung = if kill { Rung::Kill } else { Rung::Drain };
@@ -163,25 +182,35 @@ impl RunState {
     }
 
     /// The last events: the hosts that never started, and the summary.
-    pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> (Vec<EventKind>, Arc<RunSummary>) {
+    pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> (Reaction, Arc<RunSummary>) {
         let reason = self.why_not_run();
         self.course.finish(&reason);
-        let mut events = self.course.take_events();
+        let mut last = Reaction {
+            events: self.course.take_events(),
+            facts: self.course.take_facts(),
+            orders: Vec::new(),
+        };
         let summary = Arc::new(self.summary(ended));
-        events.push(EventKind::RunFinished {
+        last.facts.push(Fact::RunFinished {
+            state: summary.state.clone(),
+            exit: summary.exit,
+        });
+        last.events.push(EventKind::RunFinished {
             summary: Arc::clone(&summary),
         });
-        (events, summary)
+        (last, summary)
     }
 
     fn host_starting(&mut self, host: HostIndex) -> Reaction {
-        if !self.course.host_starting(host) {
-            return Reaction::default().answered(Reply::Verdict(Verdict::Refuse));
+        let verdict = self.course.host_starting(host);
+        if verdict == Verdict::Refuse {
+            return Reaction::default().answered(Reply::Verdict(verdict));
         }
         Reaction::event(EventKind::HostStarted {
             host: self.roster.host(host),
         })
-        .answered(Reply::Verdict(Verdict::Proceed))
+        .and(self.reaction())
+        .answered(Reply::Verdict(verdict))
     }
 
     /// What only tells something.
@@ -202,6 +231,7 @@ impl RunState {
     fn reaction(&mut self) -> Reaction {
         let told = Reaction {
             events: self.course.take_events(),
+            facts: self.course.take_facts(),
             orders: Vec::new(),
         };
         let rung = match self.course.take_brake() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -13,8 +14,10 @@ use crate::model::{Host, UnreachableKind};
 use crate::task::BatchPlace;
 use crate::transport::{Attempts, ConnectError, Session, Transport};
 
+use super::journal::{Circle, Mark, Part};
 use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
+use super::progress::StepProgress;
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
 use super::stop::Heed;
@@ -104,6 +107,12 @@ pub(crate) struct Work<W: World> {
     pub(crate) folder: Option<PathBuf>,
     /// The numbers of the loops' passes around the step at work, outermost first.
     pub(crate) passes: Vec<usize>,
+    /// The list of steps that is walked, where the journal keeps it.
+    pub(crate) part: Option<Part>,
+    /// For whom the step at work is run, where that is not its host alone.
+    pub(crate) circle: Option<Circle>,
+    /// What an earlier process of the run did of these steps.
+    pub(crate) past: IndexMap<Mark, StepProgress>,
     /// The ids of the `task:` steps around the step at work, each with a slash.
     pub(crate) trail: String,
 }
@@ -143,6 +152,9 @@ impl<W: World> Work<W> {
             away: None,
             permit: None,
             passes: Vec::new(),
+            part: None,
+            circle: None,
+            past: IndexMap::new(),
             trail: String::new(),
             values,
             teller,

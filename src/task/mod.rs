@@ -31,8 +31,8 @@ pub use scope::{
 pub use span::{OpenSpan, SpanOf};
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace, SubScope,
-    SubTask, WaitFor, WhereTo,
+    OnResume, OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace,
+    SubScope, SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{
     Bakes, By, Canary, GateAt, HostOrder, Mode, Notice, Occasion, OnFailure, OnStop, Quorum,

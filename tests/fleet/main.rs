@@ -8,6 +8,7 @@ mod ec2;
 mod faults;
 mod fleets;
 mod hostile;
+mod resuming;
 mod rollouts;
 mod stopping;
 mod streams;

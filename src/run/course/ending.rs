@@ -2,6 +2,7 @@
 
 use crate::model::HostOutcome;
 use crate::run::event::{EventKind, RolloutFact, Trouble};
+use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
 
@@ -22,6 +23,10 @@ impl Course {
                 host: self.roster.host(host),
                 phase: self.phase_name(),
                 duration_ms: millis(end.duration),
+            });
+            self.facts.push(Fact::HostPassed {
+                host: self.roster.host(host).id,
+                phase: self.pass.phase,
             });
             self.ledger.passed(host);
             return true;
@@ -66,6 +71,10 @@ impl Course {
             self.tell_end(host, &end);
         } else {
             let host = self.roster.host(host);
+            self.facts.push(Fact::HostFinished {
+                host: host.id.clone(),
+                outcome: end.outcome.clone(),
+            });
             self.tell(RolloutFact::HostTurned { host, check, cause });
         }
         self.ledger.ended(host, end, true);
@@ -73,7 +82,7 @@ impl Course {
     }
 
     /// A host failed: stops where that is one too many.
-    fn count(&mut self, host: HostIndex) {
+    pub(super) fn count(&mut self, host: HostIndex) {
         self.ended.last_failed = Some(host);
         let entry = self.ledger.of(host);
         let batch = self.pass.batch_of(host);
@@ -120,6 +129,15 @@ impl Course {
     }
 
     pub(super) fn tell_end(&mut self, host: HostIndex, end: &HostEnd) {
+        self.facts.push(Fact::HostFinished {
+            host: self.roster.host(host).id,
+            outcome: end.outcome.clone(),
+        });
+        self.tell_known_end(host, end);
+    }
+
+    /// Tells an end that the journal has already.
+    pub(super) fn tell_known_end(&mut self, host: HostIndex, end: &HostEnd) {
         self.events.push(EventKind::HostFinished {
             host: self.roster.host(host),
             outcome: end.outcome.clone(),

@@ -68,6 +68,12 @@ pub(crate) struct Entry {
     /// A count that rises with every end: the newest has the highest.
     pub(crate) ended_at: usize,
     pub(crate) undo: Undo,
+    /// How many phases it did in an earlier process of the run: it waits in those.
+    pub(crate) ahead: usize,
+    /// It goes on where an earlier process of the run was interrupted.
+    pub(crate) continues: bool,
+    /// Phases that were rolled back on it.
+    pub(crate) undone_phases: BTreeSet<usize>,
 }
 
 /// Every host of the population, by its index.
@@ -94,6 +100,9 @@ impl Ledger {
             touched: BTreeSet::new(),
             ended_at: 0,
             undo: Undo::None,
+            ahead: 0,
+            continues: false,
+            undone_phases: BTreeSet::new(),
         };
         Self {
             entries: entries.map(entry).collect(),

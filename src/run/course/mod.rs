@@ -3,7 +3,8 @@
 //! [`Errand`](super::errand::Errand), as facts, and as a brake on what runs.
 //!
 //! `steering` has the way from leg to leg, `taking` what is taken next and when, `ending` how hosts end,
-//! `gates` the questions, `stopping` what ends it early, `undoing` the rollback. Below them stand rules that know nothing of a run:
+//! `gates` the questions, `stopping` what ends it early, `undoing` the rollback, `resuming` how it goes on in
+//! another process. Below them stand rules that know nothing of a run:
 //! `budget`, `vitality`, `bake`; and what is remembered: `ledger` of hosts, `pass` of a phase's batches.
 
 mod bake;
@@ -13,6 +14,7 @@ mod gates;
 mod ledger;
 mod looking;
 mod pass;
+mod resuming;
 mod steering;
 mod stopping;
 mod taking;

@@ -3,6 +3,7 @@
 use crate::model::{CancelReason, Label};
 use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{EventKind, RolloutFact, StopCause};
+use crate::run::journal::Fact;
 use crate::run::message::HostIndex;
 use crate::task::{Occasion, OnFailure, OnStop};
 
@@ -41,7 +42,7 @@ pub(crate) struct Ended {
     /// The host that failed last.
     pub(super) last_failed: Option<HostIndex>,
     /// What stopped it was told to those whom it concerns.
-    told: bool,
+    pub(super) told: bool,
 }
 
 /// Which hosts are rolled back.
@@ -84,11 +85,23 @@ impl Course {
         }
         self.ended.stopped = !(self.ended.preflight || self.ended.refused || self.ended.paused);
         let not_started = self.not_started();
+        self.facts.push(Fact::Stop {
+            because: because.clone(),
+        });
         self.tell(RolloutFact::RolloutStopped {
             because: because.clone(),
             not_started,
         });
         self.halt = Some(Halt::Because(because));
+    }
+
+    /// The journal cannot be written: nothing more is begun, and nothing is undone either.
+    pub(crate) fn unrecorded(&mut self, cause: String) {
+        let known = matches!(self.halt, Some(Halt::Because(StopCause::Journal { .. })));
+        if !known {
+            self.halt = None;
+            self.stop(StopCause::Journal { cause });
+        }
     }
 
     fn not_started(&self) -> Vec<Label> {
@@ -185,7 +198,10 @@ impl Course {
                 self.notify(Occasion::Rollback);
                 self.leg = Leg::Undoing;
             }
-            _ => self.leg = Leg::Over,
+            _ => {
+                self.nothing_to_undo();
+                self.leg = Leg::Over;
+            }
         }
         None
     }
@@ -195,7 +211,7 @@ impl Course {
         let by_rule = match &self.halt {
             Some(Halt::Because(because)) => !matches!(
                 because,
-                StopCause::Gate { .. } | StopCause::Preflight { .. }
+                StopCause::Gate { .. } | StopCause::Preflight { .. } | StopCause::Journal { .. }
             ),
             Some(Halt::Deadline) => true,
             Some(Halt::Signal) | None => false,
@@ -206,7 +222,8 @@ impl Course {
     /// Which hosts are rolled back.
     fn scope(&self) -> Option<Scope> {
         match self.halt.as_ref()? {
-            Halt::Signal | Halt::Because(StopCause::Preflight { .. }) => None,
+            Halt::Signal
+            | Halt::Because(StopCause::Preflight { .. } | StopCause::Journal { .. }) => None,
             Halt::Because(StopCause::Gate { answer, .. }) => {
                 (*answer == GateAnswer::Rollback).then_some(Scope::All)
             }
@@ -257,6 +274,7 @@ fn words(because: &StopCause) -> String {
             hosts(&shortfall.healthy),
             shortfall.needed
         ),
+        StopCause::Journal { cause } => format!("stopped before: {cause}"),
         StopCause::NoLeader => {
             "stopped before: no host says that it is the one to be taken last".to_owned()
         }

@@ -309,6 +309,11 @@ pub enum StopCause {
     },
     /// No host answers to `last`, though one must: there is no leader.
     NoLeader,
+    /// What is done cannot be written down any more, so nothing more is done.
+    Journal {
+        /// Why not, for people.
+        cause: String,
+    },
     /// A step on which all hosts depend failed.
     Step {
         /// The step's name.

@@ -85,19 +85,7 @@ impl<W: World> Work<W> {
             attempt += 1;
         };
         register.ignored = step.modifiers.ignore_errors && may_be_ignored(&end);
-        let result = match end.result() {
-            StepResult::Failed { exit_code, cause } if register.ignored => {
-                StepResult::Ignored { exit_code, cause }
-            }
-            StepResult::TimedOut { limit_ms } if register.ignored => {
-                let limit = crate::model::format_duration(Duration::from_millis(limit_ms));
-                StepResult::Ignored {
-                    exit_code: None,
-                    cause: format!("timed out after {limit}"),
-                }
-            }
-            result => result,
-        };
+        let result = told(&end, register.ignored);
         if !super::walk::is_group(step) || register.ignored {
             self.finished(running, result).await;
         }
@@ -112,6 +100,7 @@ impl<W: World> Work<W> {
         delay: Duration,
         cause: String,
     ) -> bool {
+        self.keep_attempt(&running.step.id, attempt);
         self.teller
             .tell(UnitMessage::StepRetried {
                 host: self.teller.host(),
@@ -227,6 +216,23 @@ impl<W: World> Work<W> {
             Ok(()) => End::passed(),
             Err(fault) => End::Inner(Box::new(fault)),
         }
+    }
+}
+
+/// How an end is told, where its failure is ignored or not.
+pub(super) fn told(end: &End, ignored: bool) -> StepResult {
+    match end.result() {
+        StepResult::Failed { exit_code, cause } if ignored => {
+            StepResult::Ignored { exit_code, cause }
+        }
+        StepResult::TimedOut { limit_ms } if ignored => {
+            let limit = crate::model::format_duration(Duration::from_millis(limit_ms));
+            StepResult::Ignored {
+                exit_code: None,
+                cause: format!("timed out after {limit}"),
+            }
+        }
+        result => result,
     }
 }
 

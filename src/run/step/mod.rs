@@ -14,6 +14,7 @@ mod once;
 mod output;
 mod own_command;
 mod part_file;
+mod past;
 mod probe;
 mod reboot;
 mod remote_file;

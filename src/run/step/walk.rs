@@ -162,6 +162,9 @@ impl<W: World> Work<W> {
 
     /// One pass of a step: skipped, or attempted until it passes or may not be tried again.
     async fn single(&mut self, step: &Step) -> Result<RegisterValue, Fault> {
+        if let Some(known) = self.known_already(step).await {
+            return known;
+        }
         if let Some(when) = &step.modifiers.when {
             match self.values.holds(when) {
                 Ok(true) => {}
@@ -169,9 +172,14 @@ impl<W: World> Work<W> {
                 Err(cause) => return Err(self.refused(step, End::failed(cause)).await),
             }
         }
+        let written = self.write_ahead(step).await;
         let running = self.begin(step).await;
         // On the heap: what an action holds would else lie on the stack of everything around it.
-        let (register, end) = Box::pin(self.attempts(step, &running)).await;
+        let (register, end) = match written {
+            Ok(()) => Box::pin(self.attempts(step, &running)).await,
+            Err(cause) => self.unwritten(&running, cause).await,
+        };
+        let register = self.keep_end(step, register, &end);
         self.register(step, register.clone());
         match end.fault(&running.step) {
             None => Ok(register),
@@ -198,6 +206,7 @@ impl<W: World> Work<W> {
     /// A step that cannot even begin.
     async fn refused(&mut self, step: &Step, end: End) -> Fault {
         let running = self.begin(step).await;
+        self.keep_result(step, end.result(), None);
         self.finished(&running, end.result()).await;
         let reference = running.step.clone();
         end.fault(&reference)
@@ -208,6 +217,7 @@ impl<W: World> Work<W> {
     pub(crate) async fn skipped(&mut self, step: &Step) -> RegisterValue {
         let reference = self.named(step);
         let running = Running::new(reference, step, &self.shared.options.limits);
+        self.keep_result(step, StepResult::Skipped, None);
         self.finished(&running, StepResult::Skipped).await;
         let register = RegisterValue {
             skipped: true,

@@ -149,6 +149,7 @@ impl Bed {
                 path: folder.to_path_buf(),
                 full: self.full_log.clone(),
             }),
+            journal: Arc::new(crate::run::journal::Memory::default()),
             prompt: Says(self.says),
         }
     }
@@ -364,6 +365,8 @@ fn options() -> RunOptions {
         user: "mo".to_owned(),
         secrets: Vec::new(),
         cwd: PathBuf::from("/"),
+        progress: None,
+        undo: false,
     }
 }
 

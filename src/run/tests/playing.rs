@@ -42,6 +42,8 @@ impl Playing {
             fail_fast: false,
             record: "/record".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
+            progress: None,
+            undo: false,
         };
         let (state, first) = RunState::new(Arc::clone(&fleet.plan), roster, settings);
         Self {
@@ -86,7 +88,7 @@ impl Playing {
             self.faults.push("it ended with hosts at work".to_owned());
         }
         let (last, summary) = self.state.finish(jiff::Timestamp::UNIX_EPOCH);
-        self.events.extend(last);
+        self.events.extend(last.events);
         Played {
             summary,
             events: self.events,

@@ -44,6 +44,9 @@ pub(super) fn plain() -> Modifiers {
         ignore_errors: false,
         read_only: false,
         quiet: false,
+        resume: None,
+        check: None,
+        sticky: false,
     }
 }
 

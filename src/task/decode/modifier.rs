@@ -1,7 +1,7 @@
 //! Modifiers: how a step is done. Which of them mean something for which action is decided here.
 
 use crate::model::Diagnostic;
-use crate::task::{Modifiers, OpenSpan, SpanOf, StepPlace};
+use crate::task::{Modifiers, OnResume, OpenSpan, SpanOf, StepPlace};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         let texts = if keys.has("retry") { &after } else { scope };
         self.check_pairs(keys, step);
         self.check_section(step, scope);
-        self.later_modifiers(keys);
+        let resume = self.on_resume(keys);
         Modifiers {
             when: self.condition_at(keys, "when", scope),
             shell: self.shell(keys),
@@ -178,6 +178,9 @@ impl<'a> Reader<'a> {
                 .unwrap_or(false),
             read_only: keys.bool("read_only", &mut self.errors).unwrap_or(false),
             quiet: keys.bool("quiet", &mut self.errors).unwrap_or(false),
+            resume,
+            check: self.text_at(keys, "check", scope, For::Shell),
+            sticky: keys.bool("sticky", &mut self.errors).unwrap_or(false),
         }
     }
 
@@ -259,15 +262,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Modifiers whose shape is checked and which the engine does not know yet, or only a resume does.
-    fn later_modifiers(&mut self, keys: &Fields<'a>) {
-        let words = [("rerun", ()), ("check", ()), ("ask", ())];
-        keys.word("resume", &words, &mut self.errors);
-        keys.read("check", &mut self.errors, Node::expect_string);
-        for key in ["detach", "sticky"] {
-            if keys.bool(key, &mut self.errors) == Some(true) {
-                self.unsupported_entry(keys.entry(key));
-            }
+    /// `resume`, and what the engine does not know yet.
+    fn on_resume(&mut self, keys: &Fields<'a>) -> Option<OnResume> {
+        if keys.bool("detach", &mut self.errors) == Some(true) {
+            self.unsupported_entry(keys.entry("detach"));
         }
+        let words = [
+            ("rerun", OnResume::Rerun),
+            ("check", OnResume::Check),
+            ("ask", OnResume::Ask),
+        ];
+        keys.word("resume", &words, &mut self.errors)
     }
 }

@@ -105,7 +105,7 @@ fn the_examples_of_the_format_have_no_errors() {
         let task = task(text);
         assert_eq!(task.name, name);
         let lacks = unsupported(&task);
-        let known = ["`aws`", "`detach`", "`sticky`", "`lock`"];
+        let known = ["`aws`", "`detach`", "`lock`"];
         assert!(
             lacks.iter().all(|what| known.contains(&what.as_str())),
             "{name}: {lacks:?}"
@@ -341,13 +341,12 @@ steps:
             "`secret` in a template",
             "`line`",
             "`replace`",
-            "`sticky`",
             "`detach`",
         ]
     );
     assert_eq!(
         unsupported(&task(&text.replace("lock: app", "lock: none"))).len(),
-        6
+        5
     );
 }
 

@@ -1,0 +1,208 @@
+//! From facts to how far a run had come: a fold, and nothing else. Pure.
+
+use crate::model::HostOutcome;
+use crate::run::event::GateAnswer;
+use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
+use crate::run::progress::{HostProgress, Progress, Standing, StepProgress, TakenBatch};
+
+/// How far the run of these facts had come.
+pub fn replay<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Progress {
+    let mut progress = Progress::default();
+    let mut ends = 0;
+    for fact in facts {
+        apply(&mut progress, fact, &mut ends);
+    }
+    progress
+}
+
+fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
+    match fact {
+        Fact::RunStarted(opening) => opened(progress, opening),
+        Fact::RunResumed { process, gone } => {
+            progress.process = Some(process.clone());
+            progress.ended = None;
+            for host in gone {
+                let host = progress.hosts.entry(host.clone()).or_default();
+                host.standing = Standing::Ended(HostOutcome::Gone);
+            }
+        }
+        Fact::GateAnswered { gate, answer, .. } => answered(progress, gate, *answer),
+        Fact::PhaseStarted { phase, baseline } => {
+            progress.phase = progress.phase.max(*phase);
+            let phase = progress.phases.entry(*phase).or_default();
+            phase.baseline = phase.baseline.or(*baseline);
+        }
+        Fact::BatchesFormed { phase, batches } => {
+            let phase = progress.phases.entry(*phase).or_default();
+            phase.formed.clone_from(batches);
+        }
+        Fact::BatchStarted { phase, batch } => batch_started(progress, *phase, batch),
+        Fact::BatchClosed { phase, batch } => {
+            let phase = progress.phases.entry(*phase).or_default();
+            let taken = phase.taken.iter_mut().rev();
+            let mut taken = taken.filter(|taken| taken.batch.index == *batch);
+            if let Some(taken) = taken.next() {
+                taken.closed = true;
+            }
+        }
+        Fact::SectionPassed { part } => {
+            progress.sections.insert(*part);
+        }
+        Fact::OnceSettled { step, register } => {
+            progress.settled.insert(step.clone(), register.clone());
+        }
+        Fact::RollbackStarted { hosts } => progress.rolling_back = Some(hosts.clone()),
+        Fact::RunFinished { state, exit } => progress.ended = Some((state.clone(), *exit)),
+        Fact::StepStarted { .. } | Fact::StepFinished { .. } => step(progress, fact),
+        Fact::HostStarted { .. }
+        | Fact::HostPassed { .. }
+        | Fact::HostFinished { .. }
+        | Fact::RollbackFinished { .. } => host(progress, fact, ends),
+        Fact::Preflight { .. }
+        | Fact::GateAsked { .. }
+        | Fact::Attempt { .. }
+        | Fact::BatchFinished { .. }
+        | Fact::Bake { .. }
+        | Fact::Stop { .. } => {}
+    }
+}
+
+fn opened(progress: &mut Progress, opening: &Opening) {
+    for host in &opening.targets {
+        progress.hosts.entry(host.clone()).or_default();
+    }
+    progress.process = Some(opening.process.clone());
+    progress.opening = Some(opening.clone());
+}
+
+fn answered(progress: &mut Progress, gate: &Gate, answer: GateAnswer) {
+    if matches!(answer, GateAnswer::Go | GateAnswer::All) {
+        progress.gates.insert(gate.clone());
+    }
+    progress.asks_no_more |= answer == GateAnswer::All;
+}
+
+/// A batch that is taken again keeps its place; what follows it is then to be done anew.
+fn batch_started(progress: &mut Progress, phase: usize, batch: &FormedBatch) {
+    for host in &batch.hosts {
+        progress.hosts.entry(host.clone()).or_default().batch = Some(batch.index);
+    }
+    let phase = progress.phases.entry(phase).or_default();
+    phase.formed.retain(|formed| formed.index != batch.index);
+    let mut known = phase.taken.iter_mut();
+    match known.find(|taken| taken.batch.index == batch.index) {
+        Some(known) => {
+            known.closed = false;
+            for host in &batch.hosts {
+                if !known.batch.hosts.contains(host) {
+                    known.batch.hosts.push(host.clone());
+                }
+            }
+        }
+        None => phase.taken.push(TakenBatch {
+            batch: batch.clone(),
+            closed: false,
+        }),
+    }
+}
+
+fn step(progress: &mut Progress, fact: &Fact) {
+    let (host, mark, now) = match fact {
+        Fact::StepStarted { host, step, .. } => (host, step, StepProgress::Begun),
+        Fact::StepFinished {
+            host,
+            step,
+            result,
+            register,
+        } => {
+            let ended = StepProgress::Ended {
+                result: result.clone(),
+                register: register.clone(),
+            };
+            (host, step, ended)
+        }
+        _ => return,
+    };
+    let host = host
+        .as_ref()
+        .map(|host| progress.hosts.entry(host.clone()).or_default());
+    match host {
+        Some(host) => {
+            touched(host, fact, mark);
+            if mark.once.is_some() {
+                progress.shared.insert(mark.clone(), now);
+            } else {
+                host.steps.insert(mark.clone(), now);
+            }
+        }
+        None => {
+            progress.shared.insert(mark.clone(), now);
+        }
+    }
+}
+
+fn touched(host: &mut HostProgress, fact: &Fact, mark: &Mark) {
+    if let (Fact::StepStarted { changes: true, .. }, Part::Steps(phase)) = (fact, mark.part) {
+        host.touched.insert(phase);
+    }
+    if let Fact::StepFinished {
+        register: Some(register),
+        ..
+    } = fact
+        && is_worth_keeping(register)
+    {
+        // The first value stays.
+        let kept = host.sticky.entry(mark.clone());
+        kept.or_insert_with(|| register.clone());
+    }
+}
+
+fn is_worth_keeping(register: &Kept) -> bool {
+    register.sticky && register.ok
+}
+
+fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
+    let id = match fact {
+        Fact::HostStarted { host, .. }
+        | Fact::HostPassed { host, .. }
+        | Fact::HostFinished { host, .. }
+        | Fact::RollbackFinished { host, .. } => host,
+        _ => return,
+    };
+    let host = progress.hosts.entry(id.clone()).or_default();
+    match fact {
+        Fact::HostStarted { phase, afresh, .. } => {
+            host.standing = Standing::Begun;
+            if *afresh {
+                host.steps
+                    .retain(|mark, _| mark.part != Part::Steps(*phase));
+            }
+        }
+        Fact::HostPassed { phase, .. } => {
+            host.standing = Standing::Passed;
+            host.passed.insert(*phase);
+            *ends += 1;
+            host.ended_at = *ends;
+        }
+        Fact::HostFinished { outcome, .. } => {
+            host.standing = Standing::Ended(outcome.clone());
+            *ends += 1;
+            host.ended_at = *ends;
+        }
+        Fact::RollbackFinished {
+            phase: Some(phase),
+            result,
+            ..
+        } => {
+            host.undone.insert(*phase, result.clone());
+            // One that failed is done anew from its first step.
+            let done = Part::Rollback(*phase);
+            host.steps.retain(|mark, _| mark.part != done);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

@@ -1,0 +1,211 @@
+//! The fold, case by case.
+
+use crate::model::{HostId, HostOutcome};
+use crate::run::event::StepResult;
+use crate::run::journal::{Circle, Mark};
+use crate::run::progress::Urgency;
+
+use super::*;
+
+fn id() -> HostId {
+    HostId::new("i-1")
+}
+
+fn mark(name: &str, once: Option<Circle>) -> Mark {
+    Mark {
+        part: Part::Steps(0),
+        id: name.into(),
+        passes: Vec::new(),
+        once,
+    }
+}
+
+fn started(step: Mark) -> Fact {
+    Fact::StepStarted {
+        host: Some(id()),
+        step,
+        changes: true,
+    }
+}
+
+fn finished(step: Mark, result: StepResult, register: Option<Kept>) -> Fact {
+    Fact::StepFinished {
+        host: Some(id()),
+        step,
+        result,
+        register: register.map(Box::new),
+    }
+}
+
+fn passed() -> StepResult {
+    StepResult::Ok {
+        exit_code: Some(0),
+        changed: None,
+    }
+}
+
+fn begins(afresh: bool) -> Fact {
+    Fact::HostStarted {
+        host: id(),
+        phase: 0,
+        afresh,
+    }
+}
+
+fn ends(outcome: HostOutcome) -> Fact {
+    Fact::HostFinished {
+        host: id(),
+        outcome,
+    }
+}
+
+fn batch(index: usize, hosts: &[&str]) -> FormedBatch {
+    FormedBatch {
+        index,
+        zone: None,
+        canary: false,
+        last: false,
+        hosts: hosts.iter().map(|host| HostId::new(*host)).collect(),
+    }
+}
+
+#[test]
+fn a_host_stands_where_its_last_fact_left_it() {
+    let unknown = || HostOutcome::Unknown {
+        step: "a".to_owned(),
+    };
+    let failed = HostOutcome::Failed {
+        step: "a".to_owned(),
+        exit_code: None,
+        cause: String::new(),
+    };
+    for (facts, urgency, continues) in [
+        (vec![begins(true)], Some(Urgency::Interrupted), true),
+        (
+            vec![begins(true), ends(unknown())],
+            Some(Urgency::Interrupted),
+            true,
+        ),
+        (
+            vec![begins(true), ends(failed)],
+            Some(Urgency::Failed),
+            false,
+        ),
+        (vec![begins(true), ends(HostOutcome::Ok)], None, false),
+        (
+            vec![ends(unknown()), begins(false), ends(HostOutcome::Ok)],
+            None,
+            false,
+        ),
+    ] {
+        let progress = replay(&facts);
+        let host = &progress.hosts[&id()];
+        assert_eq!(
+            (host.urgency(), host.continues()),
+            (urgency, continues),
+            "{facts:?}"
+        );
+    }
+}
+
+#[test]
+fn a_host_that_starts_over_forgets_its_steps_but_what_is_sticky() {
+    let register = |stdout: &str| Kept {
+        name: Some("previous".to_owned()),
+        sticky: true,
+        ok: true,
+        stdout: stdout.to_owned(),
+        ..Kept::default()
+    };
+    let step = || mark("a", None);
+    let facts = [
+        begins(true),
+        started(step()),
+        finished(step(), passed(), Some(register("old"))),
+        begins(false),
+        begins(true),
+        started(step()),
+        finished(step(), passed(), Some(register("new"))),
+        begins(true),
+    ];
+    let host = &replay(&facts).hosts[&id()];
+    assert!(host.steps.is_empty());
+    assert_eq!(host.sticky[&step()].stdout, "old");
+    assert!(host.touched.contains(&0));
+}
+
+#[test]
+fn a_step_without_an_end_is_interrupted_and_one_lost_too() {
+    let facts = [
+        begins(true),
+        started(mark("a", None)),
+        finished(mark("a", None), passed(), None),
+        started(mark("b", None)),
+        started(mark("c", None)),
+        finished(mark("c", None), StepResult::Unknown, None),
+    ];
+    let progress = replay(&facts);
+    let steps = progress.hosts[&id()].interrupted(Part::Steps(0));
+    let names: Vec<&str> = steps.map(|mark| &*mark.id).collect();
+    assert_eq!(names, ["b", "c"]);
+}
+
+#[test]
+fn what_is_run_for_many_is_not_the_hosts_own() {
+    let step = || mark("migrate", Some(Circle::Rollout));
+    let facts = [begins(true), started(step())];
+    let progress = replay(&facts);
+    assert_eq!(progress.shared[&step()], StepProgress::Begun);
+    assert!(progress.hosts[&id()].steps.is_empty());
+    let settled = Fact::OnceSettled {
+        step: step(),
+        register: None,
+    };
+    assert!(replay([&settled]).settled.contains_key(&step()));
+}
+
+#[test]
+fn batches_stay_and_their_ends_are_theirs() {
+    let formed = Fact::BatchesFormed {
+        phase: 0,
+        batches: vec![batch(0, &["i-1"]), batch(1, &["i-2"])],
+    };
+    let taken = |batch| Fact::BatchStarted { phase: 0, batch };
+    let closed = Fact::BatchClosed { phase: 0, batch: 0 };
+    let progress = replay([&formed, &taken(batch(0, &["i-1"])), &closed]);
+    let phase = &progress.phases[&0];
+    assert_eq!(phase.formed, [batch(1, &["i-2"])]);
+    assert!(phase.taken[0].closed);
+    let again = [
+        formed,
+        taken(batch(0, &["i-1", "i-3"])),
+        closed,
+        taken(batch(0, &["i-3"])),
+    ];
+    let phase = &replay(&again).phases[&0];
+    assert_eq!(phase.taken.len(), 1);
+    assert_eq!(phase.taken[0].batch.hosts.len(), 2);
+    assert!(!phase.taken[0].closed);
+}
+
+#[test]
+fn a_gate_that_was_passed_is_known() {
+    let gate = |batch| Gate {
+        phase: 0,
+        batch,
+        at: Some(crate::task::GateAt::Batch),
+    };
+    let answered = |batch, answer| Fact::GateAnswered {
+        gate: gate(Some(batch)),
+        answer,
+        by: "terminal".to_owned(),
+    };
+    let progress = replay(&[
+        answered(0, GateAnswer::Go),
+        answered(1, GateAnswer::Pause),
+        answered(2, GateAnswer::All),
+    ]);
+    let passed: Vec<_> = progress.gates.iter().map(|gate| gate.batch).collect();
+    assert_eq!(passed, [Some(0), Some(2)]);
+    assert!(progress.asks_no_more);
+}

@@ -1,0 +1,275 @@
+//! How a rollout goes on in another process: what the first one did becomes the state of the course, and what
+//! it left is put in order. Hosts that are half done come first, then those that failed, then the rest; batches
+//! stay what they were.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{HostId, HostOutcome, Zone};
+use crate::plan::{Batch, Plan};
+use crate::run::errand::{Errand, GateAnswer};
+use crate::run::event::{RollbackResult, StopCause};
+use crate::run::journal::{Fact, FormedBatch, Gate, Part};
+use crate::run::message::{HostEnd, HostIndex};
+use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, Urgency};
+use crate::run::roster::Roster;
+
+use super::ledger::{Entry, Stage};
+use super::pass::Pass;
+use super::steering::{Course, Leg};
+use super::stopping::Halt;
+
+/// What an earlier process of the run did.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// There was one.
+    pub(super) is_resumed: bool,
+    /// Gates that were answered so that it went on.
+    pub(super) gates: BTreeSet<Gate>,
+    /// Lists of steps on the controller that passed.
+    pub(super) sections: BTreeSet<Part>,
+    /// The phases that were begun.
+    pub(super) phases: BTreeMap<usize, PhaseProgress>,
+    /// The hosts that are taken again, or still.
+    urgency: HashMap<HostIndex, Urgency>,
+}
+
+impl Course {
+    /// The course of a run that an earlier process began; `undo` where nothing but the rollback follows.
+    pub(crate) fn resumed(
+        plan: Arc<Plan>,
+        roster: Arc<Roster>,
+        fail_fast: bool,
+        (progress, undo): (&Progress, bool),
+    ) -> Self {
+        let mut course = Self::new(plan, roster, fail_fast);
+        course.past = Past {
+            is_resumed: true,
+            gates: progress.gates.clone(),
+            sections: progress.sections.clone(),
+            phases: progress.phases.clone(),
+            urgency: HashMap::new(),
+        };
+        course.asks_no_more = progress.asks_no_more;
+        for host in course.roster.order().to_vec() {
+            if let Some(of) = progress.hosts.get(&course.roster.host(host).id) {
+                course.take_over(host, of, undo);
+            }
+        }
+        let phases = course.plan.phases.len();
+        let left = course.ledger.hosts().map(|host| course.ledger.of(host));
+        let left = left.filter(|entry| matches!(entry.stage, Stage::Pending));
+        let lowest = left.map(|entry| entry.ahead).min();
+        let phase = lowest.filter(|_| !undo).unwrap_or(progress.phase);
+        let phase = phase.min(phases - 1);
+        for host in course.ledger.hosts() {
+            let entry = course.ledger.of_mut(host);
+            if matches!(entry.stage, Stage::Pending) && entry.ahead > phase {
+                entry.stage = Stage::Passed;
+            }
+        }
+        course.pass = course.next_pass(phase);
+        if undo {
+            course.begin_with_undo(progress);
+        }
+        course
+    }
+
+    /// A host as the earlier process left it.
+    fn take_over(&mut self, host: HostIndex, of: &HostProgress, undo: bool) {
+        let phases = self.plan.phases.len();
+        let undone = of.undone.iter();
+        let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
+        let undone = undone.map(|(phase, _)| *phase).collect();
+        let ahead = (0..phases).take_while(|phase| of.passed.contains(phase));
+        let ahead = ahead.count();
+        let entry = self.ledger.of_mut(host);
+        entry.touched.clone_from(&of.touched);
+        entry.batch = of.batch;
+        entry.undone_phases = undone;
+        entry.ahead = ahead;
+        let outcome = match (&of.standing, of.urgency()) {
+            (Standing::Ended(outcome), None) => Some(outcome.clone()),
+            (Standing::Ended(HostOutcome::NotRun { .. }), _) => None,
+            (Standing::Ended(outcome), _) if undo => Some(outcome.clone()),
+            (Standing::Begun, _) if undo => {
+                let step = of.interrupted(Part::Steps(ahead)).next();
+                let step = step.map_or_else(String::new, |mark| mark.id.to_string());
+                Some(HostOutcome::Unknown { step })
+            }
+            _ => None,
+        };
+        if let Some(outcome) = outcome {
+            let counts = outcome.counts_as_failure();
+            let end = HostEnd::of(outcome);
+            self.tell_known_end(host, &end);
+            self.ledger.ended(host, end, counts);
+        } else if let Some(urgency) = of.urgency() {
+            self.past.urgency.insert(host, urgency);
+            self.ledger.of_mut(host).continues = of.continues();
+        }
+        self.ledger.of_mut(host).ended_at = of.ended_at;
+    }
+
+    fn begin_with_undo(&mut self, progress: &Progress) {
+        let ids: HashMap<HostId, HostIndex> = self.by_id();
+        self.undoing.only = progress.rolling_back.as_ref().map(|hosts| {
+            let hosts = hosts.iter();
+            hosts.filter_map(|id| ids.get(id).copied()).collect()
+        });
+        self.ended.told = true;
+        self.leg = Leg::Stopping;
+        self.halt = Some(Halt::Because(StopCause::Gate {
+            answer: GateAnswer::Rollback,
+            by: "the command line".to_owned(),
+        }));
+    }
+
+    /// A rollback that goes on finds nothing left: whether all of it was done.
+    pub(super) fn nothing_to_undo(&mut self) {
+        if let Some(only) = &self.undoing.only {
+            let done = |host: &HostIndex| {
+                let of = self.ledger.of(*host);
+                of.touched
+                    .iter()
+                    .all(|phase| of.undone_phases.contains(phase))
+            };
+            self.ended.rolled_back = Some(only.iter().all(done));
+        }
+    }
+
+    fn by_id(&self) -> HashMap<HostId, HostIndex> {
+        let hosts = self.ledger.hosts();
+        hosts
+            .map(|host| (self.roster.host(host).id, host))
+            .collect()
+    }
+
+    /// A phase's batches: as the plan has them, or as an earlier process left them.
+    pub(super) fn next_pass(&self, phase: usize) -> Pass {
+        let mut pass = Pass::new(&self.plan, phase);
+        let Some(past) = self.past.phases.get(&phase) else {
+            return pass;
+        };
+        let ids = self.by_id();
+        let planned = std::mem::take(&mut pass.rest);
+        let members = |batch: &FormedBatch| -> Vec<HostIndex> {
+            let hosts = batch.hosts.iter();
+            hosts.filter_map(|id| ids.get(id).copied()).collect()
+        };
+        let is_left = |host: &HostIndex| {
+            matches!(self.ledger.of(*host).stage, Stage::Pending)
+                && self.ledger.of(*host).ahead <= phase
+        };
+        for taken in &past.taken {
+            let members = members(&taken.batch);
+            let closed = taken.closed || members.iter().any(is_left);
+            pass.remember(&taken.batch, (members, closed), &self.ledger);
+        }
+        let mut queued: Vec<HostIndex> = Vec::new();
+        let mut left_of = |batch: &FormedBatch, hosts: Vec<HostIndex>| {
+            let hosts: Vec<HostIndex> = hosts
+                .into_iter()
+                .filter(|host| is_left(host) && !queued.contains(host))
+                .collect();
+            queued.extend(&hosts);
+            (!hosts.is_empty()).then(|| self.batch(batch, &hosts))
+        };
+        for urgency in [Urgency::Interrupted, Urgency::Failed, Urgency::Pending] {
+            for taken in &past.taken {
+                let mut hosts = members(&taken.batch);
+                hosts.retain(|host| self.past.urgency.get(host) == Some(&urgency));
+                pass.first.extend(left_of(&taken.batch, hosts));
+            }
+        }
+        for formed in &past.formed {
+            pass.rest.extend(left_of(formed, members(formed)));
+        }
+        // What no stored batch holds stays in the plan's own.
+        for batch in planned {
+            let hosts: Vec<HostIndex> = batch
+                .hosts
+                .iter()
+                .map(|&target| self.roster.of_target(target))
+                .collect();
+            let formed = self.formed((0, &hosts), (&batch.zone, batch.canary, batch.last));
+            let number = pass
+                .numbered()
+                .max(pass.rest.back().map_or(0, |last| last.index + 1));
+            let left = left_of(&formed, hosts);
+            pass.rest.extend(left.map(|left| Batch {
+                index: number,
+                ..left
+            }));
+        }
+        pass.find_first_zone();
+        pass
+    }
+
+    fn batch(&self, of: &FormedBatch, hosts: &[HostIndex]) -> Batch {
+        let targets = hosts.iter();
+        Batch {
+            index: of.index,
+            zone: of.zone.clone(),
+            canary: of.canary,
+            last: of.last,
+            hosts: targets
+                .filter_map(|&host| self.roster.target(host))
+                .collect(),
+        }
+    }
+
+    /// A batch as the journal names it.
+    pub(super) fn formed(
+        &self,
+        (index, hosts): (usize, &[HostIndex]),
+        (zone, canary, last): (&Option<Zone>, bool, bool),
+    ) -> FormedBatch {
+        FormedBatch {
+            index,
+            zone: zone.clone(),
+            canary,
+            last,
+            hosts: hosts
+                .iter()
+                .map(|&host| self.roster.host(host).id)
+                .collect(),
+        }
+    }
+
+    /// Keeps the batches that are left.
+    pub(super) fn keep_batches(&mut self) {
+        let batches = self.pass.rest.iter().map(|batch| {
+            let hosts = batch.hosts.iter();
+            let hosts: Vec<HostIndex> = hosts.map(|&host| self.roster.of_target(host)).collect();
+            self.formed(
+                (batch.index, &hosts),
+                (&batch.zone, batch.canary, batch.last),
+            )
+        });
+        let batches = batches.collect();
+        let phase = self.pass.phase;
+        self.facts.push(Fact::BatchesFormed { phase, batches });
+    }
+
+    /// After the first look of a run that goes on: a host that was done and does not serve counts, and so does
+    /// one that is left and does not answer.
+    pub(super) fn resumed_preflight(
+        &mut self,
+        silent: &[HostIndex],
+        skips: bool,
+    ) -> Option<Errand> {
+        if self.asks_health() {
+            for host in self.ledger.which(Entry::is_done) {
+                self.turned(host);
+            }
+        }
+        self.end_silent(silent, !skips);
+        if self.halt.is_none() {
+            self.keep_baseline();
+            self.reform();
+            self.leg = Leg::StartGate;
+        }
+        None
+    }
+}

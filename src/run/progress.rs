@@ -1,0 +1,186 @@
+//! How far a run had come when its process ended: what the engine needs to go on with it. Data and its plain
+//! questions; made from a journal by `journal::replay`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use indexmap::IndexMap;
+
+use crate::model::{HostId, HostOutcome};
+
+use super::event::{RollbackResult, StepResult};
+use super::journal::{FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
+
+/// How far a run had come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// What it is of.
+    pub opening: Option<Opening>,
+    /// The process that wrote last.
+    pub process: Option<Process>,
+    /// How it ended, where it did: the state and the exit status.
+    pub ended: Option<(String, u8)>,
+    /// The phase that was begun last.
+    pub phase: usize,
+    /// What is known of each phase that was begun.
+    pub phases: BTreeMap<usize, PhaseProgress>,
+    /// Every host that was heard of.
+    pub hosts: BTreeMap<HostId, HostProgress>,
+    /// Lists of steps on the controller that passed.
+    pub sections: BTreeSet<Part>,
+    /// Gates that were answered so that it went on.
+    pub gates: BTreeSet<Gate>,
+    /// An answer said: ask no more.
+    pub asks_no_more: bool,
+    /// Steps on the controller, and steps that are run once for many hosts.
+    pub shared: HashMap<Mark, StepProgress>,
+    /// Steps that were run once for many hosts, and passed.
+    pub settled: HashMap<Mark, Option<Box<Kept>>>,
+    /// The hosts of a rollback that was begun.
+    pub rolling_back: Option<Vec<HostId>>,
+}
+
+/// How far a phase had come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhaseProgress {
+    /// How many hosts were healthy before it took any, where that is asked.
+    pub baseline: Option<usize>,
+    /// The batches that were left, as they were formed last.
+    pub formed: Vec<FormedBatch>,
+    /// Those that were taken, in order.
+    pub taken: Vec<TakenBatch>,
+}
+
+/// A batch that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBatch {
+    /// The batch.
+    pub batch: FormedBatch,
+    /// What follows it was done: its pause and its question.
+    pub closed: bool,
+}
+
+/// How far a host had come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostProgress {
+    /// Where it stands.
+    pub standing: Standing,
+    /// The batch that it was last taken in.
+    pub batch: Option<usize>,
+    /// Phases of which it did its part.
+    pub passed: BTreeSet<usize>,
+    /// Phases in which a step began that may have changed it.
+    pub touched: BTreeSet<usize>,
+    /// Its steps.
+    pub steps: IndexMap<Mark, StepProgress>,
+    /// Registers that stay, whatever runs again.
+    pub sticky: HashMap<Mark, Box<Kept>>,
+    /// How its phases were rolled back.
+    pub undone: BTreeMap<usize, RollbackResult>,
+    /// A count that rises with every end of a host.
+    pub ended_at: usize,
+}
+
+/// Where a host stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Standing {
+    /// Its turn has not come.
+    #[default]
+    Pending,
+    /// Work on it had begun and has no end.
+    Begun,
+    /// It did its part of a phase.
+    Passed,
+    /// It had its last word.
+    Ended(HostOutcome),
+}
+
+/// How far a step had come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepProgress {
+    /// It was begun, and has no end.
+    Begun,
+    /// It ended.
+    Ended {
+        /// How.
+        result: StepResult,
+        /// What it registered.
+        register: Option<Box<Kept>>,
+    },
+}
+
+/// In which order hosts are taken again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Half done: whether what ran on it finished is not known.
+    Interrupted,
+    /// It failed, or was cancelled.
+    Failed,
+    /// Its turn had not come.
+    Pending,
+}
+
+impl Progress {
+    /// Whether nothing was begun yet.
+    pub fn is_new(&self) -> bool {
+        self.opening.is_none()
+    }
+}
+
+impl HostProgress {
+    /// How urgent it is; `None` where nothing is left to do.
+    pub fn urgency(&self) -> Option<Urgency> {
+        match &self.standing {
+            Standing::Pending | Standing::Passed | Standing::Ended(HostOutcome::NotRun { .. }) => {
+                Some(Urgency::Pending)
+            }
+            Standing::Begun | Standing::Ended(HostOutcome::Unknown { .. }) => {
+                Some(Urgency::Interrupted)
+            }
+            Standing::Ended(HostOutcome::Ok | HostOutcome::Gone) => None,
+            Standing::Ended(_) => Some(Urgency::Failed),
+        }
+    }
+
+    /// Whether it goes on where it was interrupted, rather than from its first step.
+    pub fn continues(&self) -> bool {
+        match &self.standing {
+            Standing::Begun => true,
+            Standing::Ended(outcome) => matches!(
+                outcome,
+                HostOutcome::Unknown { .. } | HostOutcome::Cancelled { .. }
+            ),
+            Standing::Pending | Standing::Passed => false,
+        }
+    }
+
+    /// Its steps in a part that were begun and have no known end.
+    pub fn interrupted(&self, part: Part) -> impl Iterator<Item = &Mark> {
+        let steps = self.steps.iter();
+        steps
+            .filter(move |(mark, step)| mark.part == part && !step.is_ended())
+            .map(|(mark, _)| mark)
+    }
+}
+
+impl StepProgress {
+    /// Whether it ended in failure.
+    pub fn has_failed(&self) -> bool {
+        let Self::Ended { result, .. } = self else {
+            return false;
+        };
+        matches!(
+            result,
+            StepResult::Failed { .. } | StepResult::TimedOut { .. }
+        )
+    }
+
+    /// Whether it is known how it ended.
+    pub fn is_ended(&self) -> bool {
+        match self {
+            Self::Begun => false,
+            Self::Ended { result, .. } => {
+                !matches!(result, StepResult::Unknown | StepResult::Cancelled)
+            }
+        }
+    }
+}
