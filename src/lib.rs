@@ -19,6 +19,7 @@ pub mod app;
 pub(crate) mod cli;
 pub mod diagnose;
 pub mod inventory;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod report;

@@ -23,6 +23,10 @@ use crate::task::{Condition, Kind, OnFailure, Rollout, Scope, Strategy, Task};
 /// are not defined, hosts that lack a tag; numbers that leave no host to be taken. Nothing was run.
 pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let outline = outline(request)?;
+    let key = request
+        .params
+        .lock(request.task, request.engine)
+        .map_err(|error| vec![error])?;
     let fleet = Fleet::new(request);
     let mut passes = passes(request, &fleet)?;
     let names = NameCache::default();
@@ -64,7 +68,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
         params: IndexMap::clone(&request.params.values),
         members,
         targets: fleet.targets.iter().map(|host| host.id.clone()).collect(),
-        lock: lock::key(request.task, &fleet.targets),
+        lock: lock::lock(request.task, key.as_deref(), &fleet.population),
         population: fleet.population,
         before,
         phases,

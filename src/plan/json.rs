@@ -26,7 +26,7 @@ pub fn json(plan: &Plan) -> Value {
         "host_params": host_params(plan),
         "phases": plan.phases.iter().map(phase).collect::<Vec<_>>(),
         "warnings": plan.warnings,
-        "lock": plan.lock,
+        "lock": plan.lock.as_ref().map(ToString::to_string),
         "task_hash": plan.task_hash,
         "before": steps(&plan.before),
         "after": steps(&plan.after),

@@ -28,6 +28,7 @@ pub use build::build;
 pub use json::json;
 pub use overrides::{Overrides, TypedQuorum};
 pub use request::{PlanRequest, TaskFiles};
+pub use lock::Lock;
 pub use shape::{
     Asked, Batch, CanaryPace, HostPlan, Member, Pace, Phase, Plan, Resolved, ResolvedQuorum,
     WorstOut,

@@ -187,6 +187,7 @@ fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner
             ..TaskPhase::new(MAIN, strategy)
         }],
         after: Vec::new(),
+        lock: LockKey::ByTags,
         on_failure: OnFailure::Stop,
         notify: Vec::new(),
         fanout: None,

@@ -259,6 +259,7 @@ impl Bed {
             facts: Vec::new(),
             before: Vec::new(),
             phases: vec![TaskPhase::new(MAIN, strategy())],
+            lock: LockKey::ByTags,
             on_failure: OnFailure::Stop,
             notify: Vec::new(),
             after: Vec::new(),
