@@ -221,7 +221,10 @@ impl Pass {
         if phase.pace.mode == Mode::Batch || (crosses && !out.is_empty()) {
             return Room::Full;
         }
-        let width = self.width(opens.then(|| width_of(&candidates, ledger)));
+        let mut width = self.width(opens.then(|| width_of(&candidates, ledger)).as_ref());
+        // Batches that were cut short bring later, larger sizes forward: no more than was planned.
+        let planned = phase.resolved.batch.max(phase.resolved.canary).max(1);
+        width.overall = width.overall.min(planned);
         let fitting = fitting(candidates, &out, &width, ledger);
         if fitting.is_empty() {
             return Room::Full;
@@ -230,10 +233,10 @@ impl Pass {
     }
 
     /// How many hosts may be out in the present stretch of batches: trust only grows within it.
-    fn width(&self, next: Option<Width>) -> Width {
+    fn width(&self, next: Option<&Width>) -> Width {
         let stretch = self.taken.iter().rev().take_while(|taken| !taken.closed);
         let mut width = Width::default();
-        for one in stretch.map(|taken| &taken.width).chain(next.as_ref()) {
+        for one in stretch.map(|taken| &taken.width).chain(next) {
             width.overall = width.overall.max(one.overall);
             for (zone, count) in &one.zones {
                 let most = width.zones.entry(zone.clone()).or_default();

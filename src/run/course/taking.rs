@@ -88,7 +88,9 @@ impl Course {
             .ledger
             .hosts()
             .any(|host| self.ledger.of(host).is_out());
-        let is_open = |taken: &super::pass::Taken| taken.finished && !taken.closed;
+        let is_open = |taken: &super::pass::Taken| {
+            taken.finished && !taken.closed && taken.untaken.is_empty()
+        };
         if out || !self.pass.current().is_some_and(is_open) || !self.pass.is_barrier(phase) {
             return;
         }

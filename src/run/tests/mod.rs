@@ -3,8 +3,11 @@
 mod bed;
 mod checks;
 mod connections;
+mod course_cases;
+mod course_laws;
 mod errands;
 mod files;
+mod fleet;
 mod gates;
 mod laws;
 mod looks;
