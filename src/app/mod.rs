@@ -12,6 +12,7 @@ mod git;
 mod history;
 mod hosts;
 mod library;
+mod lock;
 mod one_host;
 mod open_files;
 mod outside;

@@ -12,7 +12,7 @@ use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
 };
-use crate::run::{self, Parts, RunOptions};
+use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::task::{CommonParams, Engine, Fab, Kind, Task};
 use crate::transport::{Local, SshTransport, TransportSettings};
@@ -254,6 +254,13 @@ fn options(
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
         secrets,
+        lock: LockOptions {
+            wait: settings.run.lock_wait.unwrap_or_default(),
+            folder: Some(settings.state_dir.join("locks")),
+            controller: environment::machine_name(),
+            token: u128::from(random()) << 64 | u128::from(random()),
+            adopt: false,
+        },
         cwd: settings.environment.cwd.clone(),
     }
 }

@@ -12,7 +12,7 @@ mod values;
 
 pub(crate) use argv::{Typed, parse};
 pub(crate) use command::{
-    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
+    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LockCommand, LockReleaseArgs, LockStatusArgs, LogsArgs,
     PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };
 pub(crate) use connection_flags::ConnectionFlags;

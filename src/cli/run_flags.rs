@@ -65,6 +65,9 @@ pub(crate) struct RunFlags {
     /// Run the ad-hoc command through sudo, as root
     #[arg(long, global = true)]
     pub(crate) sudo: bool,
+    /// Wait this long for a lock that another run holds; a bare number is seconds [default: do not wait]
+    #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
+    pub(crate) lock_wait: Option<Duration>,
     /// Limit for one command; a bare number is seconds [default: 1h]
     #[arg(short = 'T', long, global = true, value_name = "LIMIT", value_parser = limit)]
     pub(crate) command_timeout: Option<Duration>,

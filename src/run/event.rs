@@ -16,7 +16,7 @@ mod rollout;
 pub use lines::{Line, Lines};
 pub use rollout::{
     BakeReason, GateAnswer, GateFacts, NextUp, PlanChange, RollbackResult, RolloutFact, Rule,
-    Shortfall, StopCause, Trouble, Troubled,
+    Shortfall, StopCause, Trouble, Troubled, Unlocked,
 };
 
 /// One fact. Of one run: the first is `RunStarted`, the last `RunFinished`; every planned host has exactly

@@ -18,6 +18,7 @@ mod exit;
 mod host_log;
 mod known;
 mod lines;
+mod locking;
 mod look;
 mod mask;
 mod meetings;
@@ -48,4 +49,4 @@ mod tests;
 
 pub use engine::execute;
 pub use lines::LINE_LIMIT;
-pub use options::{Parts, RunOptions};
+pub use options::{LockOptions, Parts, RunOptions};

@@ -26,6 +26,8 @@ pub(super) enum Leg {
     Preflight,
     /// Asking a person whether to begin.
     StartGate,
+    /// Taking the lock.
+    Lock,
     /// The task's `before`.
     Before,
     /// A phase begins: what of it, in turn.
@@ -85,6 +87,8 @@ pub(crate) struct Course {
     pub(super) leg: Leg,
     pub(super) pass: Pass,
     pub(super) handed: Handed,
+    /// The lock is ours.
+    pub(super) holds_lock: bool,
     /// A look has just ended: nothing was waited for since.
     pub(super) fresh: bool,
     /// Errands to hand out before anything else.
@@ -117,6 +121,7 @@ impl Course {
             roster,
             fail_fast,
             handed: Handed::default(),
+            holds_lock: false,
             fresh: false,
             first: VecDeque::new(),
             bake: None,
@@ -142,6 +147,7 @@ impl Course {
             let errand = match self.leg {
                 Leg::Preflight => self.preflight(),
                 Leg::StartGate => self.start_gate(),
+                Leg::Lock => self.lock(),
                 Leg::Before => self.section(Section::Before, Leg::Opening(Opening::Look)),
                 Leg::Opening(opening) => self.opening(opening),
                 Leg::Batches => self.batches(at),
@@ -150,7 +156,7 @@ impl Course {
                 Leg::After => self.closing_of_all(),
                 Leg::Stopping => self.stopping(),
                 Leg::Undoing => self.undo(),
-                Leg::Over => Some(Errand::End),
+                Leg::Over => Some(self.leave()),
             };
             if let Some(errand) = errand {
                 self.fresh = false;

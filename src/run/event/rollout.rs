@@ -4,6 +4,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::lock::Found;
 use crate::model::{HostOutcome, Label, UnreachableKind, Zone};
 use crate::task::GateAt;
 
@@ -36,6 +37,22 @@ pub enum RolloutFact {
         silent: Vec<Label>,
         /// Those on which steps would fail.
         unfit: Vec<Label>,
+    },
+    /// Another run has the lock; it is waited for.
+    LockWaited {
+        /// The lock as it was found.
+        by: Box<Found>,
+    },
+    /// The lock was taken.
+    LockTaken {
+        /// Its key; several, joined by commas, where they differ between hosts.
+        key: String,
+        /// The host to which the heartbeat goes.
+        anchor: Label,
+        /// How many hosts hold it.
+        hosts: usize,
+        /// Hosts of the population on which it could not be taken.
+        without: Vec<Unlocked>,
     },
     /// The batches that are left are not those that were shown before.
     PlanChanged {
@@ -152,6 +169,8 @@ impl RolloutFact {
             Self::PreflightStarted { .. } => "preflight_started",
             Self::HostFound { .. } => "host_found",
             Self::PreflightFinished { .. } => "preflight_finished",
+            Self::LockWaited { .. } => "lock_waited",
+            Self::LockTaken { .. } => "lock_taken",
             Self::PlanChanged { .. } => "plan_changed",
             Self::PhaseStarted { .. } => "phase_started",
             Self::PhaseFinished { .. } => "phase_finished",
@@ -204,6 +223,15 @@ pub enum Trouble {
         /// From the sentence for people to the innermost cause.
         causes: Vec<String>,
     },
+}
+
+/// A host that could not be locked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// The host.
+    pub host: Label,
+    /// One line saying why.
+    pub cause: String,
 }
 
 /// Why batches are formed anew.
@@ -319,6 +347,16 @@ pub enum StopCause {
         answer: GateAnswer,
         /// Who answered.
         by: String,
+    },
+    /// Another run has the lock; nothing was changed.
+    Locked {
+        /// The lock as it was found.
+        by: Box<Found>,
+    },
+    /// No host could be locked; nothing was changed.
+    Unlockable {
+        /// The hosts, and why.
+        hosts: Vec<Unlocked>,
     },
     /// Hosts cannot be worked on; nothing was changed.
     Preflight {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::{Host, HostId, HostOutcome, Source, UnreachableKind, Zone};
 use crate::plan::{Overrides, Plan, PlanRequest, TaskFiles, build};
 use crate::run::cancel::Signal;
-use crate::run::errand::{Errand, Finding, Found, GateAnswer, Section, Start, Work};
+use crate::run::errand::{Errand, Finding, Found, GateAnswer, LockEnd, Section, Start, Work};
 use crate::run::event::{EventKind, RollbackResult, RolloutFact, RunSummary, StepRef};
 use crate::run::message::{HostEnd, HostIndex, Reply, UnitMessage, Verdict};
 use crate::run::roster::Roster;
@@ -122,6 +122,8 @@ pub(super) struct Fleet {
     /// The section that fails.
     pub(super) broken: Option<Section>,
     pub(super) fanout: usize,
+    /// What comes of taking the lock, where it is not simply taken.
+    pub(super) lock_end: Option<LockEnd>,
 }
 
 /// What came of it.
@@ -132,6 +134,8 @@ pub(super) struct Played {
     pub(super) taken: Vec<String>,
     /// Every errand's word, but waits and starts.
     pub(super) errands: Vec<String>,
+    /// What was done about the lock.
+    pub(super) locks: Vec<String>,
     pub(super) took: u64,
     /// Broken laws.
     pub(super) faults: Vec<String>,
@@ -150,6 +154,7 @@ impl Fleet {
             takes: HashMap::new(),
             turns: Vec::new(),
             elections: Vec::new(),
+            lock_end: None,
             answers: VecDeque::new(),
             signals: Vec::new(),
             undone: HashMap::new(),
@@ -221,6 +226,7 @@ struct Playing {
     stopped: bool,
     taken: Vec<String>,
     errands: Vec<String>,
+    locks: Vec<String>,
     faults: Vec<String>,
     turn: usize,
 }
@@ -247,6 +253,7 @@ impl Playing {
             stopped: false,
             taken: Vec::new(),
             errands: Vec::new(),
+            locks: Vec::new(),
             faults: Vec::new(),
             turn: 0,
         }
@@ -283,6 +290,7 @@ impl Playing {
             events: self.events,
             taken: self.taken,
             errands: self.errands,
+            locks: self.locks,
             took: self.now,
             faults: self.faults,
         }
@@ -403,6 +411,17 @@ impl Playing {
             Errand::Await => self.reap(),
             Errand::Sleep(sleep) => self.sleep(sleep.length.as_secs().max(1), &sleep.watch),
             Errand::Notify(occasion) => self.errands.push(format!("notify {occasion:?}")),
+            Errand::Lock(hosts) => {
+                self.locks.push("lock".to_owned());
+                let end = self.fleet.lock_end.clone();
+                let end = end.unwrap_or_else(|| LockEnd::Taken {
+                    anchor: self.fleet.plan.population[hosts[0]].label.clone(),
+                    hosts: hosts.len(),
+                    without: Vec::new(),
+                });
+                self.tell(UnitMessage::LockEnded(end));
+            }
+            Errand::Unlock { keep } => self.locks.push(format!("unlock, keep {keep}")),
             Errand::End => {}
         }
     }

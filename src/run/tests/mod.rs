@@ -10,6 +10,7 @@ mod files;
 mod fleet;
 mod gates;
 mod laws;
+mod locks;
 mod looks;
 mod meetings;
 mod outcomes;
