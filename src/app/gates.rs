@@ -40,7 +40,8 @@ impl Questions {
             .filter_map(|phase| phase.pace.canary)
             .any(|canary| canary.confirm);
         let gates = phases().flat_map(|phase| &phase.pace.confirm);
-        let later = gates.copied().filter_map(while_it_runs).next();
+        let mut gates = gates.copied();
+        let later = gates.find_map(while_it_runs);
         Self {
             start: phases().any(|phase| phase.pace.confirm.contains(&GateAt::Start)),
             later: later.or(canary.then_some("after the canary")),

@@ -50,8 +50,9 @@ async fn hosts(context: &Context, words: &[String]) -> Result<Vec<Host>, Failure
     let settings = &context.settings;
     let typed = Typed::new(settings, words)?;
     let fleet = fleet::load(settings, typed, &[], false).await?;
-    let notes = &fleet.inventory.notes;
-    notes.iter().for_each(|note| context.console.remark(note));
+    for note in &fleet.inventory.notes {
+        context.console.remark(note);
+    }
     let selected = fleet.select(settings, Vec::new())?;
     for warning in &selected.warnings {
         context.console.warn(warning);
@@ -167,7 +168,9 @@ fn status(context: &Context, asked: &[Asked], args: &LockStatusArgs) -> ExitStat
     let (locks, all_told) = locks(context, asked, args.key.as_deref());
     if context.settings.output.json {
         let locks = locks.iter().map(Gathered::to_json);
-        context.console.json(&serde_json::Value::Array(locks.collect()));
+        context
+            .console
+            .json(&serde_json::Value::Array(locks.collect()));
     } else if locks.is_empty() {
         context.console.note("no lock is held there");
     } else {
@@ -217,10 +220,16 @@ async fn release(
 }
 
 /// Whether these may be released as asked for.
-fn may_release(context: &Context, locks: &[Gathered], args: &LockReleaseArgs) -> Result<(), Failure> {
+fn may_release(
+    context: &Context,
+    locks: &[Gathered],
+    args: &LockReleaseArgs,
+) -> Result<(), Failure> {
     let refused = |message: String, hints: &[String]| {
         let error = Diagnostic::new(message);
-        let error = hints.iter().fold(error, |error, hint| error.hint(hint.clone()));
+        let error = hints
+            .iter()
+            .fold(error, |error, hint| error.hint(hint.clone()));
         Failure {
             status: ExitStatus::Locked,
             diagnostics: vec![error.hint("nothing was released")],
@@ -230,7 +239,11 @@ fn may_release(context: &Context, locks: &[Gathered], args: &LockReleaseArgs) ->
         let which: Vec<String> = locks.iter().map(|lock| lock::held(&lock.best)).collect();
         return Err(refused(
             format!("{} locks are held there: which one is meant?", locks.len()),
-            &[which, vec!["`--run RUN` or `--key KEY` names it".to_owned()]].concat(),
+            &[
+                which,
+                vec!["`--run RUN` or `--key KEY` names it".to_owned()],
+            ]
+            .concat(),
         ));
     }
     if args.force {
@@ -239,7 +252,11 @@ fn may_release(context: &Context, locks: &[Gathered], args: &LockReleaseArgs) ->
     let user = &context.settings.environment.user;
     for lock in locks {
         let held = lock::held(&lock.best);
-        let of_other = lock.best.note.as_ref().is_none_or(|note| note.user != *user);
+        let of_other = lock
+            .best
+            .note
+            .as_ref()
+            .is_none_or(|note| note.user != *user);
         if of_other {
             let hint = "it is not yours: `--force` releases it, through sudo where the host's user is another";
             return Err(refused(held, &[hint.to_owned()]));

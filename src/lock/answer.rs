@@ -134,14 +134,23 @@ mod tests {
         let Some(Answer::Held(found)) = answer(&said) else {
             panic!("{said}");
         };
-        assert_eq!((found.age_ms, found.silent_ms), (Some(192_000), Some(4_000)));
-        assert_eq!((found.owner.as_str(), found.folder.as_str()), ("deploy", "k%2Fx"));
+        assert_eq!(
+            (found.age_ms, found.silent_ms),
+            (Some(192_000), Some(4_000))
+        );
+        assert_eq!(
+            (found.owner.as_str(), found.folder.as_str()),
+            ("deploy", "k%2Fx")
+        );
         assert_eq!(found.note, Some(note));
     }
 
     #[test]
     fn what_others_wrote_is_no_number_and_no_note() {
-        let found = parse_list(&host(), "lock - x me k\n\nlock -5 9 me l\n{\"run\":1}\nnoise\n");
+        let found = parse_list(
+            &host(),
+            "lock - x me k\n\nlock -5 9 me l\n{\"run\":1}\nnoise\n",
+        );
         let numbers: Vec<_> = found
             .iter()
             .map(|found| (found.folder.as_str(), found.age_ms, found.silent_ms))

@@ -83,7 +83,10 @@ mod tests {
         assert_eq!(found.age_ms, Some(9_000));
         assert!(found.is_live());
         let elsewhere = note("app-2", 3);
-        assert!(Desk::take(&folder, &elsewhere).unwrap().is_ok(), "another anchor");
+        assert!(
+            Desk::take(&folder, &elsewhere).unwrap().is_ok(),
+            "another anchor"
+        );
         drop(held);
         assert!(Desk::take(&folder, &second).unwrap().is_ok());
     }

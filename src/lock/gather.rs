@@ -89,7 +89,11 @@ mod tests {
             silent_ms,
             note: Some(note("b", number)),
         };
-        let locks = gather(vec![at("a", 1, None), at("b", 1, Some(90_000)), at("c", 2, None)]);
+        let locks = gather(vec![
+            at("a", 1, None),
+            at("b", 1, Some(90_000)),
+            at("c", 2, None),
+        ]);
         let told: Vec<_> = locks
             .iter()
             .map(|lock| (lock.best.host.as_str(), lock.found.len(), lock.is_left()))

@@ -118,7 +118,12 @@ mod tests {
     #[test]
     fn the_longest_note_fits_in_what_a_host_shows_of_it() {
         let mut note = note("a", 7);
-        for field in [&mut note.key, &mut note.task, &mut note.user, &mut note.controller] {
+        for field in [
+            &mut note.key,
+            &mut note.task,
+            &mut note.user,
+            &mut note.controller,
+        ] {
             *field = "\u{1F600}\n".repeat(2000);
         }
         note.anchor = Label::new("\"".repeat(2000));

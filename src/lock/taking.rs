@@ -68,7 +68,7 @@ pub struct Held {
 #[derive(Debug, Clone)]
 pub enum Taken {
     /// It is ours.
-    Ours(Held),
+    Ours(Box<Held>),
     /// Another has it; nothing is ours.
     Held(Box<Found>),
     /// No host could be locked, for these reasons.
@@ -146,7 +146,8 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
     }
     if !stop.is_cancelled() {
         let after = held.places[held.anchor + 1..].iter();
-        let tries = after.map(async |place| (place, tried(hosts, &held, place, request.adopt).await));
+        let tries =
+            after.map(async |place| (place, tried(hosts, &held, place, request.adopt).await));
         for (place, ended) in join_all(tries).await {
             match ended {
                 Ok(None) => {}
@@ -163,7 +164,7 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
         return Taken::Stopped;
     }
     held.without = without;
-    Taken::Ours(held)
+    Taken::Ours(Box::new(held))
 }
 
 /// Tries one host: who has it, if not we.
@@ -211,7 +212,10 @@ async fn give_back<H: Hosts>(hosts: &H, held: &Held) {
 /// Lets go of a lock, last where others meet first. Hosts on which it could not be, and why.
 pub async fn release<H: Hosts>(hosts: &H, held: &Held) -> Vec<(Label, String)> {
     let let_go = async |place: &Place| {
-        let order = Order::new(&folder_name(&place.key), Verb::Release(Some(&held.note.token)));
+        let order = Order::new(
+            &folder_name(&place.key),
+            Verb::Release(Some(&held.note.token)),
+        );
         ended(place, &hosts.ask(place.host, &order).await)
     };
     let mut trouble: Vec<_> = join_all(held.others().map(let_go)).await;

@@ -65,7 +65,9 @@ impl Folders {
     }
 
     fn holds(&self, count: usize) -> Vec<usize> {
-        (0..count).filter(|host| self.lock(*host).exists()).collect()
+        (0..count)
+            .filter(|host| self.lock(*host).exists())
+            .collect()
     }
 
     async fn found(&self, host: usize) -> Vec<Found> {
@@ -92,7 +94,10 @@ impl Hosts for Folders {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(&command.stdin.unwrap_or_default()).await.unwrap();
+        stdin
+            .write_all(&command.stdin.unwrap_or_default())
+            .await
+            .unwrap();
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -127,7 +132,7 @@ async fn taken(hosts: &Folders, places: &[usize], number: u16) -> Taken {
 
 fn ours(taken: Taken) -> Held {
     match taken {
-        Taken::Ours(held) => held,
+        Taken::Ours(held) => *held,
         other => panic!("{other:?}"),
     }
 }
@@ -151,7 +156,10 @@ async fn a_lock_stands_on_every_host_and_whoever_comes_later_hears_who_has_it() 
     assert!(found.age_ms.is_some() && found.silent_ms.is_some() && found.is_live());
     // Whose population begins elsewhere meets it there, and leaves nothing behind.
     let hosts_after = others(taken(&hosts, &[1, 2], 3).await);
-    assert_eq!(hosts_after.silent_ms, None, "the heartbeat goes to the anchor");
+    assert_eq!(
+        hosts_after.silent_ms, None,
+        "the heartbeat goes to the anchor"
+    );
     assert_eq!(release(&hosts, &held).await, []);
     assert_eq!(hosts.holds(3), [] as [usize; 0]);
     assert_eq!(release(&hosts, &held).await, [], "twice does no harm");
@@ -186,7 +194,10 @@ async fn hosts_that_do_not_answer_are_told_and_the_next_one_decides() {
     let held = ours(taken(&hosts, &[0, 1, 2], 1).await);
     assert_eq!((held.anchor(), held.count()), (1, 2));
     assert_eq!(held.without, [(label(0), "no route to host".to_owned())]);
-    assert_eq!(hosts.found(1).await[0].note.as_ref().unwrap().anchor, label(1));
+    assert_eq!(
+        hosts.found(1).await[0].note.as_ref().unwrap().anchor,
+        label(1)
+    );
     assert!(hosts.found(1).await[0].silent_ms.is_some());
     let nowhere = Folders::new(2).without(&[0, 1]);
     let taken = taken(&nowhere, &[0, 1], 1).await;
@@ -244,7 +255,10 @@ async fn a_place_that_is_not_safe_is_refused() {
     std::fs::create_dir(open.of(0).join("fab-rs")).unwrap();
     ours(taken(&open, &[0], 1).await);
     for name in ["fab-rs", "fab-rs/locks"] {
-        let mode = std::fs::metadata(open.of(0).join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(open.of(0).join(name))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o1777, "{name}");
     }
 }
@@ -256,7 +270,11 @@ async fn a_holder_that_dies_leaves_a_lock_that_is_shown_and_not_taken() {
     std::fs::write(hosts.lock(0).join("beat"), "1000\n").unwrap();
     let found = others(taken(&hosts, &[0], 2).await);
     assert!(found.is_stale() && !found.is_live());
-    assert!(held(&found).contains("stale: no sign of life for"), "{}", held(&found));
+    assert!(
+        held(&found).contains("stale: no sign of life for"),
+        "{}",
+        held(&found)
+    );
     // Who died before it left its name holds it too.
     std::fs::remove_file(hosts.lock(0).join("holder.json")).unwrap();
     std::fs::write(hosts.lock(0).join("since"), "1000\n").unwrap();
@@ -275,7 +293,11 @@ async fn what_others_put_into_a_lock_is_harmless() {
         std::fs::write(hosts.lock(0).join("beat"), text).unwrap();
         assert_eq!(hosts.found(0).await[0].silent_ms, None, "{text:?}");
     }
-    std::fs::write(hosts.lock(0).join("holder.json"), "\u{1b}[2J\nlock 1 1 x y\n").unwrap();
+    std::fs::write(
+        hosts.lock(0).join("holder.json"),
+        "\u{1b}[2J\nlock 1 1 x y\n",
+    )
+    .unwrap();
     let found = hosts.found(0).await;
     assert_eq!((found.len(), found[0].note.clone()), (1, None));
 }
@@ -297,15 +319,26 @@ async fn races(tries: usize) {
     for round in 0..tries {
         let hosts = Folders::new(3);
         let racers = 2 + round % 3;
-        let racing = (0..racers).map(|racer| taken(&hosts, places[racer], racer as u16));
+        let racing = (1..).zip(&places[..racers]);
+        let racing = racing.map(|(racer, places)| taken(&hosts, places, racer));
         let ended = futures_util::future::join_all(racing).await;
-        let winners = ended.iter().filter(|end| matches!(end, Taken::Ours(_))).count();
+        let winners = ended
+            .iter()
+            .filter(|end| matches!(end, Taken::Ours(_)))
+            .count();
         assert!(winners <= 1, "round {round}: {ended:?}");
         if racers == 2 {
-            assert_eq!(winners, 1, "round {round}: of one population exactly one: {ended:?}");
+            assert_eq!(
+                winners, 1,
+                "round {round}: of one population exactly one: {ended:?}"
+            );
         }
         if winners == 0 {
-            assert_eq!(hosts.holds(3), [] as [usize; 0], "round {round}: who lost leaves nothing");
+            assert_eq!(
+                hosts.holds(3),
+                [] as [usize; 0],
+                "round {round}: who lost leaves nothing"
+            );
         }
     }
 }

@@ -78,7 +78,10 @@ mod tests {
              held for 3 m 12 s, live, last sign 4.0 s ago"
         );
         let table = [
-            (with(NoteState::Live, Some(90_000)), "stale: no sign of life for 1 m 30 s"),
+            (
+                with(NoteState::Live, Some(90_000)),
+                "stale: no sign of life for 1 m 30 s",
+            ),
             (with(NoteState::Paused, Some(90_000)), "paused"),
             (
                 Found {

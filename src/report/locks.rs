@@ -19,7 +19,11 @@ pub fn locks_text(locks: &[Gathered], styles: Styles) -> String {
             |age| format!("held for {}", format_duration(age)),
         );
         let state = describe(best);
-        let role = if best.is_stale() { Role::Warning } else { Role::Dim };
+        let role = if best.is_stale() {
+            Role::Warning
+        } else {
+            Role::Dim
+        };
         let _ = writeln!(
             text,
             "{}  {age}, {}",

@@ -248,7 +248,7 @@ mod tests {
         app-1  step `dump` failed and was ignored: exit 1, after 1.5 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  gone: the instance no longer exists
@@ -263,7 +263,7 @@ mod tests {
         ending the remote processes on 1 host: app-1
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         ");
@@ -287,7 +287,7 @@ mod tests {
         app-1  succeeded after 9.0 s
         app-1  failed at step `dump`: exit 3 after 9.0 s
         app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-1  unhealthy: check `http` did not pass after 9.0 s
+        app-1  unhealthy: check `http` did not pass after 9.0 s: status 503
         app-1  unreachable after 9.0 s: connection refused
         app-1  connection lost during step `dump`; whether it finished is not known
         app-1  cancelled: stopped by Ctrl-C

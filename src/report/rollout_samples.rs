@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 
 use crate::model::{Label, UnreachableKind, Zone};
 use crate::run::event::{
-    BakeReason, EventKind, GateAnswer, GateFacts, NextUp, PlanChange, RollbackResult, RolloutFact,
-    Rule, Shortfall, StopCause, Trouble, Troubled,
+    BakeReason, EventKind, GateAnswer, GateFacts, HostRef, NextUp, PlanChange, RollbackResult,
+    RolloutFact, Rule, Shortfall, StopCause, Trouble, Troubled, Unlocked,
 };
 use crate::task::GateAt;
 
@@ -77,6 +77,12 @@ fn stops() -> Vec<StopCause> {
             answer: GateAnswer::Stop,
             by: "terminal".into(),
         },
+        StopCause::Locked {
+            holder: Box::new(found()),
+        },
+        StopCause::Unlockable {
+            hosts: vec![unlocked()],
+        },
         StopCause::Preflight {
             silent: vec![Label::new("app-1")],
             unfit: vec![],
@@ -84,63 +90,54 @@ fn stops() -> Vec<StopCause> {
     ]
 }
 
+/// A lock of somebody else.
+fn found() -> crate::lock::Found {
+    crate::lock::Found {
+        host: Label::new("app-1"),
+        folder: "restart%2Fapi%2Fprod".into(),
+        owner: "deploy".into(),
+        age_ms: Some(192_000),
+        silent_ms: None,
+        note: None,
+    }
+}
+
+fn unlocked() -> Unlocked {
+    Unlocked {
+        host: Label::new("app-3"),
+        cause: "it does not answer".into(),
+    }
+}
+
 /// Every fact of a rollout, and the gate's events.
 pub(crate) fn kinds() -> Vec<EventKind> {
-    let app = || host("app-1");
-    let labels = || vec![Label::new("app-1")];
-    let cause = || "exit 1".to_owned();
-    let mut facts = vec![
-        RolloutFact::PreflightStarted { hosts: labels() },
-        RolloutFact::PreflightFinished {
-            healthy: 2,
-            sick: labels(),
-            silent: vec![],
-            unfit: vec![],
-        },
-        RolloutFact::PlanChanged {
-            phase: "main".into(),
-            first: 0,
-            batches: vec![labels()],
-            why: PlanChange::Health,
-        },
-        RolloutFact::PhaseStarted {
-            phase: "main".into(),
-            index: 0,
-            count: 1,
-            batches: 3,
-        },
-        RolloutFact::PhaseFinished {
-            phase: "main".into(),
-            index: 0,
-        },
-        RolloutFact::HostPassed {
-            host: app(),
-            phase: "stage".into(),
-            duration_ms: 1500,
-        },
-        RolloutFact::HostReopened { host: app() },
-        RolloutFact::HostTurned {
-            host: app(),
-            check: "http".into(),
-            cause: cause(),
-        },
-        RolloutFact::HealthWaited {
-            phase: "main".into(),
-            shortfall: shortfall(),
-            limit_ms: 300_000,
-        },
-        RolloutFact::HealthRegained {
-            phase: "main".into(),
-            waited_ms: 4000,
-        },
-        RolloutFact::BakeStarted {
-            length_ms: 60_000,
-            why: BakeReason::Canary,
-            watched: labels(),
-        },
-        RolloutFact::BakeFinished { waited_ms: 60_000 },
-        RolloutFact::RollbackStarted { hosts: labels() },
-    ];
+    let facts = [of_the_preflight(), of_the_way(), of_its_end()].concat();
+    let mut kinds: Vec<EventKind> = facts.into_iter().map(EventKind::Rollout).collect();
+    kinds.push(EventKind::GateAsked {
+        question: "go on?".into(),
+        gate: Some(Box::new(gate())),
+    });
+    kinds.push(EventKind::GateAnswered {
+        yes: true,
+        by: "terminal".into(),
+        answer: Some(GateAnswer::Go),
+    });
+    kinds
+}
+
+fn app() -> HostRef {
+    host("app-1")
+}
+
+fn labels() -> Vec<Label> {
+    vec![Label::new("app-1")]
+}
+
+fn cause() -> String {
+    "exit 1".to_owned()
+}
+
+fn of_the_preflight() -> Vec<RolloutFact> {
     let troubles = [
         Some(Trouble::Sick {
             check: "http".into(),
@@ -153,33 +150,92 @@ pub(crate) fn kinds() -> Vec<EventKind> {
         }),
         None,
     ];
+    let mut facts = vec![RolloutFact::PreflightStarted { hosts: labels() }];
     facts.extend(troubles.map(|trouble| RolloutFact::HostFound {
         host: app(),
         trouble,
     }));
+    facts.push(RolloutFact::LockWaited {
+        holder: Box::new(found()),
+    });
+    facts.push(RolloutFact::LockTaken {
+        key: "restart/api/prod".into(),
+        anchor: Label::new("app-1"),
+        hosts: 2,
+        without: vec![unlocked()],
+    });
+    facts.push(RolloutFact::PreflightFinished {
+        healthy: 2,
+        sick: labels(),
+        silent: vec![],
+        unfit: vec![],
+    });
+    facts.push(RolloutFact::PlanChanged {
+        phase: "main".into(),
+        first: 0,
+        batches: vec![labels()],
+        why: PlanChange::Health,
+    });
+    facts
+}
+
+fn of_the_way() -> Vec<RolloutFact> {
+    let phase = || "main".to_owned();
+    vec![
+        RolloutFact::PhaseStarted {
+            phase: phase(),
+            index: 0,
+            count: 1,
+            batches: 3,
+        },
+        RolloutFact::PhaseFinished {
+            phase: phase(),
+            index: 0,
+        },
+        RolloutFact::HostPassed {
+            host: app(),
+            phase: phase(),
+            duration_ms: 1500,
+        },
+        RolloutFact::HostReopened { host: app() },
+        RolloutFact::HostTurned {
+            host: app(),
+            check: "http".into(),
+            cause: cause(),
+        },
+        RolloutFact::HealthWaited {
+            phase: phase(),
+            shortfall: shortfall(),
+            limit_ms: 300_000,
+        },
+        RolloutFact::HealthRegained {
+            phase: phase(),
+            waited_ms: 4000,
+        },
+        RolloutFact::BakeStarted {
+            length_ms: 60_000,
+            why: BakeReason::Canary,
+            watched: labels(),
+        },
+        RolloutFact::BakeFinished { waited_ms: 60_000 },
+    ]
+}
+
+fn of_its_end() -> Vec<RolloutFact> {
     let results = [
         RollbackResult::Done,
         RollbackResult::Failed { cause: cause() },
         RollbackResult::Pending { cause: cause() },
     ];
-    facts.extend(results.map(|result| RolloutFact::HostRolledBack {
-        host: app(),
-        result,
-    }));
     let stopped = |because| RolloutFact::RolloutStopped {
         because,
         not_started: labels(),
     };
-    facts.extend(stops().into_iter().map(stopped));
-    let mut kinds: Vec<EventKind> = facts.into_iter().map(EventKind::Rollout).collect();
-    kinds.push(EventKind::GateAsked {
-        question: "go on?".into(),
-        gate: Some(Box::new(gate())),
-    });
-    kinds.push(EventKind::GateAnswered {
-        yes: true,
-        by: "terminal".into(),
-        answer: Some(GateAnswer::Go),
-    });
-    kinds
+    let mut facts: Vec<RolloutFact> = stops().into_iter().map(stopped).collect();
+    facts.push(RolloutFact::RollbackStarted { hosts: labels() });
+    facts.extend(results.map(|result| RolloutFact::HostRolledBack {
+        host: app(),
+        result,
+    }));
+    facts
 }

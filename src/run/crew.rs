@@ -232,7 +232,7 @@ impl Member {
 }
 
 /// What is known of a unit that ended without a word.
-fn broken(error: JoinError) -> String {
+pub(crate) fn broken(error: JoinError) -> String {
     let Ok(panic) = error.try_into_panic() else {
         return "its work was dropped".to_owned();
     };

@@ -64,16 +64,13 @@ where
     };
     let state = RunState::new(Arc::clone(plan), Arc::clone(&roster), settings);
     let outside = Outside::new(signals, options.limits.run, plan.task.deadline);
-    let dispatcher = Dispatcher::new(
-        options.run.clone(),
-        state,
-        outside,
-        stop,
-        sink,
-    );
+    let dispatcher = Dispatcher::new(options.run.clone(), state, outside, stop, sink);
     let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));
     summary
 }
+
+/// What units over these parts share.
+type SharedBy<T, L, R, P> = Arc<Shared<WorldOf<T, L, R, P>>>;
 
 /// What the units of a run share, and the sink, which is not for them.
 pub(crate) fn assemble<T, L, S, R, P>(
@@ -81,7 +78,7 @@ pub(crate) fn assemble<T, L, S, R, P>(
     parts: Parts<T, L, S, R, P>,
     options: RunOptions,
     (wire, stop): (Wire, Arc<StopTokens>),
-) -> (Arc<Shared<WorldOf<T, L, R, P>>>, S)
+) -> (SharedBy<T, L, R, P>, S)
 where
     T: Transport,
     L: Controller,

@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::model::{CancelReason, HostId, HostOutcome, Label, RunId, Zone};
 use crate::task::Kind;
 
+mod gate;
 mod lines;
 mod rollout;
 
+pub use gate::{GateAnswer, GateFacts, NextUp, Troubled};
 pub use lines::{Line, Lines};
 pub use rollout::{
-    BakeReason, GateAnswer, GateFacts, NextUp, PlanChange, RollbackResult, RolloutFact, Rule,
-    Shortfall, StopCause, Trouble, Troubled, Unlocked,
+    BakeReason, PlanChange, RollbackResult, RolloutFact, Rule, Shortfall, StopCause, Trouble,
+    Unlocked,
 };
 
 /// One fact. Of one run: the first is `RunStarted`, the last `RunFinished`; every planned host has exactly

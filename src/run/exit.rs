@@ -8,6 +8,10 @@ use crate::task::Kind;
 use super::cancel::Rung;
 
 /// What decided how a run ended, besides its hosts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; their precedence is what stands here"
+)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending {
     /// Whether the run changes hosts.

@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::lock::{self, Desk, Found, Held, Hosts, Note, NoteState, Order, Place, Request, Taken, Token};
+use crate::lock::{
+    self, Desk, Found, Held, Hosts, Note, NoteState, Order, Place, Request, Taken, Token,
+};
 use crate::model::Label;
 use crate::transport::Sudo;
 
@@ -44,9 +46,10 @@ struct OfRun<W: World> {
 
 impl<W: World> Hosts for OfRun<W> {
     async fn ask(&self, host: usize, order: &Order) -> Result<String, String> {
-        let _permit = match self.queues {
-            true => self.shared.permit().await,
-            false => None,
+        let _permit = if self.queues {
+            self.shared.permit().await
+        } else {
+            None
         };
         let mut work = onlooker(&self.shared, 0, host)?;
         work.heed(Heed {
@@ -108,6 +111,14 @@ pub(crate) async fn take<W: World>(
             () = sleep(POLL) => {}
         }
     };
+    settled(&shared, taken).await
+}
+
+/// Tells what came of it; the lock, where it is ours.
+async fn settled<W: World>(
+    shared: &Arc<Shared<W>>,
+    taken: (Taken, Option<Desk>),
+) -> Option<Holding> {
     let (end, holding) = match taken {
         (Taken::Ours(held), desk) => {
             if !held.without.is_empty() {
@@ -115,23 +126,23 @@ pub(crate) async fn take<W: World>(
                     "the lock could not be taken on {}; whoever reaches only those is not kept out",
                     named(&held.without)
                 );
-                tell(&shared, text).await;
+                tell(shared, text).await;
             }
             let end = LockEnd::Taken {
                 anchor: held.anchor_label().clone(),
                 hosts: held.count(),
                 without: held.without.clone(),
             };
-            let beating = beating(&shared, &held);
+            let beating = beating(shared, &held);
             let holding = Holding {
-                held,
+                held: *held,
                 _desk: desk,
                 beating,
             };
             (end, Some(holding))
         }
         (Taken::Held(found), _) => {
-            tell(&shared, held_by(&found)).await;
+            tell(shared, held_by(&found)).await;
             (LockEnd::Held(found), None)
         }
         (Taken::Nowhere(causes), _) => {
@@ -139,7 +150,7 @@ pub(crate) async fn take<W: World>(
                 "no host could be locked: {}; nothing was changed (a task takes no lock with `lock: none`)",
                 named(&causes)
             );
-            tell(&shared, text).await;
+            tell(shared, text).await;
             (LockEnd::Nowhere(causes), None)
         }
         (Taken::Stopped, _) => return None,
@@ -243,7 +254,7 @@ pub(crate) async fn end<W: World>(shared: Arc<Shared<W>>, holding: Holding, keep
     if keep {
         let unmarked = lock::keep(&hosts, &held).await;
         let mut text = format!(
-            "the run keeps its lock; `fab-rs lock release {anchor} --run {run}` releases it there, and on every host that it \
+            "the run keeps its lock; `fab-rs lock release -H {anchor} --run {run}` releases it there, and on every host that it \
              is given"
         );
         if !unmarked.is_empty() {
@@ -258,7 +269,7 @@ pub(crate) async fn end<W: World>(shared: Arc<Shared<W>>, holding: Holding, keep
     left.retain(|(host, _)| !held.without.iter().any(|(without, _)| without == host));
     if let Some((host, _)) = left.first() {
         let text = format!(
-            "the lock is left on {}; `fab-rs lock release {host} --run {run} --force` releases it",
+            "the lock is left on {}; `fab-rs lock release -H {host} --run {run} --force` releases it",
             named(&left)
         );
         tell(&shared, text).await;
@@ -287,10 +298,16 @@ fn named(hosts: &[(Label, String)]) -> String {
 fn held_by(found: &Found) -> String {
     let (host, force) = (&found.host, if found.is_live() { " --force" } else { "" });
     let release = match &found.note {
-        Some(note) => format!("`fab-rs lock release {host} --run {}{force}` releases it", note.run),
-        None => format!("`fab-rs lock release {host} --force` releases it"),
+        Some(note) => format!(
+            "`fab-rs lock release -H {host} --run {}{force}` releases it",
+            note.run
+        ),
+        None => format!("`fab-rs lock release -H {host} --force` releases it"),
     };
-    format!("{}; nothing was changed; `fab-rs lock status {host}` shows it, {release} if that run has ended", lock::held(found))
+    format!(
+        "{}; nothing was changed; `fab-rs lock status -H {host}` shows it, {release} if that run has ended",
+        lock::held(found)
+    )
 }
 
 /// What waits for a lock reads.

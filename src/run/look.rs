@@ -5,12 +5,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::plan::HostPlan;
 use crate::task::{Action, Group, Step};
 use crate::transport::{Program, RemoteCommand, Sudo};
 
+use super::crew::broken;
 use super::errand::{Finding, Found, Look};
 use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
@@ -49,32 +50,29 @@ struct Looking<W: World> {
 impl<W: World> Looking<W> {
     /// First everything but health, of all hosts, since `last` and checks may read the facts of others.
     async fn whole(&self) {
-        let mut first = JoinSet::new();
+        let mut first = Asked::default();
         for host in &self.look.connect {
             let job = Job::first(self, *host);
-            first.spawn(job.reached());
+            first.spawn(*host, job.reached());
         }
         let mut answering = HashMap::new();
-        while let Some(joined) = first.join_next().await {
+        while let Some((host, joined)) = first.next().await {
             match joined {
                 Ok((job, Ok(()))) => {
-                    answering.insert(job.host, job);
+                    answering.insert(host, job);
                 }
-                Ok((job, Err(state))) => self.tell(job.host, state, None).await,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Ok((_, Err(state))) | Err(state) => self.tell(host, state, None).await,
             }
         }
-        let mut second = JoinSet::new();
+        let mut second = Asked::default();
         for host in &self.look.connect {
             if let Some(job) = answering.remove(host) {
-                second.spawn(job.served());
+                second.spawn(*host, job.served());
             }
         }
-        while let Some(joined) = second.join_next().await {
-            match joined {
-                Ok((host, state, last)) => self.tell(host, state, last).await,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+        while let Some((host, joined)) = second.next().await {
+            let (state, last) = joined.unwrap_or_else(|state| (state, None));
+            self.tell(host, state, last).await;
         }
     }
 
@@ -82,6 +80,44 @@ impl<W: World> Looking<W> {
         self.shared.known.found(host, state == Found::Well);
         let finding = Finding { host, state, last };
         self.shared.wire.tell(UnitMessage::Found(finding)).await;
+    }
+}
+
+/// Hosts that are asked at the same time. What breaks is one host's trouble.
+struct Asked<T> {
+    set: JoinSet<T>,
+    hosts: HashMap<Id, HostIndex>,
+}
+
+impl<T> Default for Asked<T> {
+    fn default() -> Self {
+        Self {
+            set: JoinSet::new(),
+            hosts: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Send + 'static> Asked<T> {
+    fn spawn(&mut self, host: HostIndex, asking: impl Future<Output = T> + Send + 'static) {
+        let id = self.set.spawn(asking).id();
+        self.hosts.insert(id, host);
+    }
+
+    /// The next host that was asked, and what came of it.
+    async fn next(&mut self) -> Option<(HostIndex, Result<T, Found>)> {
+        loop {
+            let (id, came) = match self.set.join_next_with_id().await? {
+                Ok((id, came)) => (id, Ok(came)),
+                Err(error) => (error.id(), Err(error)),
+            };
+            if let Some(host) = self.hosts.remove(&id) {
+                let came = came.map_err(|error| Found::Unfit {
+                    cause: format!("a part of fab-rs itself broke: {}", broken(error)),
+                });
+                return Some((host, came));
+            }
+        }
     }
 }
 
@@ -166,16 +202,16 @@ impl<W: World> Job<W> {
     }
 
     /// Whether the host is taken last, and whether it serves.
-    async fn served(self) -> (HostIndex, Found, Option<bool>) {
+    async fn served(self) -> (Found, Option<bool>) {
         let _permit = self.shared.permit().await;
         let mut work = match onlooker(&self.shared, self.phase, self.host) {
             Ok(work) => work,
-            Err(cause) => return (self.host, Found::Unfit { cause }, None),
+            Err(cause) => return (Found::Unfit { cause }, None),
         };
         work.stop = self.stop.clone();
         let plan = Arc::clone(&self.shared.plan);
         let Some(member) = plan.members.get(self.host) else {
-            return (self.host, Found::Well, None);
+            return (Found::Well, None);
         };
         let last = member.last.get(self.phase).and_then(Option::as_ref);
         let last = last.filter(|_| self.facts);
@@ -189,7 +225,7 @@ impl<W: World> Job<W> {
             state = of_answer(work.asked_once(checks).await);
             work.give_back().await;
         }
-        (self.host, state, last)
+        (state, last)
     }
 }
 

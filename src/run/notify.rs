@@ -26,9 +26,8 @@ pub(crate) struct Notices(JoinSet<()>);
 impl Notices {
     /// Runs the commands of an occasion, without waiting for them.
     pub(crate) fn send<W: World>(&mut self, shared: &Arc<Shared<W>>, occasion: Occasion) {
-        let notices = &shared.plan.task.notify;
-        for index in 0..notices.len() {
-            if notices[index].events.contains(&occasion) {
+        for (index, notice) in shared.plan.task.notify.iter().enumerate() {
+            if notice.events.contains(&occasion) {
                 self.0.spawn(sent(Arc::clone(shared), index, occasion));
             }
         }
@@ -48,21 +47,17 @@ async fn sent<W: World>(shared: Arc<Shared<W>>, index: usize, occasion: Occasion
     let Ok(teller) = voice(&shared, None, plan.params.values()) else {
         return;
     };
-    let values = shared
-        .rendering
-        .values(shared.places.controller_scope(&plan, None));
+    let values = shared.values(shared.places.controller_scope(&plan, None));
     let mut work = Work::new(shared, None, values, teller);
     if let Err(cause) = work.notified(notice, occasion).await {
-        let word = word(occasion);
-        work.teller
-            .note(&format!("`notify` for `{word}` failed: {cause}"))
-            .await;
+        let said = format!("`notify` for `{}` failed: {cause}", word(occasion));
+        work.teller.note(&said).await;
     }
 }
 
 impl<W: World> Work<W> {
-    async fn notified(&mut self, notice: &Notice, occasion: Occasion) -> Result<(), String> {
-        let program = self.values.program(&notice.program, None)?;
+    async fn notified(&mut self, told: &Notice, occasion: Occasion) -> Result<(), String> {
+        let program = self.values.program(&told.program, None)?;
         let mut command = crate::transport::RemoteCommand::new(program);
         command.env = self.values.environment();
         let run = self.shared.options.run.to_string();

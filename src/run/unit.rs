@@ -14,7 +14,7 @@ use crate::model::{HostOutcome, Secret};
 use crate::plan::HostPlan;
 use crate::task::{ParamValue, Scope, StepError};
 
-use super::event::RollbackResult;
+use super::event::{RollbackResult, StepRef};
 use super::host_log::HostLog;
 use super::mask::Mask;
 use super::message::HostEnd;
@@ -171,6 +171,15 @@ async fn limited<T>(
     }
 }
 
+/// What is named where the host's limit passes between two steps.
+fn between_steps() -> StepRef {
+    let name: Arc<str> = "host_timeout".into();
+    StepRef {
+        id: Arc::clone(&name),
+        name,
+    }
+}
+
 impl<W: World> Work<W> {
     /// Connects, walks all steps, and asks all checks.
     async fn whole(&mut self, plan: &HostPlan) -> HostOutcome {
@@ -266,7 +275,7 @@ impl<W: World> Work<W> {
                 self.kill = self.run_kill.child_token();
                 self.limit = None;
                 Fault::TimedOut {
-                    step: step.unwrap_or_else(|| self.nowhere()),
+                    step: step.unwrap_or_else(between_steps),
                     limit,
                     ended,
                 }

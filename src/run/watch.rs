@@ -25,8 +25,8 @@ pub(crate) async fn sleep_watching<W: World>(shared: Arc<Shared<W>>, errand: Sle
         loop {
             match watchers.join_next().await {
                 Some(Ok(Some(state))) => return state,
-                Some(Ok(None)) => {}
-                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                // One that broke watches no more; the look that follows finds what is wrong with its host.
+                Some(Ok(None) | Err(_)) => {}
                 None => std::future::pending().await,
             }
         }

@@ -13,7 +13,6 @@ use crate::model::{Host, UnreachableKind};
 use crate::task::BatchPlace;
 use crate::transport::{ConnectError, Session, Transport};
 
-use super::event::StepRef;
 use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{SessionOf, Shared, World};
@@ -175,15 +174,6 @@ impl<W: World> Work<W> {
         )
     }
 
-    /// What is named where the host's limit passes between two steps.
-    pub(crate) fn nowhere(&self) -> StepRef {
-        let name: Arc<str> = "host_timeout".into();
-        StepRef {
-            id: Arc::clone(&name),
-            name,
-        }
-    }
-
     /// Whether what runs is to end.
     pub(crate) fn is_killed(&self) -> bool {
         self.kill.is_cancelled()
@@ -214,13 +204,12 @@ impl<W: World> Work<W> {
                 ],
             });
         };
-        let session = match self.borrowed(index).await {
-            Some(session) => session,
-            None => {
-                let session = Arc::new(self.opened(&host).await?);
-                self.shared.pool.keep(index, &session);
-                session
-            }
+        let session = if let Some(session) = self.borrowed(index).await {
+            session
+        } else {
+            let session = Arc::new(self.opened(&host).await?);
+            self.shared.pool.keep(index, &session);
+            session
         };
         self.session = Some(session);
         if self.away.is_none() {

@@ -13,7 +13,7 @@ const HOSTS: usize = 4;
 fn task(seconds: &str) -> String {
     format!(
         "task: turn\nkind: change\nlock: turn/all\nstrategy: {{by: flat, batch: 2, confirm: [start]}}\nsteps:\n  \
-         - run: echo {{{{ rollout.run }}}} >>/var/tmp/turned; sleep {seconds}\n"
+         - run: echo {{{{ rollout.id }}}} >>/var/tmp/turned; sleep {seconds}\n"
     )
 }
 
@@ -40,14 +40,10 @@ impl Ground {
         desk
     }
 
-    fn locks(&self, host: &Host) -> PathBuf {
-        host.path("/var/tmp/fab-rs/locks").unwrap()
-    }
-
     /// The hosts that are locked.
     fn locked(&self) -> Vec<&str> {
         let is_locked = |host: &&Host| {
-            let found = fs::read_dir(self.locks(host));
+            let found = fs::read_dir(locks(host));
             found.is_ok_and(|mut found| found.next().is_some())
         };
         let hosts = self.fleet.hosts().iter().filter(is_locked);
@@ -63,12 +59,16 @@ impl Ground {
     /// Has the heartbeat of every lock lie long ago.
     fn silence(&self) {
         for host in self.fleet.hosts() {
-            let beat = self.locks(host).join("turn%2Fall/beat");
+            let beat = locks(host).join("turn%2Fall/beat");
             if beat.exists() {
                 fs::write(beat, "1000\n").unwrap();
             }
         }
     }
+}
+
+fn locks(host: &Host) -> PathBuf {
+    host.path("/var/tmp/fab-rs/locks").unwrap()
 }
 
 fn turn(desk: &Desk, limit: &str) -> Ran {
@@ -88,7 +88,7 @@ fn two_controllers_with_other_limits_meet() {
         .says("`turn/all` is locked on app-0 by ")
         .says(&format!("(run {}", run_of(&first)))
         .says("held for ")
-        .says("`fab-rs lock status app-0`");
+        .says("`fab-rs lock status -H app-0`");
     assert_eq!(second.summary()["state"], "aborted");
     let shown = second.fab(&["--json", "lock", "status", "role=app"]);
     let shown: serde_json::Value = serde_json::from_str(&shown.ended(0).out()).unwrap();
@@ -96,13 +96,23 @@ fn two_controllers_with_other_limits_meet() {
     assert_eq!(shown[0]["state"], "live");
     assert_eq!(shown[0]["hosts"].as_array().unwrap().len(), HOSTS);
     // One machine's own lock: the third shares the first's state.
-    turn(&first, "app-2").ended(9).says("is locked on app-0 by ");
+    turn(&first, "app-2")
+        .ended(9)
+        .says("is locked on app-0 by ");
     running.end().ended(0);
     assert_eq!(ground.locked(), [""; 0], "nothing is left");
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 0));
     let waiting = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
     until("every host is locked", || ground.locked().len() == HOSTS);
-    let waits = ["--yes", "--lock-wait", "60", "--limit", "app-3", "turn", "role=app"];
+    let waits = [
+        "--yes",
+        "--lock-wait",
+        "60",
+        "--limit",
+        "app-3",
+        "turn",
+        "role=app",
+    ];
     second.fab(&waits).ended(0).says("waiting up to ");
     waiting.end().ended(0);
     assert_eq!(ground.turned("app-3"), 1);
@@ -138,10 +148,18 @@ fn races(name: &str, rounds: u64) {
         let (one, other) = (one.end(), other.end());
         let mut ends = [one.status, other.status];
         ends.sort_unstable();
-        assert_eq!(ends, [0, 9], "round {round}: {}\n{}", one.all(), other.all());
+        assert_eq!(
+            ends,
+            [0, 9],
+            "round {round}: {}\n{}",
+            one.all(),
+            other.all()
+        );
         assert_eq!(ground.locked(), [""; 0], "round {round}: nothing is left");
     }
-    let turned: usize = (0..HOSTS).map(|host| ground.turned(&format!("app-{host}"))).sum();
+    let turned: usize = (0..HOSTS)
+        .map(|host| ground.turned(&format!("app-{host}")))
+        .sum();
     assert_eq!(turned as u64, 2 * rounds);
 }
 
@@ -159,15 +177,20 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     assert_eq!(ground.locked().len(), HOSTS);
     turn(&second, "app-1").ended(9).says("live, last sign ");
     ground.silence();
-    turn(&second, "app-1").ended(9).says("stale: no sign of life for ");
+    turn(&second, "app-1")
+        .ended(9)
+        .says("stale: no sign of life for ");
     assert_eq!(ground.locked().len(), HOSTS, "it is never taken");
     let shown = second.fab(&["lock", "status", "role=app"]);
     let shown = shown.ended(0).out();
     assert!(shown.contains("stale: no sign of life for "), "{shown}");
     // The host that hears the heart is not asked: nothing is known of the holder.
-    let careful = second.fab(&["lock", "release", "app-1"]);
+    let careful = second.fab(&["lock", "release", "-H", "app-1"]);
     careful.ended(9).says("`--force` releases it");
-    second.fab(&["lock", "release", "role=app"]).ended(0).says("app-3: `turn%2Fall` released");
+    second
+        .fab(&["lock", "release", "role=app"])
+        .ended(0)
+        .says("app-3: `turn%2Fall` released");
     assert_eq!(ground.locked(), [""; 0]);
 
     let running = first.start(&words);
@@ -176,9 +199,12 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     nap(300);
     running.signal("INT");
     let ran = running.end();
-    ran.ended(130).says("the run keeps its lock; `fab-rs lock release app-0 --run ");
+    ran.ended(130)
+        .says("the run keeps its lock; `fab-rs lock release -H app-0 --run ");
     turn(&second, "app-1").ended(9).says("paused");
-    second.fab(&["lock", "release", "role=app", "--run", &run_of(&first)]).ended(0);
+    second
+        .fab(&["lock", "release", "role=app", "--run", &run_of(&first)])
+        .ended(0);
     assert_eq!(ground.locked(), [""; 0]);
     another_users_lock(&ground, &second);
 }
@@ -189,13 +215,13 @@ fn another_users_lock(ground: &Ground, desk: &Desk) {
     let note = r#"{"key":"turn/all","run":"20260101T000000Z-turn-0001","task":"turn","user":"eve","controller":"afar","pid":1,"started":"2026-01-01T00:00:00Z","state":"paused","anchor":"app-0","token":"00000000000000000000000000000001"}"#;
     let folder = "/var/tmp/fab-rs/locks/turn%2Fall";
     host.exec_ok(&format!(
-        "mkdir {folder} && echo '{note}' >{folder}/holder.json && date +%s >{folder}/since && chown -R 0:0 {folder}"
+        "mkdir {folder} && echo '{note}' >{folder}/holder.json && date +%s >{folder}/since && chown -R 0:0 /var/tmp/fab-rs"
     ))
     .unwrap();
     turn(desk, "app-1").ended(9).says("by eve@afar");
-    let refused = desk.fab(&["lock", "release", "app-0"]);
+    let refused = desk.fab(&["lock", "release", "-H", "app-0"]);
     refused.ended(9).says("it is not yours");
-    let forced = desk.fab(&["lock", "release", "app-0", "--force"]);
+    let forced = desk.fab(&["lock", "release", "-H", "app-0", "--force"]);
     forced.ended(0).says("`turn%2Fall` released");
     if host.login() == "deploy" {
         forced.says("through sudo: the lock is another user's there");

@@ -9,6 +9,7 @@ mod faults;
 mod fleets;
 mod hostile;
 mod locks;
+mod rollouts;
 mod stopping;
 mod streams;
 mod volume;

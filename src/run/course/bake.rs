@@ -6,6 +6,10 @@ use crate::plan::Pace;
 use crate::run::event::BakeReason;
 
 /// What ended.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, in any combination"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Ends {
     /// The canary.

@@ -276,17 +276,12 @@ impl Course {
     }
 
     fn next_up(&self) -> Option<NextUp> {
-        let next = self.pass.rest.front();
-        let (phase, batch, of) = match next {
-            Some(next) => (self.pass.phase, next, self.pass.batches()),
-            None => {
-                let phase = self.plan.phases.get(self.pass.phase + 1)?;
-                (
-                    self.pass.phase + 1,
-                    phase.batches.first()?,
-                    phase.batches.len(),
-                )
-            }
+        let (phase, batch, of) = if let Some(next) = self.pass.rest.front() {
+            (self.pass.phase, next, self.pass.batches())
+        } else {
+            let number = self.pass.phase + 1;
+            let phase = self.plan.phases.get(number)?;
+            (number, phase.batches.first()?, phase.batches.len())
         };
         let hosts = batch.hosts.iter();
         let hosts: Vec<HostIndex> = hosts.map(|&host| self.roster.of_target(host)).collect();

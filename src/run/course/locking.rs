@@ -9,11 +9,21 @@ use crate::task::Occasion;
 use super::looking::is_silent;
 use super::steering::{Course, Leg};
 
+/// Whether a run holds its lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Not yet, not any more, or there is none.
+    #[default]
+    None,
+    /// It does.
+    Ours,
+}
+
 impl Course {
     /// The lock, taken once the start is confirmed: on every host of the population that answers, in the order of
     /// their ids, so that whoever wants the same hosts begins at the same one.
     pub(super) fn lock(&mut self) -> Option<Errand> {
-        if self.plan.lock.is_some() && !self.holds_lock {
+        if self.plan.lock.is_some() && self.hold == Hold::None {
             return Some(Errand::Lock(self.lockable()));
         }
         self.notify(Occasion::Start);
@@ -31,7 +41,9 @@ impl Course {
     pub(crate) fn lock_ended(&mut self, end: LockEnd) {
         let unlocked = |hosts: Vec<(crate::model::Label, String)>| {
             let hosts = hosts.into_iter();
-            hosts.map(|(host, cause)| Unlocked { host, cause }).collect()
+            hosts
+                .map(|(host, cause)| Unlocked { host, cause })
+                .collect()
         };
         match end {
             LockEnd::Taken {
@@ -39,7 +51,7 @@ impl Course {
                 hosts,
                 without,
             } => {
-                self.holds_lock = true;
+                self.hold = Hold::Ours;
                 let key = self.lock_key();
                 let silent = self.roster.labels(&self.ledger.which(is_silent));
                 let silent = silent.into_iter();
@@ -52,9 +64,9 @@ impl Course {
                     without,
                 });
             }
-            LockEnd::Held(by) => {
+            LockEnd::Held(holder) => {
                 self.ended.locked = true;
-                self.stop(StopCause::Locked { by });
+                self.stop(StopCause::Locked { holder });
             }
             LockEnd::Nowhere(causes) => {
                 self.ended.preflight = true;
@@ -65,10 +77,11 @@ impl Course {
     }
 
     /// Tells that another has the lock and is waited for.
-    pub(crate) fn lock_waited(&mut self, by: lock::Found) {
-        self.events.push(EventKind::Rollout(RolloutFact::LockWaited {
-            by: Box::new(by),
-        }));
+    pub(crate) fn lock_waited(&mut self, holder: lock::Found) {
+        self.events
+            .push(EventKind::Rollout(RolloutFact::LockWaited {
+                holder: Box::new(holder),
+            }));
     }
 
     fn lock_key(&self) -> String {
@@ -78,7 +91,7 @@ impl Course {
 
     /// The last thing to do: the lock goes, then there is nothing left. Whether it is kept is not known here.
     pub(super) fn leave(&mut self) -> Errand {
-        if std::mem::take(&mut self.holds_lock) {
+        if std::mem::take(&mut self.hold) == Hold::Ours {
             return Errand::Unlock { keep: false };
         }
         Errand::End

@@ -124,10 +124,14 @@ impl Course {
         }
     }
 
-    /// Keeps how many hosts are healthy before the phase takes any.
+    /// Keeps how many hosts were healthy when that was first asked: later phases must leave as many.
     pub(super) fn keep_baseline(&mut self) {
+        if !self.asks_health() {
+            return;
+        }
         let healthy = self.ledger.which(Entry::is_well).len();
-        self.pass.baseline = self.asks_health().then_some(healthy);
+        self.baseline.get_or_insert(healthy);
+        self.pass.baseline = self.baseline;
     }
 
     /// Forms the batches that are left anew where what was found asks for it.

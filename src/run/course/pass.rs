@@ -14,6 +14,10 @@ use super::bake::Ends;
 use super::ledger::{Ledger, Stage};
 
 /// A batch of which hosts were taken.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, in any combination"
+)]
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// Its number.
@@ -70,7 +74,7 @@ pub(crate) struct Pass {
     pub(crate) taken: Vec<Taken>,
     /// Batches that are left.
     pub(crate) rest: VecDeque<Batch>,
-    /// How many hosts were healthy at its start, where that is asked.
+    /// How many hosts were healthy at the start, where the phase asks for health.
     pub(crate) baseline: Option<usize>,
     first_zone: Option<Zone>,
     formed: Option<Formed>,

@@ -14,6 +14,7 @@ use crate::task::{Kind, Occasion};
 
 use super::gates::Asking;
 use super::ledger::{Ledger, Stage};
+use super::locking::Hold;
 use super::pass::Pass;
 use super::stopping::{Ended, Halt};
 use super::taking::{After, Bake, Wait};
@@ -86,9 +87,11 @@ pub(crate) struct Course {
     pub(super) ledger: Ledger,
     pub(super) leg: Leg,
     pub(super) pass: Pass,
+    /// How many hosts were healthy when that was first asked.
+    pub(super) baseline: Option<usize>,
     pub(super) handed: Handed,
-    /// The lock is ours.
-    pub(super) holds_lock: bool,
+    /// Whether the lock is ours.
+    pub(super) hold: Hold,
     /// A look has just ended: nothing was waited for since.
     pub(super) fresh: bool,
     /// Errands to hand out before anything else.
@@ -120,8 +123,9 @@ impl Course {
             plan,
             roster,
             fail_fast,
+            baseline: None,
             handed: Handed::default(),
-            holds_lock: false,
+            hold: Hold::None,
             fresh: false,
             first: VecDeque::new(),
             bake: None,

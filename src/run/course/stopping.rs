@@ -23,6 +23,10 @@ pub(super) enum Halt {
 }
 
 /// How a course ended, besides its hosts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; their precedence is `exit`'s"
+)]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ended {
     /// Hosts could not be worked on; nothing was changed.
@@ -277,10 +281,8 @@ fn words(because: &StopCause) -> String {
             GateAnswer::Rollback => format!("rolled back (answered by {by})"),
             _ => format!("not confirmed (answered by {by})"),
         },
-        StopCause::Locked { by } => format!("nothing was changed: {}", lock::held(by)),
-        StopCause::Unlockable { .. } => {
-            "nothing was changed: no host could be locked".to_owned()
-        }
+        StopCause::Locked { holder } => format!("nothing was changed: {}", lock::held(holder)),
+        StopCause::Unlockable { .. } => "nothing was changed: no host could be locked".to_owned(),
         StopCause::Preflight { silent, unfit } => format!(
             "nothing was changed: {} cannot be worked on",
             hosts(&(silent.len() + unfit.len()))

@@ -1,14 +1,12 @@
 //! What happens to a rollout as a whole, beside the work on its hosts: facts with their causes, as JSON shows
 //! them. No text for people is made here.
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::lock::Found;
-use crate::model::{HostOutcome, Label, UnreachableKind, Zone};
-use crate::task::GateAt;
+use crate::model::{Label, UnreachableKind, Zone};
 
-use super::HostRef;
+use super::{GateAnswer, HostRef};
 
 /// One fact of a rollout. Times are milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +39,7 @@ pub enum RolloutFact {
     /// Another run has the lock; it is waited for.
     LockWaited {
         /// The lock as it was found.
-        by: Box<Found>,
+        holder: Box<Found>,
     },
     /// The lock was taken.
     LockTaken {
@@ -351,7 +349,7 @@ pub enum StopCause {
     /// Another run has the lock; nothing was changed.
     Locked {
         /// The lock as it was found.
-        by: Box<Found>,
+        holder: Box<Found>,
     },
     /// No host could be locked; nothing was changed.
     Unlockable {
@@ -365,67 +363,6 @@ pub enum StopCause {
         /// Targets on which steps would fail.
         unfit: Vec<Label>,
     },
-}
-
-/// An answer at a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GateAnswer {
-    /// `y`: go on.
-    Go,
-    /// `a`: go on, and ask at no later gate.
-    All,
-    /// `r`: take the failed hosts again, then ask again.
-    Retry,
-    /// `s`: stop; the run can be resumed.
-    Stop,
-    /// `b`: roll back.
-    Rollback,
-    /// `p`: pause.
-    Pause,
-}
-
-/// What a gate shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GateFacts {
-    /// Where the rollout stands; `None` where it stopped and asks what to do about it.
-    pub at: Option<GateAt>,
-    /// Answers that are taken, in the order shown.
-    pub offers: Vec<GateAnswer>,
-    /// How long an answer is waited for.
-    pub timeout_ms: u64,
-    /// How many hosts have each outcome so far; `pending` counts those that have none.
-    pub counts: IndexMap<String, usize>,
-    /// Hosts with an outcome that is not ok, or that were found not well.
-    pub troubled: Vec<Troubled>,
-    /// What comes next; `None` at the end, and where the rollout stopped.
-    pub next: Option<NextUp>,
-}
-
-/// A host with problems, as a gate shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Troubled {
-    /// The host.
-    pub host: Label,
-    /// How it ended, where it did.
-    pub outcome: Option<HostOutcome>,
-    /// What was found of it, where that is what is wrong.
-    pub trouble: Option<Trouble>,
-}
-
-/// What comes after a gate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NextUp {
-    /// The phase.
-    pub phase: String,
-    /// The batch's number, from 0.
-    pub batch: usize,
-    /// How many batches the phase has.
-    pub of: usize,
-    /// Its zone, where it has one.
-    pub zone: Option<Zone>,
-    /// Its hosts.
-    pub hosts: Vec<Label>,
 }
 
 /// How the rollback of a host ended.

@@ -51,15 +51,15 @@ impl<W: World> Work<W> {
         if let (Some(label), Some(made)) = (label, &self.made) {
             shared.known.bring(&label, made.clone());
         }
-        let meet = shared.meetings.meet(&spot, host, &batch.members);
-        let met = self.aside(async {
+        let others = shared.meetings.meet(&spot, host, &batch.members);
+        let came = self.aside(async {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => false,
-                () = meet => true,
+                () = others => true,
             }
         });
-        if !met.await {
+        if !came.await {
             return Err(ended());
         }
         self.shared.known.show(&mut self.values.scope);
@@ -71,10 +71,10 @@ impl<W: World> Work<W> {
         let Some((host, batch)) = self.in_batch() else {
             return;
         };
-        let mut meeting = Vec::new();
-        meeting_places(steps, &self.trail, &mut meeting);
-        if !meeting.is_empty() {
-            let spots = meeting.into_iter().map(|step| Spot {
+        let mut found = Vec::new();
+        meeting_places(steps, &self.trail, &mut found);
+        if !found.is_empty() {
+            let spots = found.into_iter().map(|step| Spot {
                 phase: batch.phase,
                 step: step.into(),
                 passes: self.passes.clone(),
@@ -86,7 +86,7 @@ impl<W: World> Work<W> {
     /// Runs the step if it is this host's turn; otherwise waits for its result. A host whose `when` does
     /// not hold skips it without a say in whose turn it is.
     pub(crate) async fn once(&mut self, step: &Step, of: OnceFor) -> Result<(), Fault> {
-        let (Some(site), Some((host, batch))) = (self.site.clone(), self.in_batch()) else {
+        let (Some(site), Some((_, batch))) = (self.site.clone(), self.in_batch()) else {
             return self.each(step).await.map(|_register| ());
         };
         if self.skips(step) {
@@ -94,7 +94,6 @@ impl<W: World> Work<W> {
             return Ok(());
         }
         let (circle, before) = self.circle(of, &site, &batch);
-        debug_assert!(!before.contains(&host));
         let key = OnceKey {
             spot: self.spot(&batch, step),
             circle,

@@ -68,7 +68,7 @@ impl<W: World> Work<W> {
         let limit = running.command_limit.unwrap_or(LONGEST);
         let due = Instant::now() + limit;
         let mut streak = Streak::default();
-        let mut last = "nothing".to_owned();
+        let mut last = None;
         while Instant::now() < due {
             let question = (step, &wait.probe);
             match self.probed(question, running, &wanted, (due, limit)).await {
@@ -77,14 +77,16 @@ impl<W: World> Work<W> {
                     if streak.enough(&said, wait, Instant::now()) {
                         return End::passed();
                     }
-                    last = said.text;
+                    last = Some(said.text);
                 }
-                Err(End::TimedOut { ended: true, .. }) => {
-                    "no answer before the limit".clone_into(&mut last);
+                // The limit cut this one short; what came before says more.
+                Err(End::TimedOut { ended: true, .. }) if last.is_none() => {
+                    last = Some("no answer before the limit".to_owned());
                 }
+                Err(End::TimedOut { ended: true, .. }) => {}
                 Err(end @ (End::Unreachable { .. } | End::Lost)) if self.checking => {
                     streak = Streak::default();
-                    last = end.cause();
+                    last = Some(end.cause());
                     self.disconnect().await;
                 }
                 Err(end) => return end,
@@ -94,11 +96,14 @@ impl<W: World> Work<W> {
                 return End::Cancelled { ended: true };
             }
         }
-        let last = self.teller.mask.text(&last);
-        End::failed(format!(
-            "not so within {}; the last answer was: {last}",
-            format_duration(limit)
-        ))
+        let last = self.teller.mask.text(last.as_deref().unwrap_or("nothing"));
+        let limit = format_duration(limit);
+        End::failed(match streak.count {
+            0 => format!("not so within {limit}; the last answer was: {last}"),
+            count => format!(
+                "not so for long enough within {limit}; the last answer was: {last}, good {count} times in a row"
+            ),
+        })
     }
 }
 

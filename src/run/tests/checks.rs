@@ -16,7 +16,9 @@ fn bed() -> Bed {
 /// Commands that contain `alive` fail so many times, then pass.
 fn recovers_after(times: usize) -> HostScript {
     let sick = |script: HostScript, _| script.on("alive", [Act::Exits(1)]);
-    (0..times).fold(HostScript::new(), sick).on("alive", Vec::new())
+    (0..times)
+        .fold(HostScript::new(), sick)
+        .on("alive", Vec::new())
 }
 
 #[tokio::test(start_paused = true)]
@@ -27,7 +29,10 @@ async fn a_host_is_ok_when_its_checks_have_passed_often_enough() {
     let told = hand_out(bed, plan, vec![start(0, &[0])]).await;
     assert_eq!(told.end(0), HostOutcome::Ok);
     let commands = told.transport.commands_on("h0");
-    assert_eq!(commands, ["work", "alive", "alive", "alive", "alive", "alive"]);
+    assert_eq!(
+        commands,
+        ["work", "alive", "alive", "alive", "alive", "alive"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,12 +61,17 @@ async fn verify_comes_after_health() {
         told.end(0),
         HostOutcome::Unhealthy { check, .. } if check == "version"
     ));
-    assert_eq!(told.transport.commands_on("h0")[..3], ["work", "alive", "alive"]);
+    assert_eq!(
+        told.transport.commands_on("h0")[..3],
+        ["work", "alive", "alive"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_dies_under_a_check_is_a_bad_answer() {
-    let script = HostScript::new().on("alive", [Act::IsLost]).on("alive", Vec::new());
+    let script = HostScript::new()
+        .on("alive", [Act::IsLost])
+        .on("alive", Vec::new());
     let bed = bed().script("h0", script);
     let mut plan = bed.plan();
     asks(&mut plan, &[], &[check("alive")]);
@@ -88,11 +98,20 @@ async fn the_host_limit_ends_the_step_and_always_still_runs() {
         .script("h0", script)
         .with(|bed| bed.always = vec![run("undrain")]);
     let mut plan = bed.plan();
-    pace(&mut plan, |pace| pace.host_timeout = Some(Duration::from_secs(30)));
+    pace(&mut plan, |pace| {
+        pace.host_timeout = Some(Duration::from_secs(30));
+    });
     let told = hand_out(bed, plan, vec![start(0, &[0])]).await;
     let step = "work".to_owned();
     let limit_ms = 30_000;
-    assert_eq!(told.end(0), HostOutcome::TimedOut { step, limit_ms, ended: true });
+    assert_eq!(
+        told.end(0),
+        HostOutcome::TimedOut {
+            step,
+            limit_ms,
+            ended: true
+        }
+    );
     assert_eq!(told.transport.commands_on("h0"), ["work", "undrain"]);
 }
 
@@ -104,7 +123,9 @@ async fn the_host_limit_holds_for_steps_in_groups_and_for_checks() {
         let bed = Bed::new(1, steps).change(1, 0).script("h0", script);
         let mut plan = bed.plan();
         asks(&mut plan, &[], &[check("alive")]);
-        pace(&mut plan, |pace| pace.host_timeout = Some(Duration::from_secs(5)));
+        pace(&mut plan, |pace| {
+            pace.host_timeout = Some(Duration::from_secs(5));
+        });
         let told = hand_out(bed, plan, vec![start(0, &[0])]).await;
         assert_eq!(told.end(0).word(), "timed_out", "{sick}");
     }
@@ -113,7 +134,9 @@ async fn the_host_limit_holds_for_steps_in_groups_and_for_checks() {
 #[tokio::test(start_paused = true)]
 async fn a_host_that_cannot_be_reached_is_unreachable() {
     let refused = Connect::Fails(Duration::ZERO, crate::model::UnreachableKind::Refused);
-    let script = (0..3).fold(HostScript::new(), |script, _| script.connects(refused.clone()));
+    let script = (0..3).fold(HostScript::new(), |script, _| {
+        script.connects(refused.clone())
+    });
     let bed = bed().script("h0", script);
     let plan = bed.plan();
     let told = hand_out(bed, plan, vec![start(0, &[0])]).await;

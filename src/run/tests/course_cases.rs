@@ -80,7 +80,9 @@ fn the_worked_failure_stops_with_hosts_in_flight_finishing() {
     let fleet = Fleet::of(&task(&format!("{ROW_1}, max_failures: 0")), &EVEN);
     let played = fleet
         .ends("a3", unhealthy())
-        .with(|fleet| drop(fleet.takes.insert("a2".to_owned(), 50)))
+        .with(|fleet| {
+            fleet.takes.insert("a2".to_owned(), 50);
+        })
         .play();
     assert_eq!(end(&played), (4, "failed"));
     assert_eq!(outcomes(&played, "ok"), "a1 a2");
@@ -165,7 +167,9 @@ fn a_limit_narrows_what_is_touched_and_not_what_is_counted() {
     );
     // A host that is not touched is out: nothing may be taken.
     let played = fleet()
-        .with(|fleet| drop(fleet.silent.insert("c4".to_owned())))
+        .with(|fleet| {
+            fleet.silent.insert("c4".to_owned());
+        })
         .play();
     assert_eq!(end(&played), (4, "failed"));
     assert!(played.taken.is_empty());
@@ -177,14 +181,18 @@ fn a_limit_narrows_what_is_touched_and_not_what_is_counted() {
 fn a_target_that_does_not_answer_leaves_everything_untouched() {
     let fleet = Fleet::of(&task(ROW_1), &EVEN);
     let played = fleet
-        .with(|fleet| drop(fleet.silent.insert("b2".to_owned())))
+        .with(|fleet| {
+            fleet.silent.insert("b2".to_owned());
+        })
         .play();
     assert_eq!(end(&played), (8, "aborted"));
     assert_eq!(outcomes(&played, "unreachable"), "b2");
     assert!(played.taken.is_empty());
     let unfit = Fleet::of(&task(ROW_1), &EVEN);
     let played = unfit
-        .with(|fleet| drop(fleet.unfit.insert("b2".to_owned())))
+        .with(|fleet| {
+            fleet.unfit.insert("b2".to_owned());
+        })
         .play();
     assert_eq!(
         (end(&played), outcomes(&played, "not_run").len()),
@@ -196,7 +204,9 @@ fn a_target_that_does_not_answer_leaves_everything_untouched() {
 fn unreachable_hosts_that_are_skipped_end_in_3() {
     let fleet = Fleet::of(&task(&format!("{ROW_1}, unreachable: skip")), &EVEN);
     let played = fleet
-        .with(|fleet| drop(fleet.silent.insert("b2".to_owned())))
+        .with(|fleet| {
+            fleet.silent.insert("b2".to_owned());
+        })
         .play();
     assert_eq!(end(&played), (3, "done_partial"));
     assert_eq!(
@@ -408,11 +418,8 @@ fn a_rollback_that_leaves_a_host_ends_in_6() {
     let played = fleet
         .ends("a2", failed())
         .with(|fleet| {
-            drop(
-                fleet
-                    .undone
-                    .insert("a2".to_owned(), RollbackResult::Pending { cause: cause() }),
-            )
+            let pending = RollbackResult::Pending { cause: cause() };
+            fleet.undone.insert("a2".to_owned(), pending);
         })
         .play();
     assert_eq!(end(&played), (6, "rollback_failed"));
@@ -440,7 +447,9 @@ fn a_question_about_a_stop_is_asked_once_it_has_stopped() {
 fn a_window_keeps_its_size_in_flight() {
     let fleet = Fleet::of(&task("by: flat, batch: 2, mode: window"), &[("a", 5)]);
     let played = fleet
-        .with(|fleet| drop(fleet.takes.insert("a1".to_owned(), 3)))
+        .with(|fleet| {
+            fleet.takes.insert("a1".to_owned(), 3);
+        })
         .play();
     assert_eq!(end(&played), (0, "done"));
     assert_eq!(played.taken.join(" "), "[a1 a2] [a3] [a4] [a5]");

@@ -41,146 +41,197 @@ impl Draw {
     }
 }
 
-/// What a task's text is made of.
+/// A task's text, and the hosts it is for.
 struct Drawn {
     text: String,
-    names: Vec<String>,
     zones: Vec<(&'static str, usize)>,
     leads: bool,
 }
 
-fn drawn(draw: &mut Draw) -> Drawn {
-    let names = ["a", "b", "c"];
-    let zones = names.iter().take(1 + draw.count(3));
-    let zones: Vec<(&'static str, usize)> = zones.map(|zone| (*zone, 1 + draw.count(5))).collect();
-    let of_zone = |(zone, count): &(&str, usize)| {
-        let zone = (*zone).to_owned();
-        (1..=*count).map(move |number| format!("{zone}{number}"))
-    };
-    let all: Vec<String> = zones.iter().flat_map(of_zone).collect();
-    let mut keys = Vec::new();
-    let is_quorum = draw.once_in(4);
-    if is_quorum {
-        keys.push((*draw.of(&["quorum: true", "quorum: {at_once: 2}"])).to_owned());
-    }
-    let choices: [(&[&str], u64); 13] = [
-        (&["by: az", "by: spread", "by: flat"], 1),
-        (
-            &[
-                "batch: 1",
-                "batch: 2",
-                "batch: 50%",
-                "batch: 100%",
-                "batch: [1, 2, 100%]",
-            ],
-            1,
-        ),
-        (&["mode: window"], 3),
-        (
-            &[
-                "canary: 1",
-                "canary: {hosts: 2, bake: 5s}",
-                "canary: {hosts: 1, confirm: true}",
-            ],
-            3,
-        ),
-        (
-            &[
-                "max_failures: 1",
-                "max_failures: 3",
-                "max_failures: 40%",
-                "max_failures: 0",
-            ],
-            1,
-        ),
-        (
-            &["max_failures_per_zone: 0", "max_failures_per_zone: 50%"],
-            4,
-        ),
-        (
-            &["max_failures_per_batch: 0", "max_failures_per_batch: 50%"],
-            4,
-        ),
-        (
-            &["min_healthy: 50%", "min_healthy: 1", "min_healthy: 75%"],
-            4,
-        ),
-        (&["min_healthy_per_zone: 50%, single_host_zones: allow"], 5),
-        (&["max_unavailable: 2", "max_unavailable: 30%"], 5),
-        (&["unreachable: skip"], 3),
-        (
-            &[
-                "bake: 3s",
-                "bake: 1s, zone_bake: 9s",
-                "first_zone_bake: 20s, final_bake: 4s",
-            ],
-            2,
-        ),
-        (&["on_stop: cancel"], 5),
-    ];
-    for (values, times) in choices {
+/// Keys of a strategy: some of their values, and once in how many tasks they are there.
+const KEYS: [(&[&str], u64); 14] = [
+    (&["quorum: true", "quorum: {at_once: 2}"], 4),
+    (&["by: az", "by: spread", "by: flat"], 1),
+    (
+        &[
+            "batch: 1",
+            "batch: 2",
+            "batch: 50%",
+            "batch: 100%",
+            "batch: [1, 2, 100%]",
+        ],
+        1,
+    ),
+    (&["mode: window"], 3),
+    (
+        &[
+            "canary: 1",
+            "canary: {hosts: 2, bake: 5s}",
+            "canary: {hosts: 1, confirm: true}",
+        ],
+        3,
+    ),
+    (
+        &[
+            "max_failures: 1",
+            "max_failures: 3",
+            "max_failures: 40%",
+            "max_failures: 0",
+        ],
+        1,
+    ),
+    (
+        &["max_failures_per_zone: 0", "max_failures_per_zone: 50%"],
+        4,
+    ),
+    (
+        &["max_failures_per_batch: 0", "max_failures_per_batch: 50%"],
+        4,
+    ),
+    (
+        &["min_healthy: 50%", "min_healthy: 1", "min_healthy: 75%"],
+        4,
+    ),
+    (&["min_healthy_per_zone: 50%, single_host_zones: allow"], 5),
+    (&["max_unavailable: 2", "max_unavailable: 30%"], 5),
+    (&["unreachable: skip"], 3),
+    (
+        &[
+            "bake: 3s",
+            "bake: 1s, zone_bake: 9s",
+            "first_zone_bake: 20s, final_bake: 4s",
+        ],
+        2,
+    ),
+    (&["on_stop: cancel"], 5),
+];
+
+const GATES: [&str; 5] = [
+    "never",
+    "[start]",
+    "[start, zone]",
+    "[canary, batch]",
+    "[zone, batch, phase]",
+];
+
+const SCOPES: [&str; 6] = [
+    "stop",
+    "rollback_failed",
+    "rollback_batch",
+    "rollback_zone",
+    "rollback_all",
+    "ask",
+];
+
+fn strategy(draw: &mut Draw, leads: bool) -> String {
+    let mut keys = vec!["health_wait: 20s".to_owned()];
+    for (values, times) in KEYS {
         if draw.once_in(times) {
             keys.push((*draw.of(values)).to_owned());
         }
     }
-    let has_health = draw.below(4) > 0;
-    let leads = draw.once_in(4);
     if leads {
         keys.push("last: \"{{ host.facts.mode.stdout == 'leader' }}\"".to_owned());
     }
-    keys.push("health_wait: 20s".to_owned());
-    let gates = [
-        "never",
-        "[start]",
-        "[start, zone]",
-        "[canary, batch]",
-        "[zone, batch, phase]",
+    keys.push(format!("confirm: {}", draw.of(&GATES)));
+    keys.join(", ")
+}
+
+fn drawn(draw: &mut Draw) -> Drawn {
+    let zones = ["a", "b", "c"].into_iter().take(1 + draw.count(3));
+    let zones = zones.map(|zone| (zone, 1 + draw.count(5))).collect();
+    let leads = draw.once_in(4);
+    let strategy = strategy(draw, leads);
+    let mut lines = vec!["task: t".to_owned(), "kind: change".to_owned()];
+    let mut of_phase = vec![
+        format!("strategy: {{{strategy}}}"),
+        "steps: [{run: x}]".to_owned(),
     ];
-    keys.push(format!("confirm: {}", draw.of(&gates)));
-    let strategy = keys.join(", ");
-    let mut text = "task: t\nkind: change\n".to_owned();
-    let scopes = [
-        "stop",
-        "rollback_failed",
-        "rollback_batch",
-        "rollback_zone",
-        "rollback_all",
-        "ask",
-    ];
-    let undoes = draw.once_in(2);
-    if undoes {
-        text += &format!("on_failure: {}\n", draw.of(&scopes));
+    if draw.below(4) > 0 {
+        of_phase.push("health: [{name: up, tcp: 80, watch: true}]".to_owned());
+    }
+    if draw.once_in(2) {
+        lines.push(format!("on_failure: {}", draw.of(&SCOPES)));
+        of_phase.push("rollback: [{run: y}]".to_owned());
     }
     if leads {
-        text += "facts: [{run: mode, register: mode}]\n";
+        lines.push("facts: [{run: mode, register: mode}]".to_owned());
     }
-    let health = "health: [{name: up, tcp: 80, watch: true}]";
-    let rollback = "rollback: [{run: y}]";
     if draw.once_in(4) {
-        text += "phases:\n";
+        lines.push("phases:".to_owned());
         for name in ["stage", "switch"] {
-            text += &format!(
-                "  - name: {name}\n    strategy: {{{strategy}}}\n    steps: [{{run: x}}]\n"
-            );
-            for key in [(has_health, health), (undoes, rollback)] {
-                if key.0 {
-                    text += &format!("    {}\n", key.1);
-                }
-            }
+            lines.push(format!("  - name: {name}"));
+            lines.extend(of_phase.iter().map(|line| format!("    {line}")));
         }
     } else {
-        text += &format!("strategy: {{{strategy}}}\nsteps: [{{run: x}}]\nbefore: [{{local: z}}]\n");
-        for key in [(has_health, health), (undoes, rollback)] {
-            if key.0 {
-                text += &format!("{}\n", key.1);
-            }
-        }
+        lines.push("before: [{local: z}]".to_owned());
+        lines.extend(of_phase);
     }
     Drawn {
-        text,
-        names: all,
+        text: lines.join("\n") + "\n",
         zones,
         leads,
+    }
+}
+
+/// What befalls one host.
+fn befall(fleet: &mut Fleet, name: &str, draw: &mut Draw, calm: bool) {
+    let name = || name.to_owned();
+    if draw.once_in(12) && !calm {
+        fleet.sick.insert(name());
+    }
+    if draw.once_in(60) {
+        fleet.silent.insert(name());
+    }
+    if draw.once_in(200) {
+        fleet.unfit.insert(name());
+    }
+    fleet.takes.insert(name(), 1 + draw.below(9));
+    if draw.once_in(8) && !calm {
+        let lost = HostOutcome::Unknown {
+            step: "work".to_owned(),
+        };
+        let ends = [failed(), unhealthy(), unreachable(), lost];
+        let end = draw.of(&ends).clone();
+        fleet.ends.entry(name()).or_default().push_back(end);
+    }
+    if draw.once_in(8) && !calm {
+        let at = draw.below(60);
+        fleet.turns.push((at, name(), true));
+        if draw.below(3) > 0 {
+            fleet.turns.push((at + 1 + draw.below(40), name(), false));
+        }
+    }
+    if draw.once_in(10) {
+        let cause = "no answer".to_owned();
+        let pending = RollbackResult::Pending { cause };
+        fleet.undone.insert(name(), pending);
+    }
+}
+
+/// Who leads, what people answer, which signals come.
+fn surround(fleet: &mut Fleet, names: &[String], draw: &mut Draw, leads: bool) {
+    use GateAnswer::{All, Go, Pause, Retry, Rollback, Stop};
+    if leads && draw.below(8) > 0 {
+        fleet.leader = Some(draw.of(names).clone());
+        for _ in 0..draw.below(3) {
+            let next = draw.below(5) > 0;
+            let next = next.then(|| draw.of(names).clone());
+            fleet.elections.push((draw.below(50), next));
+        }
+        fleet.elections.sort();
+    }
+    let answers = [Go, Go, Go, All, Retry, Stop, Rollback, Pause];
+    fleet.answers = (0..6).map(|_| *draw.of(&answers)).collect();
+    if draw.once_in(6) {
+        let kinds = [Signal::Interrupt, Signal::Terminate, Signal::Hangup];
+        let signals = 0..=draw.below(2);
+        let signals = signals.map(|_| (draw.below(80), *draw.of(&kinds)));
+        fleet.signals = signals.collect();
+        fleet.signals.sort_by_key(|(at, _)| *at);
+    }
+    if draw.once_in(20) {
+        fleet.broken = Some(Section::Before);
     }
 }
 
@@ -191,77 +242,20 @@ fn fleet(seed: u64) -> Option<(Fleet, String)> {
     let narrows = draw.once_in(4);
     let skipped = draw.below(3);
     let touched = |name: &str| !narrows || u64::from(name.as_bytes()[1]) % 3 != skipped;
-    let plan = plan(&drawn.text, hosts(&drawn.zones), touched)?;
+    let all = hosts(&drawn.zones);
+    let names: Vec<String> = all.iter().map(|host| host.label.to_string()).collect();
+    let plan = plan(&drawn.text, all, touched)?;
     if plan.targets.is_empty() {
         return None;
     }
     let mut fleet = Fleet::new(plan);
     fleet.fanout = 1 + draw.count(6);
     let calm = draw.once_in(5);
-    for name in &drawn.names {
-        let name = || name.clone();
-        if draw.once_in(12) && !calm {
-            fleet.sick.insert(name());
-        }
-        if draw.once_in(60) {
-            fleet.silent.insert(name());
-        }
-        if draw.once_in(200) {
-            fleet.unfit.insert(name());
-        }
-        fleet.takes.insert(name(), 1 + draw.below(9));
-        if draw.once_in(8) && !calm {
-            let lost = HostOutcome::Unknown {
-                step: "work".to_owned(),
-            };
-            let ends = [failed(), unhealthy(), unreachable(), lost];
-            let end = draw.of(&ends).clone();
-            fleet = fleet.ends(&name(), end);
-        }
-        if draw.once_in(8) && !calm {
-            let at = draw.below(60);
-            fleet.turns.push((at, name(), true));
-            if draw.below(3) > 0 {
-                fleet.turns.push((at + 1 + draw.below(40), name(), false));
-            }
-        }
-        if draw.once_in(10) {
-            let cause = "no answer".to_owned();
-            let pending = RollbackResult::Pending { cause };
-            fleet.undone.insert(name(), pending);
-        }
-    }
-    if drawn.leads && draw.below(8) > 0 {
-        fleet.leader = Some(draw.of(&drawn.names).clone());
-        for _ in 0..draw.below(3) {
-            let next = draw.below(5) > 0;
-            let next = next.then(|| draw.of(&drawn.names).clone());
-            fleet.elections.push((draw.below(50), next));
-        }
-        fleet.elections.sort();
+    for name in &names {
+        befall(&mut fleet, name, draw, calm);
     }
     fleet.turns.sort();
-    let answers = [
-        GateAnswer::Go,
-        GateAnswer::Go,
-        GateAnswer::Go,
-        GateAnswer::All,
-        GateAnswer::Retry,
-        GateAnswer::Stop,
-        GateAnswer::Rollback,
-        GateAnswer::Pause,
-    ];
-    fleet.answers = (0..6).map(|_| *draw.of(&answers)).collect();
-    if draw.once_in(6) {
-        let kinds = [Signal::Interrupt, Signal::Terminate, Signal::Hangup];
-        fleet.signals = (0..=draw.below(2))
-            .map(|_| (draw.below(80), *draw.of(&kinds)))
-            .collect();
-        fleet.signals.sort_by_key(|(at, _)| *at);
-    }
-    if draw.once_in(20) {
-        fleet.broken = Some(Section::Before);
-    }
+    surround(&mut fleet, &names, draw, drawn.leads);
     Some((fleet, drawn.text))
 }
 
@@ -287,9 +281,16 @@ fn last_words(played: &Played, targets: usize) -> Result<(), String> {
             EventKind::Rollout(RolloutFact::HostTurned { host, .. }) => {
                 words.insert(host.host.to_string(), "unhealthy".to_owned());
             }
-            EventKind::HostStarted { host } if words.contains_key(host.host.as_str()) => {
-                let undoes = |event: &EventKind| matches!(event, EventKind::Rollout(RolloutFact::RollbackStarted { hosts }) if hosts.contains(&host.host));
-                if !played.events.iter().any(undoes) {
+            EventKind::HostStarted { host } => {
+                let undoes = |event: &EventKind| {
+                    matches!(
+                        event,
+                        EventKind::Rollout(RolloutFact::RollbackStarted { hosts })
+                            if hosts.contains(&host.host)
+                    )
+                };
+                let ended = words.contains_key(host.host.as_str());
+                if ended && !played.events.iter().any(undoes) {
                     return Err(format!("{} began after its end", host.host));
                 }
             }

@@ -61,7 +61,8 @@ pub(super) async fn hand_out_with(
             before(&stop, &envelope.message);
             let reply = match &envelope.message {
                 UnitMessage::Next { .. } => {
-                    let errand = if at_work > 0 && !matches!(errands.peek(), Some(Errand::Look(_))) {
+                    let errand = if at_work > 0 && !matches!(errands.peek(), Some(Errand::Look(_)))
+                    {
                         Errand::Await
                     } else {
                         errands.next().unwrap_or(Errand::End)
@@ -190,10 +191,13 @@ pub(super) fn pace(plan: &mut Plan, change: impl FnOnce(&mut crate::plan::Pace))
 impl Told {
     /// How the hosts ended, in the order in which they did.
     pub(super) fn ends(&self) -> Vec<(HostIndex, HostOutcome)> {
-        let ends = self.messages.iter().filter_map(|(_, message)| match message {
-            UnitMessage::HostEnded { host, end } => Some((*host, end.outcome.clone())),
-            _ => None,
-        });
+        let ends = self
+            .messages
+            .iter()
+            .filter_map(|(_, message)| match message {
+                UnitMessage::HostEnded { host, end } => Some((*host, end.outcome.clone())),
+                _ => None,
+            });
         ends.collect()
     }
 
@@ -205,10 +209,13 @@ impl Told {
 
     /// What was found of hosts, by their numbers.
     pub(super) fn findings(&self) -> Vec<Finding> {
-        let found = self.messages.iter().filter_map(|(_, message)| match message {
-            UnitMessage::Found(finding) => Some(finding.clone()),
-            _ => None,
-        });
+        let found = self
+            .messages
+            .iter()
+            .filter_map(|(_, message)| match message {
+                UnitMessage::Found(finding) => Some(finding.clone()),
+                _ => None,
+            });
         let mut found: Vec<Finding> = found.collect();
         found.sort_by_key(|finding| finding.host);
         found
@@ -222,10 +229,13 @@ impl Told {
 
     /// How rollbacks ended.
     pub(super) fn rollbacks(&self) -> Vec<(HostIndex, RollbackResult)> {
-        let ends = self.messages.iter().filter_map(|(_, message)| match message {
-            UnitMessage::HostRolledBack { host, result } => Some((*host, result.clone())),
-            _ => None,
-        });
+        let ends = self
+            .messages
+            .iter()
+            .filter_map(|(_, message)| match message {
+                UnitMessage::HostRolledBack { host, result } => Some((*host, result.clone())),
+                _ => None,
+            });
         ends.collect()
     }
 

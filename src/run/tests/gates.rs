@@ -25,15 +25,18 @@ fn gate() -> Errand {
         at: Some(GateAt::Zone),
         question: "go on?".to_owned(),
         offers: vec![GateAnswer::Go, GateAnswer::Stop],
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
     })
 }
 
 fn answers(told: &Told) -> Vec<GateAnswer> {
-    let answers = told.messages.iter().filter_map(|(_, message)| match message {
-        UnitMessage::GateAnswered { answer, .. } => Some(*answer),
-        _ => None,
-    });
+    let answers = told
+        .messages
+        .iter()
+        .filter_map(|(_, message)| match message {
+            UnitMessage::GateAnswered { answer, .. } => Some(*answer),
+            _ => None,
+        });
     answers.collect()
 }
 
@@ -110,7 +113,10 @@ async fn a_notice_gets_the_event_and_the_summary_and_its_failure_is_only_noted()
     assert!(requests[0].env.contains(&event));
     let stdin = requests[0].stdin.clone().expect("the summary");
     let summary: serde_json::Value = serde_json::from_slice(&stdin).expect("JSON");
-    assert_eq!((&summary["event"], &summary["task"]), (&"stop".into(), &"work".into()));
+    assert_eq!(
+        (&summary["event"], &summary["task"]),
+        (&"stop".into(), &"work".into())
+    );
     let noted = told.messages.iter().find_map(|(_, message)| match message {
         UnitMessage::Noted { text, .. } => Some(text.clone()),
         _ => None,
@@ -121,7 +127,10 @@ async fn a_notice_gets_the_event_and_the_summary_and_its_failure_is_only_noted()
 
 #[tokio::test(start_paused = true)]
 async fn a_notice_that_hangs_is_waited_for_a_few_seconds_only() {
-    let bed = bed().script(CONTROLLER, HostScript::new().on("mail", [Act::HangsForEver]));
+    let bed = bed().script(
+        CONTROLLER,
+        HostScript::new().on("mail", [Act::HangsForEver]),
+    );
     let plan = notifying(&bed);
     let start = tokio::time::Instant::now();
     hand_out(bed, plan, vec![Errand::Notify(Occasion::Stop)]).await;

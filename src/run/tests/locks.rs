@@ -13,7 +13,8 @@ use super::bed::{Bed, Played};
 use super::fleet::{self, Fleet, failed};
 use super::steps::run;
 
-const TASK: &str = "task: t\nkind: change\nstrategy: {by: flat, batch: 1, confirm: [start]}\nsteps: [{run: x}]\n";
+const TASK: &str =
+    "task: t\nkind: change\nstrategy: {by: flat, batch: 1, confirm: [start]}\nsteps: [{run: x}]\n";
 
 fn note() -> Note {
     Note {
@@ -43,7 +44,10 @@ fn the_lock_is_taken_after_the_start_gate_and_let_go_at_the_end() {
     assert_eq!(end(&played), (0, "done", "lock, unlock, keep false".into()));
     assert_eq!(played.errands[..2], ["look", "ask Some(Start)"]);
     let played = fleet().ends("a1", failed()).play();
-    assert_eq!(end(&played), (4, "failed", "lock, unlock, keep false".into()));
+    assert_eq!(
+        end(&played),
+        (4, "failed", "lock, unlock, keep false".into())
+    );
     let refused = fleet().with(|fleet| fleet.answers.push_back(GateAnswer::Stop));
     assert_eq!(end(&refused.play()), (4, "aborted", String::new()));
     let unfit = fleet().with(|fleet| {
@@ -67,7 +71,10 @@ fn a_run_that_can_go_on_keeps_its_lock() {
         let signals = times.iter().map(|at| (*at, Signal::Interrupt));
         fleet().with(|fleet| fleet.signals.extend(signals)).play()
     };
-    assert_eq!(end(&signals(&[3])), (130, "paused", "lock, unlock, keep true".into()));
+    assert_eq!(
+        end(&signals(&[3])),
+        (130, "paused", "lock, unlock, keep true".into())
+    );
     assert_eq!(
         end(&signals(&[3, 4])),
         (130, "interrupted", "lock, unlock, keep true".into())
@@ -75,7 +82,10 @@ fn a_run_that_can_go_on_keeps_its_lock() {
     let gate = TASK.replace("confirm: [start]", "confirm: [batch]");
     let paused = Fleet::of(&gate, &[("a", 3)]);
     let paused = paused.with(|fleet| fleet.answers.push_back(GateAnswer::Pause));
-    assert_eq!(end(&paused.play()), (10, "paused", "lock, unlock, keep true".into()));
+    assert_eq!(
+        end(&paused.play()),
+        (10, "paused", "lock, unlock, keep true".into())
+    );
 }
 
 #[test]
@@ -98,7 +108,12 @@ fn nothing_is_changed_where_another_has_the_lock_or_nobody_can_be_locked() {
         assert_eq!(played.taken, [""; 0]);
         let causes = played.summary.hosts.values().map(|host| host.cause.clone());
         let causes: Vec<String> = causes.flatten().collect();
-        assert!(causes.iter().all(|cause| cause.starts_with("nothing was changed: ")), "{causes:?}");
+        assert!(
+            causes
+                .iter()
+                .all(|cause| cause.starts_with("nothing was changed: ")),
+            "{causes:?}"
+        );
         assert_eq!(causes.len(), 3);
     }
 }
@@ -112,7 +127,12 @@ fn bed(script: &HostScript) -> Bed {
 
 /// A host on which the lock can be taken.
 fn free() -> HostScript {
-    let says = |text: &str| vec![Act::Prints(Stream::Stdout, format!("{text}\n").into_bytes())];
+    let says = |text: &str| {
+        vec![Act::Prints(
+            Stream::Stdout,
+            format!("{text}\n").into_bytes(),
+        )]
+    };
     HostScript::new()
         .on("fab-rs-lock take", says("taken"))
         .on("fab-rs-lock beat", says("ours"))
@@ -138,7 +158,10 @@ async fn every_host_is_locked_and_the_first_hears_the_heart() {
     assert_eq!(orders(&played, "h0"), ["take", "beat", "beat", "release"]);
     assert_eq!(orders(&played, "h1"), ["take", "release"]);
     let taken = played.position(|event| {
-        matches!(event, EventKind::Rollout(RolloutFact::LockTaken { hosts: 3, .. }))
+        matches!(
+            event,
+            EventKind::Rollout(RolloutFact::LockTaken { hosts: 3, .. })
+        )
     });
     let started = played.position(|event| matches!(event, EventKind::HostStarted { .. }));
     assert!(taken.unwrap() < started.unwrap());
@@ -153,12 +176,16 @@ async fn who_meets_a_lock_hears_whose_it_is_and_what_to_do() {
     );
     let played = bed(&held).play().await;
     assert_eq!(played.exit(), 9);
-    assert_eq!(orders(&played, "h1"), ["release"], "the first decides, and what was tried is given back");
+    assert_eq!(
+        orders(&played, "h1"),
+        ["release"],
+        "the first decides, and what was tried is given back"
+    );
     let notes = played.notes().join("\n");
     for words in [
         "`k` is locked on h0 by alice@bastion (run 20260730T031100Z-work-beef), held for 3 m 12 s, live",
-        "`fab-rs lock status h0`",
-        "`fab-rs lock release h0 --run 20260730T031100Z-work-beef --force`",
+        "`fab-rs lock status -H h0`",
+        "`fab-rs lock release -H h0 --run 20260730T031100Z-work-beef --force`",
     ] {
         assert!(notes.contains(words), "{words}: {notes}");
     }
@@ -179,7 +206,7 @@ async fn a_live_lock_is_waited_for_and_a_paused_one_is_not() {
             .on("fab-rs-lock take", taken.clone())
     };
     let wait = |bed: Bed| {
-        bed.with(|bed| bed.options.lock.wait = Duration::from_secs(600))
+        bed.with(|bed| bed.options.lock.wait = Duration::from_mins(10))
             .script("h1", free())
             .script("h2", free())
     };
@@ -190,7 +217,10 @@ async fn a_live_lock_is_waited_for_and_a_paused_one_is_not() {
     let played = only(NoteState::Live).play().await;
     assert_eq!(played.exit(), 0, "{:?}", played.notes());
     let waited = played.events.iter().filter(|event| {
-        matches!(event.kind, EventKind::Rollout(RolloutFact::LockWaited { .. }))
+        matches!(
+            event.kind,
+            EventKind::Rollout(RolloutFact::LockWaited { .. })
+        )
     });
     assert_eq!(waited.count(), 1);
     let played = only(NoteState::Paused).play().await;
@@ -204,11 +234,20 @@ async fn ctrl_c_while_waiting_leaves_nothing_behind() {
         "fab-rs-lock take",
         vec![Act::Prints(Stream::Stdout, said.into_bytes())],
     );
-    let bed = bed(&held).with(|bed| bed.options.lock.wait = Duration::from_secs(600));
+    let bed = bed(&held).with(|bed| bed.options.lock.wait = Duration::from_mins(10));
     let played = bed.signal(5, Signal::Interrupt).play().await;
     assert_eq!(played.exit(), 130);
-    assert!(played.summary.hosts.values().all(|host| host.outcome == "not_run"));
-    assert_eq!(orders(&played, "h0").last().map(String::as_str), Some("release"));
+    assert!(
+        played
+            .summary
+            .hosts
+            .values()
+            .all(|host| host.outcome == "not_run")
+    );
+    assert_eq!(
+        orders(&played, "h0").last().map(String::as_str),
+        Some("release")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,10 +258,13 @@ async fn two_signals_leave_the_lock_and_say_how_it_is_released() {
         .signal(6, Signal::Interrupt)
         .play()
         .await;
-    assert_eq!((played.exit(), played.summary.state.as_str()), (130, "interrupted"));
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (130, "interrupted")
+    );
     assert_eq!(orders(&played, "h0"), ["take", "mark"]);
     let notes = played.notes().join("\n");
-    let words = "`fab-rs lock release h0 --run 20260730T031244Z-work-0001`";
+    let words = "`fab-rs lock release -H h0 --run 20260730T031244Z-work-0001`";
     assert!(notes.contains(words), "{notes}");
 }
 

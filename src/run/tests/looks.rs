@@ -25,7 +25,13 @@ async fn one_connection_serves_questions_and_work() {
     let bed = bed(2);
     let mut plan = bed.plan();
     asks(&mut plan, &[run("fact")], &[check("alive")]);
-    let errands = vec![look(&[0, 1]), start(0, &[0]), look(&[0, 1]), start(1, &[1]), sleep(5, &[0, 1])];
+    let errands = vec![
+        look(&[0, 1]),
+        start(0, &[0]),
+        look(&[0, 1]),
+        start(1, &[1]),
+        sleep(5, &[0, 1]),
+    ];
     let told = hand_out(bed, plan, errands).await;
     assert_eq!((told.connections("h0"), told.connections("h1")), (1, 1));
     assert_eq!(told.found(0), Found::Well);
@@ -46,14 +52,19 @@ async fn a_read_run_keeps_no_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_host_that_does_not_answer_is_silent_and_the_others_are_not() {
     let refused = Connect::Fails(Duration::ZERO, UnreachableKind::Refused);
-    let script = (0..3).fold(HostScript::new(), |script, _| script.connects(refused.clone()));
+    let script = (0..3).fold(HostScript::new(), |script, _| {
+        script.connects(refused.clone())
+    });
     let bed = bed(2).script("h1", script);
     let plan = bed.plan();
     let told = hand_out(bed, plan, vec![look(&[0, 1])]).await;
     assert_eq!(told.found(0), Found::Well);
     assert!(matches!(
         told.found(1),
-        Found::Silent { kind: UnreachableKind::Refused, .. }
+        Found::Silent {
+            kind: UnreachableKind::Refused,
+            ..
+        }
     ));
 }
 
@@ -127,15 +138,20 @@ async fn a_stop_leaves_untold_what_is_still_asked() {
     let bed = bed(1).script("h0", script);
     let plan = bed.plan();
     let mut asked = 0;
-    let told = hand_out_with(bed, plan, vec![look(&[0]), sleep(60, &[])], |stop, message| {
-        if matches!(message, UnitMessage::Next { .. }) {
-            asked += 1;
-            if asked == 1 {
-                stop.rollback.cancel();
-                stop.stop_starting(crate::model::CancelReason::Interrupt);
+    let told = hand_out_with(
+        bed,
+        plan,
+        vec![look(&[0]), sleep(60, &[])],
+        |stop, message| {
+            if matches!(message, UnitMessage::Next { .. }) {
+                asked += 1;
+                if asked == 1 {
+                    stop.rollback.cancel();
+                    stop.stop_starting(crate::model::CancelReason::Interrupt);
+                }
             }
-        }
-    })
+        },
+    )
     .await;
     assert!(told.findings().is_empty());
     assert_eq!(told.when(|it| matches!(it, UnitMessage::Found(_))), None);
@@ -173,7 +189,9 @@ async fn one_bad_answer_while_watching_is_forgiven() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_died_is_replaced() {
-    let script = HostScript::new().on("work", [Act::WasLost]).on("work", Vec::new());
+    let script = HostScript::new()
+        .on("work", [Act::WasLost])
+        .on("work", Vec::new());
     let bed = bed(1).script("h0", script);
     let plan = bed.plan();
     let told = hand_out(bed, plan, vec![look(&[0]), start(0, &[0]), look(&[0])]).await;

@@ -4,12 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{HostOutcome, Stream, Zone};
+use crate::model::{CancelReason, HostOutcome, Stream, Zone};
+use crate::run::message::UnitMessage;
 use crate::task::{OnceFor, Step, StepPlace};
 use crate::transport::scripted::{Act, Asked, Connect, HostScript};
 
 use super::bed::Bed;
-use super::errands::{Told, hand_out, look, start};
+use super::errands::{Told, hand_out, hand_out_with, look, start};
 use super::steps::{Modified as _, expression, group, holds, run};
 
 fn barrier(command: &str) -> Step {
@@ -57,14 +58,18 @@ async fn hosts_that_fail_or_skip_keep_nobody_at_a_barrier() {
         .script("h1", HostScript::new().on("work", [Act::Exits(1)]));
     let plan = bed.plan();
     let told = hand_out(bed, plan, vec![start(0, &[0, 1, 2])]).await;
-    assert_eq!(told.transport.commands_on("h0"), ["work", "next", "inside", "end"]);
+    assert_eq!(
+        told.transport.commands_on("h0"),
+        ["work", "next", "inside", "end"]
+    );
     assert_eq!(told.transport.commands_on("h1"), ["work"]);
     assert_eq!(told.transport.commands_on("h2"), ["work", "end"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn results_of_all_are_there_after_a_barrier() {
-    let says = |text: &str| HostScript::new().on("work", [Act::Prints(Stream::Stdout, text.into())]);
+    let says =
+        |text: &str| HostScript::new().on("work", [Act::Prints(Stream::Stdout, text.into())]);
     let steps = vec![
         run("work").but(|it| it.register = Some("work".to_owned())),
         barrier("see {{ results.work.h0.stdout }}{{ results.work.h1.stdout }}"),
@@ -107,14 +112,20 @@ async fn once_for_a_batch_runs_in_each_batch_and_in_each_pass_of_a_loop() {
     let plan = bed.plan();
     let told = hand_out(bed, plan, vec![start(0, &[0, 1]), start(1, &[2, 3])]).await;
     for host in ["h0", "h2"] {
-        assert_eq!(told.transport.commands_on(host), ["migrate '1'", "migrate '2'"]);
+        assert_eq!(
+            told.transport.commands_on(host),
+            ["migrate '1'", "migrate '2'"]
+        );
     }
     assert!(told.transport.commands_on("h1").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn any_healthy_is_another_host_outside_the_batch_over_its_own_connection() {
-    let steps = vec![run("enable").but(|it| it.place = StepPlace::AnyHealthy), run("work")];
+    let steps = vec![
+        run("enable").but(|it| it.place = StepPlace::AnyHealthy),
+        run("work"),
+    ];
     let sick = Connect::Fails(Duration::ZERO, crate::model::UnreachableKind::Refused);
     let script = (0..9).fold(HostScript::new(), |script, _| script.connects(sick.clone()));
     let bed = Bed::new(4, steps).change(2, 0).script("h2", script);
@@ -159,4 +170,41 @@ async fn a_step_for_the_controller_runs_there() {
     let told = hand_out(bed, plan, vec![start(0, &[0])]).await;
     assert_eq!(told.transport.commands_on("@controller"), ["tell"]);
     assert!(told.transport.commands_on("h0").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_what_runs_reaches_those_who_wait_at_a_barrier() {
+    let hangs = HostScript::new().on("work", [Act::HangsUntilStopped { confirmed: true }]);
+    let bed = Bed::new(2, vec![run("work"), barrier("next")])
+        .change(2, 0)
+        .script("h1", hangs);
+    let plan = bed.plan();
+    let mut waiting = 0;
+    let told = hand_out_with(bed, plan, vec![start(0, &[0, 1])], |stop, message| {
+        // The first host has come to the barrier, the second is at work.
+        if matches!(message, UnitMessage::StepFinished { host: Some(0), .. }) {
+            waiting += 1;
+            stop.stop_starting(CancelReason::Interrupt);
+            stop.end_groups();
+        }
+    })
+    .await;
+    assert_eq!(waiting, 1);
+    for (host, outcome) in told.ends() {
+        assert_eq!(outcome.word(), "cancelled", "{host}");
+    }
+    assert!(told.transport.commands_on("h0").len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_are_looked_at_while_others_are_at_work() {
+    let bed = Bed::new(2, vec![run("work")])
+        .change(2, 0)
+        .script("h0", slow(60));
+    let plan = bed.plan();
+    let told = hand_out(bed, plan, vec![start(0, &[0]), look(&[1])]).await;
+    let found = told.when(|it| matches!(it, UnitMessage::Found(_)));
+    assert_eq!(found, Some(Duration::ZERO));
+    let ended = told.when(|it| matches!(it, UnitMessage::HostEnded { .. }));
+    assert_eq!(ended, Some(Duration::from_mins(1)));
 }

@@ -13,11 +13,14 @@ use super::steps::{Modified as _, run, step};
 const SENT: &str = "systemctl reboot";
 
 fn id(text: &str) -> Vec<Act> {
-    vec![Act::Prints(Stream::Stdout, format!("{text}\n").into_bytes())]
+    vec![Act::Prints(
+        Stream::Stdout,
+        format!("{text}\n").into_bytes(),
+    )]
 }
 
 fn reboot() -> Step {
-    step("reboot", Action::Reboot).but(|it| it.timeout = Some(Duration::from_secs(60)))
+    step("reboot", Action::Reboot).but(|it| it.timeout = Some(Duration::from_mins(1)))
 }
 
 async fn played(script: HostScript) -> Told {
@@ -58,7 +61,10 @@ async fn a_host_that_comes_back_with_another_boot_id_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_host_that_never_goes_down_is_told_so() {
     let told = played(HostScript::new().on("boot_id", id("one"))).await;
-    assert_eq!(cause(&told), "it never went down: the boot id was the same for 1 m");
+    assert_eq!(
+        cause(&told),
+        "it never went down: the boot id was the same for 1 m"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,12 +82,13 @@ async fn a_host_that_does_not_come_back_fails_with_the_last_cause() {
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_refuses_is_not_waited_for() {
-    let script = HostScript::new()
-        .on("boot_id", id("one"))
-        .on(SENT, [
+    let script = HostScript::new().on("boot_id", id("one")).on(
+        SENT,
+        [
             Act::Prints(Stream::Stderr, b"Access denied\n".to_vec()),
             Act::Exits(1),
-        ]);
+        ],
+    );
     let told = played(script).await;
     assert_eq!(cause(&told), "it does not reboot: Access denied");
 }

@@ -33,7 +33,16 @@ async fn a_rollback_sees_what_was_registered_and_what_failed() {
     let plan = undone(&bed);
     let told = hand_out(bed, plan, vec![start(0, &[0]), roll_back(&[0])]).await;
     let commands = told.transport.commands_on("h0");
-    assert_eq!(commands, ["current", "work", "undo 'v1' after 'failed'", "alive", "alive"]);
+    assert_eq!(
+        commands,
+        [
+            "current",
+            "work",
+            "undo 'v1' after 'failed'",
+            "alive",
+            "alive"
+        ]
+    );
     assert_eq!(told.rollbacks(), [(0, RollbackResult::Done)]);
     assert_eq!(told.connections("h0"), 1);
 }
@@ -53,7 +62,10 @@ async fn a_rollback_follows_a_stop_and_is_ended_by_its_own_token_alone() {
     })
     .await;
     let commands = told.transport.commands_on("h0");
-    assert!(commands.contains(&"undo 'v1' after 'unhealthy'".to_owned()), "{commands:?}");
+    assert!(
+        commands.contains(&"undo 'v1' after 'unhealthy'".to_owned()),
+        "{commands:?}"
+    );
     assert!(matches!(
         &told.rollbacks()[..],
         [(0, RollbackResult::Failed { cause })] if cause.starts_with("`alive`: not so within")
@@ -63,7 +75,10 @@ async fn a_rollback_follows_a_stop_and_is_ended_by_its_own_token_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_cannot_be_reached_is_pending() {
-    let down = Connect::Fails(std::time::Duration::ZERO, crate::model::UnreachableKind::Refused);
+    let down = Connect::Fails(
+        std::time::Duration::ZERO,
+        crate::model::UnreachableKind::Refused,
+    );
     let script = current().connects(Connect::After(std::time::Duration::ZERO));
     let script = (0..9).fold(script, |script, _| script.connects(down.clone()));
     let bed = bed().script("h0", script.on("work", [Act::IsLost]));

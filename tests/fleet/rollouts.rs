@@ -1,0 +1,210 @@
+//! Changes over real hosts: nothing before every host answered, checks after the steps, and hosts that wait and
+//! work for each other.
+
+use std::fs;
+
+use crate::desk::Desk;
+use crate::fleets;
+
+/// A folder of the controller, in which hosts leave marks by `local` steps: their own files are their own.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    /// Makes a folder, and a task that changes hosts; `{place}` is the folder.
+    fn with_task(desk: &Desk, text: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let text = text.replace("{place}", place.path().to_str().unwrap());
+        desk.write("tasks/change.yml", text);
+        Self(place)
+    }
+
+    /// What a host wrote into a file.
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).unwrap()
+    }
+
+    /// The files that hosts left, with the numbers of their lines.
+    fn left(&self) -> Vec<(String, usize)> {
+        let found = fs::read_dir(self.0.path()).unwrap().flatten();
+        let mut found: Vec<_> = found
+            .map(|entry| {
+                let name = entry.file_name().into_string().unwrap();
+                let lines = self.read(&name).lines().count();
+                (name, lines)
+            })
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_found_before_anything_is_changed() {
+    let Some((_, desk)) = fleets::broken() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 4}
+steps:
+  - local: echo changed >> {place}/{{ host.label }}
+",
+    );
+    let ran = desk.fab(&["-y", "-t", "2", "change", "role=app"]);
+    ran.ended(8);
+    assert_eq!(place.left(), []);
+    for host in ["refuses", "hangs", "changed"] {
+        ran.says(host);
+    }
+    let summary = desk.summary();
+    assert_eq!(summary["hosts"]["app-00"]["outcome"], "not_run");
+    assert!(desk.processes().is_empty(), "{:?}", desk.processes());
+}
+
+#[test]
+fn a_host_is_done_when_its_checks_have_passed() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    // What the step starts is not there at once, as a service is not.
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 5}
+params: {mark: {required: true}}
+health:
+  - name: serves
+    run: echo asked >> /tmp/asked-$FAB_PARAM_MARK; [ -e /tmp/up-$FAB_PARAM_MARK ]
+    interval: 200ms
+    timeout: 30s
+verify:
+  - name: was asked again
+    run: '[ $(wc -l < /tmp/asked-$FAB_PARAM_MARK) -ge 3 ]'
+    timeout: 30s
+steps:
+  - run: |
+      rm -f /tmp/asked-$FAB_PARAM_MARK
+      (sleep 1; : > /tmp/up-$FAB_PARAM_MARK) >/dev/null 2>&1 </dev/null &
+  - local: echo done > {place}/{{ host.label }}
+",
+    );
+    let mark = desk.path().file_name().unwrap().to_str().unwrap();
+    desk.fab(&["-y", "change", "ten=yes", &format!("mark={mark}")])
+        .ended(0);
+    assert_eq!(place.left().len(), 10);
+    let log = desk.record().join("hosts/app-00.log");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("---- serves ok"), "{log}");
+}
+
+#[test]
+fn a_host_whose_check_never_passes_stops_the_rollout() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 1, by: flat}
+verify:
+  - name: took
+    run: 'echo not yet; exit 3'
+    interval: 100ms
+    timeout: 3s
+steps:
+  - local: echo changed > {place}/{{ host.label }}
+",
+    );
+    let ran = desk.fab(&["-y", "change", "ten=yes"]);
+    ran.ended(4).says("took").says("exit 3");
+    assert_eq!(place.left().len(), 1);
+    let summary = desk.summary();
+    assert_eq!(
+        summary["counts"],
+        serde_json::json!({"unhealthy": 1, "not_run": 9})
+    );
+}
+
+#[test]
+fn hosts_of_a_batch_wait_at_a_barrier_with_fewer_places_than_hosts() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: all
+steps:
+  - local: echo first > {place}/{{ host.label }}
+  - local: '[ $(ls {place} | wc -l) = 10 ]'
+    barrier: true
+",
+    );
+    desk.fab(&["-y", "-z", "3", "change", "ten=yes"]).ended(0);
+    assert_eq!(place.left().len(), 10);
+}
+
+#[test]
+fn once_for_a_zone_is_once_in_each_of_three() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 2, by: az}
+steps:
+  - local: echo {{ host.label }} >> {place}/{{ zone.name }}
+    once: zone
+",
+    );
+    desk.fab(&["-y", "change", "dozen=yes"]).ended(0);
+    let zones = ["us-west-2a", "us-west-2b", "us-west-2c"];
+    assert_eq!(place.left(), zones.map(|zone| (zone.to_owned(), 1)));
+}
+
+#[test]
+fn any_healthy_is_another_host() {
+    let Some((_, desk)) = fleets::calm() else {
+        return;
+    };
+    let place = Place::with_task(
+        &desk,
+        "\
+version: 1
+kind: change
+strategy: {batch: 1, by: flat}
+steps:
+  - run: set -- $SSH_CONNECTION; echo $3 $4
+    register: here
+  - run: set -- $SSH_CONNECTION; echo $3 $4
+    register: there
+    where: any_healthy
+  - local: echo {{ here.stdout }} > {place}/{{ host.label }}.here
+  - local: echo {{ there.stdout }} > {place}/{{ host.label }}.there
+",
+    );
+    desk.fab(&["-y", "change", "ten=yes"]).ended(0);
+    let read = |name: &str| place.read(name);
+    for host in (0..10).map(|n| format!("app-{n:02}")) {
+        let (here, there) = (
+            read(&format!("{host}.here")),
+            read(&format!("{host}.there")),
+        );
+        assert_ne!(here, there, "{host}");
+        let log = desk.record().join(format!("hosts/{host}.log"));
+        let log = fs::read_to_string(log).unwrap();
+        assert!(log.contains("note| on app-0"), "{log}");
+    }
+}
