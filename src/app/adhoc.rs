@@ -8,9 +8,9 @@ use anyhow::Context as _;
 
 use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
 use crate::model::{Diagnostic, ExitStatus};
+use crate::report;
 use crate::task::Task;
 use crate::task::adhoc::{self, AdHocManner};
-use crate::{plan, report};
 
 use super::entry::Context;
 use super::failure::Failure;
@@ -27,12 +27,14 @@ pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus
     let task = source.library.get(&args.name)?;
     let words = rerun::task_words(&task, &args.name, &args.words, &context.settings.run.set);
     let rerun = rerun::command(&context.settings, &words, &[]);
+    let whole = rerun::population_words(&context.settings, &task, &args.name, &args.words);
     let work = Work {
         task,
         source: &source,
         words: &args.words,
         stdin_taken: false,
         rerun,
+        again: whole.and_then(|words| rerun::command(&context.settings, &words, &[])),
     };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await
@@ -48,7 +50,7 @@ async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Fai
 
 fn show(context: &Context, prepared: &Prepared) {
     if context.settings.output.json {
-        context.console.json(&plan::json(&prepared.plan));
+        context.console.json(&prepared.json());
     } else {
         context.console.data(&report::plan_text(
             &prepared.plan,
@@ -70,10 +72,11 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
         words: &args.words,
         stdin_taken: false,
         rerun: None,
+        again: None,
     };
     let prepared = run::prepare(context, work).await?;
     if let Some(path) = &args.out {
-        let json = format!("{:#}\n", plan::json(&prepared.plan));
+        let json = format!("{:#}\n", prepared.json());
         std::fs::write(path, json)
             .with_context(|| format!("cannot write the plan to `{}`", path.display()))?;
         context
@@ -91,6 +94,13 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
 /// There is no command, or it was refused.
 pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus, Failure> {
     let is_script = args.command.as_slice() == ["-"];
+    if is_script && context.settings.hosts_on_stdin() {
+        let error = Diagnostic::new("`-H -` and `-- -` both read stdin, which can be read once");
+        return Err(error
+            .hint("give the hosts as `-H a,b`, or the script as a file: `fab-rs run … -- \"$(cat FILE)\"`")
+            .hint("nothing was run")
+            .into());
+    }
     let manner = manner(context);
     let task = if is_script {
         adhoc::script(&read_script()?, &manner)?
@@ -109,7 +119,7 @@ pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus
 fn manner(context: &Context) -> AdHocManner {
     let flags = &context.settings.run;
     AdHocManner {
-        is_change: flags.batch.is_some() || flags.by.is_some(),
+        is_change: flags.strategy.batch.is_some() || flags.strategy.by.is_some(),
         sudo: flags.sudo.then(|| "root".to_owned()),
     }
 }
@@ -137,6 +147,7 @@ async fn go(
         words,
         stdin_taken,
         rerun,
+        again: None,
     };
     let prepared = run::prepare(context, work).await?;
     finish(context, prepared).await

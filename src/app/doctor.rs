@@ -38,12 +38,25 @@ pub(super) async fn doctor(context: &Context, args: DoctorArgs) -> Result<ExitSt
     let mut findings = Findings {
         context,
         worst: ExitStatus::Ok,
+        rows: std::cell::RefCell::default(),
     };
     this_machine(&mut findings).await;
-    let Some(name) = args.host else {
-        return Ok(findings.worst);
-    };
-    let host = one_host::find(context, &name).await?;
+    if let Some(name) = args.host {
+        the_host(context, &name, &mut findings).await?;
+    }
+    if context.settings.output.json {
+        let rows = findings.rows.take();
+        context.console.json(&rows.into());
+    }
+    Ok(findings.worst)
+}
+
+async fn the_host(
+    context: &Context,
+    name: &str,
+    findings: &mut Findings<'_>,
+) -> Result<(), Failure> {
+    let host = one_host::find(context, name).await?;
     findings.good(
         "host",
         &format!(
@@ -54,8 +67,8 @@ pub(super) async fn doctor(context: &Context, args: DoctorArgs) -> Result<ExitSt
     let transport = one_host::transport(context)?;
     match transport.resolve(&host).await {
         Ok(resolved) => {
-            configuration(&findings, &resolved);
-            port(&mut findings, &resolved, context.settings.limits.connect).await;
+            configuration(findings, &resolved);
+            port(findings, &resolved, context.settings.limits.connect).await;
         }
         Err(words) => findings.bad(
             "ssh config",
@@ -63,23 +76,41 @@ pub(super) async fn doctor(context: &Context, args: DoctorArgs) -> Result<ExitSt
             "`ssh -G` refuses it; mend the file that it names",
         ),
     }
-    login(&mut findings, &transport, &host).await;
+    login(findings, &transport, &host).await;
     transport.shutdown().await;
-    Ok(findings.worst)
+    Ok(())
 }
 
 /// Prints what is found, line by line, and keeps the status.
 struct Findings<'a> {
     context: &'a Context,
     worst: ExitStatus,
+    /// What `--json` prints at the end.
+    rows: std::cell::RefCell<Vec<serde_json::Value>>,
 }
 
 impl Findings<'_> {
     fn line(&self, mark: &str, what: &str, text: &str) {
+        if self.context.settings.output.json {
+            self.row(mark, what, text);
+            return;
+        }
         let text = crate::report::safe(text);
         self.context
             .console
             .data(&format!("{mark:<5} {what:<12} {text}\n"));
+    }
+
+    /// A finding as data; a line without a mark says more of the one before it.
+    fn row(&self, mark: &str, what: &str, text: &str) {
+        let mut rows = self.rows.borrow_mut();
+        let more = rows.last_mut().filter(|_| mark.is_empty());
+        match more.and_then(|row| row["more"].as_array_mut()) {
+            Some(more) => more.push(text.into()),
+            None => rows.push(serde_json::json!({
+                "result": mark.to_lowercase(), "what": what, "text": text, "more": [],
+            })),
+        }
     }
 
     fn good(&self, what: &str, text: &str) {
@@ -241,7 +272,10 @@ async fn port(findings: &mut Findings<'_>, resolved: &Resolved, limit: Duration)
 
 async fn login(findings: &mut Findings<'_>, transport: &SshTransport, host: &Host) {
     let started = Instant::now();
-    let session = match transport.connect(host, 1, &CancellationToken::new()).await {
+    let session = match transport
+        .connect(host, 1.into(), &CancellationToken::new())
+        .await
+    {
         Ok(session) => session,
         Err(ConnectError::Unreachable { causes, hints, .. }) => {
             let hint = hints.first().map_or("", String::as_str);

@@ -126,6 +126,19 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
 
 /// Shows every value and where it comes from.
 fn config(context: &Context, args: &ConfigArgs) -> ExitStatus {
+    if context.settings.output.json {
+        let values = context.settings.config.explain();
+        let values = values.filter(|(_, value)| value.is_some() || args.explain);
+        let row = |(key, value): (&str, Option<&super::config::Value>)| {
+            serde_json::json!({
+                "key": key,
+                "value": value.map(|value| &value.text),
+                "origin": value.map(|value| value.origin.to_string()),
+            })
+        };
+        context.console.json(&values.map(row).collect());
+        return ExitStatus::Ok;
+    }
     for (key, value) in context.settings.config.explain() {
         match value {
             Some(value) => {

@@ -55,7 +55,10 @@ fn overrides() -> Vec<(String, String)> {
 pub(crate) fn machine_name() -> String {
     let linux = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = linux.or_else(|| {
-        let output = std::process::Command::new("uname").arg("-n").output().ok()?;
+        let output = std::process::Command::new("uname")
+            .arg("-n")
+            .output()
+            .ok()?;
         String::from_utf8(output.stdout).ok()
     });
     let name = name.map(|name| name.trim().to_owned());

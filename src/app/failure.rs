@@ -20,6 +20,14 @@ impl Failure {
         }
     }
 
+    /// The fleet, or the task, is not what a kept plan was made for.
+    pub(crate) fn drifted(diagnostic: Diagnostic) -> Self {
+        Self {
+            status: ExitStatus::NoHost,
+            diagnostics: vec![diagnostic],
+        }
+    }
+
     /// No host matched.
     pub(crate) fn no_host(diagnostics: impl Into<Vec<Diagnostic>>) -> Self {
         Self {

@@ -32,6 +32,15 @@ pub(crate) struct Fleet {
     hosts: Vec<HostWord>,
 }
 
+impl Fleet {
+    /// The selectors that were typed, in an order of their own: the same words, the same text.
+    pub(crate) fn selection(&self) -> Vec<String> {
+        let mut terms: Vec<String> = self.terms.iter().map(ToString::to_string).collect();
+        terms.sort();
+        terms
+    }
+}
+
 impl Typed {
     /// Gathers words and flags; `-H -` reads stdin here.
     ///

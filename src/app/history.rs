@@ -70,6 +70,7 @@ pub(super) fn logs(context: &Context, args: &LogsArgs) -> Result<ExitStatus, Fai
         } else {
             RemoteColours::Removed
         },
+        json: context.settings.output.json,
     };
     report::print_logs(&run, args.host.as_deref(), look, &context.console)?;
     Ok(ExitStatus::Ok)

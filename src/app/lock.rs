@@ -99,7 +99,7 @@ async fn ask(
     attempts: u32,
 ) -> Result<(SshSession, Vec<Found>), String> {
     let never = CancellationToken::new();
-    let connected = transport.connect(host, attempts, &never).await;
+    let connected = transport.connect(host, attempts.into(), &never).await;
     let session = connected.map_err(|error| match error {
         ConnectError::Unreachable { causes, .. } => causes.join(": "),
         error @ ConnectError::Cancelled => error.to_string(),

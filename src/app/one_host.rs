@@ -20,8 +20,14 @@ use super::fleet::{self, Typed};
 /// None, or several.
 pub(super) async fn find(context: &Context, name: &str) -> Result<Host, Failure> {
     let mut settings = context.settings.clone();
-    settings.selection.hosts = vec![name.to_owned()];
-    let typed = Typed::new(&settings, &[])?;
+    let is_selector = name.contains(['=', '~']);
+    let words = if is_selector {
+        vec![name.to_owned()]
+    } else {
+        settings.selection.hosts = vec![name.to_owned()];
+        Vec::new()
+    };
+    let typed = Typed::new(&settings, &words)?;
     let fleet = fleet::load(&settings, typed, &[], false).await?;
     fleet
         .inventory
@@ -35,7 +41,22 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Host, Failure>
             .iter()
             .map(|host| host.label.as_str())
             .collect();
-        let error = Diagnostic::new(format!("`{name}` names {} hosts", labels.len()));
+        let count = labels.len();
+        if is_selector {
+            let error = Diagnostic::new(format!(
+                "`{name}` matches {count} hosts, one host is wanted"
+            ));
+            let first = labels[0];
+            return Err(error
+                .hint(format!(
+                    "name one, such as `{first}`: `fab-rs hosts {name}` lists them"
+                ))
+                .hint(format!(
+                    "a command on all of them is `fab-rs run {name} -- COMMAND`"
+                ))
+                .into());
+        }
+        let error = Diagnostic::new(format!("`{name}` names {count} hosts"));
         return Err(error
             .hint(format!(
                 "one of them is meant by its label: {}",

@@ -2,14 +2,41 @@
 
 use std::io::BufRead as _;
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use anyhow::Context as _;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::model::{Diagnostic, Secret};
 use crate::report::Console;
+use crate::signal::Undo;
 
 use super::failure::Failure;
 
-/// Asks; the typed text does not appear. The terminal is put back even where reading fails.
+/// A terminal that does not show what is typed; it does again once this is dropped.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn new(shown: &Termios) -> std::io::Result<Self> {
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        hidden.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self(shown.clone()))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        show(&self.0);
+    }
+}
+
+fn show(shown: &Termios) {
+    // Nothing is left to do where even that is refused: the terminal has gone.
+    let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, shown);
+}
+
+/// Asks; the typed text does not appear. The terminal is put back however this ends: by an answer, an error, a
+/// panic, or a signal that ends the process.
 ///
 /// # Errors
 /// stdin is no terminal, or nothing was typed.
@@ -21,16 +48,15 @@ pub(super) fn ask(console: &Console, question: &str) -> Result<Secret, Failure> 
         ));
         return Err(error.hint("nothing was run").into());
     };
-    let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    hidden.local_modes.insert(LocalModes::ECHONL);
-    console.question(&format!("{question}: "));
+    let restored = shown.clone();
+    let undo = Undo::at_signal(move || show(&restored)).context("cannot listen for signals")?;
     let mut line = String::new();
-    let read = tcsetattr(&stdin, OptionalActions::Flush, &hidden)
-        .map_err(std::io::Error::from)
-        .and_then(|()| stdin.lock().read_line(&mut line));
-    // Whatever came of it, what is typed next is to be seen again.
-    let _ = tcsetattr(&stdin, OptionalActions::Flush, &shown);
+    // Hidden before it asks: who answers fast is not seen either.
+    let read = Hidden::new(&shown).and_then(|_hidden| {
+        console.question(&format!("{question}: "));
+        stdin.lock().read_line(&mut line)
+    });
+    drop(undo);
     match read {
         Ok(bytes) if bytes > 0 && !line.trim_end_matches(['\n', '\r']).is_empty() => {
             Ok(Secret::new(line.trim_end_matches(['\n', '\r'])))

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cli::{Bound, QuorumFlag, StrategyFlags};
+use crate::model::Amount;
 use crate::task::Task;
 
 use super::settings::Settings;
@@ -28,11 +30,10 @@ pub(super) fn command<W: AsRef<str>>(
         flag("--params-file", run.params_file.as_ref().map(path)),
         flag("--outdir", settings.output.outdir.as_ref().map(path)),
         flag("-z", run.fanout.map(|fanout| fanout.to_string())),
-        flag("--batch", run.batch.map(|batch| batch.to_string())),
-        flag(
-            "--max-failures",
-            run.max_failures.map(|most| most.to_string()),
-        ),
+    ];
+    line.extend(flags.into_iter().flatten().flatten());
+    line.extend(rollout(&run.strategy));
+    let flags = [
         flag("-T", run.command_timeout.map(typed)),
         flag("--silence", run.silence.map(typed)),
         flag("--run-limit", run.run_limit.map(typed)),
@@ -64,11 +65,99 @@ pub(super) fn command<W: AsRef<str>>(
     shlex::try_join(line.iter().map(String::as_str)).ok()
 }
 
+/// What was typed over the task's strategy. A kept plan is not named again: its hosts have changed by then.
+fn rollout(flags: &StrategyFlags) -> Vec<String> {
+    let amount = |amount: &Option<Amount>| amount.map(|amount| amount.to_string());
+    let list = |words: Vec<String>| (!words.is_empty()).then(|| words.join(","));
+    let sizes = flags.batch.iter().flat_map(|sizes| &sizes.0);
+    let quorum = flags.quorum.map(|quorum| match quorum {
+        QuorumFlag::Off => "off".to_owned(),
+        QuorumFlag::AtOnce(at_once) => at_once.to_string(),
+    });
+    let values = [
+        ("--by", word(flags.by.as_ref())),
+        ("--batch", list(sizes.map(ToString::to_string).collect())),
+        ("--canary", amount(&flags.canary)),
+        ("--max-unavailable", amount(&flags.max_unavailable)),
+        ("--min-healthy", amount(&flags.min_healthy)),
+        (
+            "--min-healthy-per-zone",
+            amount(&flags.min_healthy_per_zone),
+        ),
+        (
+            "--single-host-zones",
+            word(flags.single_host_zones.as_ref()),
+        ),
+        ("--max-failures", amount(&flags.max_failures)),
+        (
+            "--max-failures-per-zone",
+            amount(&flags.max_failures_per_zone),
+        ),
+        (
+            "--max-failures-per-batch",
+            amount(&flags.max_failures_per_batch),
+        ),
+        ("--unreachable", word(flags.unreachable.as_ref())),
+        ("--mode", word(flags.mode.as_ref())),
+        ("--zone-order", list(flags.zone_order.clone())),
+        ("--order", word(flags.order.as_ref())),
+        ("--quorum", quorum),
+    ];
+    let values = values.into_iter();
+    let values = values.filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    let switches = [
+        ("--force", flags.force),
+        ("--allow-quorum-loss", flags.allow_quorum_loss),
+    ];
+    let switches = switches.into_iter().filter(|(_, on)| *on);
+    values
+        .flatten()
+        .chain(pauses(flags))
+        .chain(switches.map(|(name, _)| name.to_owned()))
+        .collect()
+}
+
+/// What was typed about waiting and asking.
+fn pauses(flags: &StrategyFlags) -> impl Iterator<Item = String> {
+    let pause = |pause: Option<Duration>| pause.map(span);
+    let gates: Vec<String> = flags
+        .confirm
+        .iter()
+        .filter_map(|gate| word(Some(gate)))
+        .collect();
+    let values = [
+        ("--bake", pause(flags.bake)),
+        ("--zone-bake", pause(flags.zone_bake)),
+        ("--first-zone-bake", pause(flags.first_zone_bake)),
+        ("--final-bake", pause(flags.final_bake)),
+        ("--health-wait", pause(flags.health_wait)),
+        ("--confirm", (!gates.is_empty()).then(|| gates.join(","))),
+        ("--confirm-timeout", pause(flags.confirm_timeout)),
+        ("--on-stop", word(flags.on_stop.as_ref())),
+        ("--host-timeout", pause(flags.host_timeout)),
+    ];
+    let values = values.into_iter();
+    values
+        .filter_map(|(name, value)| Some([name.to_owned(), value?]))
+        .flatten()
+}
+
+/// The word of a flag that takes one of several.
+fn word<T: clap::ValueEnum>(value: Option<&T>) -> Option<String> {
+    let value = value?.to_possible_value()?;
+    Some(value.get_name().to_owned())
+}
+
 /// A limit as a flag takes it.
-fn typed(limit: Duration) -> String {
-    match limit.subsec_nanos() {
-        0 => format!("{}s", limit.as_secs()),
-        _ => format!("{}ms", limit.as_millis()),
+fn typed(bound: Bound) -> String {
+    bound.limit().map_or_else(|| "none".to_owned(), span)
+}
+
+/// A duration as a flag takes it.
+fn span(duration: Duration) -> String {
+    match duration.subsec_nanos() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
     }
 }
 
@@ -91,6 +180,38 @@ pub(super) fn task_words(
         .chain(typed.cloned())
         .chain(set)
         .collect()
+}
+
+/// As [`task_words`], with what selects the hosts, but not with what narrows them: the population of the run,
+/// on which sizes and minimums are counted. `None` where hosts came from stdin.
+pub(super) fn population_words(
+    settings: &Settings,
+    task: &Task,
+    name: &str,
+    words: &[String],
+) -> Option<Vec<String>> {
+    let selection = &settings.selection;
+    if selection.hosts.iter().any(|host| host == "-") {
+        return None;
+    }
+    let is_selector = |word: &&String| {
+        let key = word.split(['=', '!', '~']).next().unwrap_or_default();
+        !task.params.contains_key(key)
+    };
+    let mut line = task_words(task, name, words, &settings.run.set);
+    line.extend(words.iter().filter(is_selector).cloned());
+    if !selection.hosts.is_empty() {
+        line.extend(["-H".to_owned(), selection.hosts.join(",")]);
+    }
+    let flags = [("-R", &selection.role), ("--select", &selection.select)];
+    for (flag, values) in flags {
+        line.extend(
+            values
+                .iter()
+                .flat_map(|value| [flag.to_owned(), value.clone()]),
+        );
+    }
+    Some(line)
 }
 
 #[cfg(test)]
@@ -123,7 +244,7 @@ mod tests {
     #[test]
     fn what_held_the_run_back_holds_the_next_one_back_too() {
         let folder = tempfile::tempdir().unwrap();
-        let flags = "-z 4 --batch 2 --max-failures 10% -T 90s --silence 1500ms -k";
+        let flags = "-z 4 --by az --batch 1,2,50% --canary 1 --max-failures 10% --confirm start,zone --bake 1m --force -T 90s --silence 1500ms --run-limit none -k";
         let line = format!("fab-rs {flags} --outdir out run role=app -- true");
         let again = command(
             &settings(folder.path(), &line),
@@ -133,7 +254,7 @@ mod tests {
         assert_eq!(
             again.as_deref(),
             Some(
-                "fab-rs --outdir out -z 4 --batch 2 --max-failures '10%' -T 90s --silence 1500ms -k run -- true"
+                "fab-rs --outdir out -z 4 --by az --batch '1,2,50%' --canary 1 --max-failures '10%' --bake 60s --confirm 'start,zone' --force -T 90s --silence 1500ms --run-limit none -k run -- true"
             )
         );
     }
@@ -153,5 +274,31 @@ mod tests {
             task_words(&task, "t", &words, &set),
             ["t", "dir=/a", "--set", "dir=/b"]
         );
+    }
+
+    #[test]
+    fn the_population_is_named_again_and_what_narrowed_it_is_not() {
+        let text = "kind: read\nparams: {role: {type: string}, token: {type: string, secret: true}}\nsteps: [{run: uptime}]\n";
+        let source = Arc::new(Source {
+            path: "tasks/t.yml".into(),
+            text: text.to_owned(),
+        });
+        let task = read(&source, None, &NoFiles).expect("a task");
+        let folder = tempfile::tempdir().unwrap();
+        let again = |flags: &str| {
+            let line = format!("fab-rs {flags} t");
+            let words = ["env!=dev", "role=x", "token=y"].map(str::to_owned);
+            population_words(&settings(folder.path(), &line), &task, "t", &words)
+        };
+        assert_eq!(
+            again("-H a,b -R app --select role=api -x c --limit 1").as_deref(),
+            Some(
+                &[
+                    "t", "role=x", "env!=dev", "-H", "a,b", "-R", "app", "--select", "role=api"
+                ]
+                .map(str::to_owned)[..]
+            )
+        );
+        assert_eq!(again("-H -"), None);
     }
 }

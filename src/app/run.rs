@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::model::selector::{Term, TermError};
 use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
-use crate::plan::{self, Overrides, Plan, PlanRequest};
+use crate::plan::{self, Plan, PlanRequest};
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
@@ -23,8 +23,10 @@ use super::failure::Failure;
 use super::fleet::{self, Typed};
 use super::gates::Questions;
 use super::git;
+use super::kept_plan::{self, Kept, last_population};
 use super::library::TaskSource;
 use super::outside::ThisMachine;
+use super::overrides::overrides;
 use super::params::{self, Surroundings};
 use super::password;
 use super::prompt::Asker;
@@ -41,15 +43,27 @@ pub(super) struct Work<'a> {
     pub(super) stdin_taken: bool,
     /// The command that does the same again, without its hosts.
     pub(super) rerun: Option<String>,
+    /// The same with its whole population, for rollouts.
+    pub(super) again: Option<String>,
 }
 
 /// A plan with what it takes to run it.
 pub(super) struct Prepared {
     /// The plan.
     pub(super) plan: Arc<Plan>,
+    /// The selectors it was made for.
+    selection: Vec<String>,
     engine: Arc<Engine>,
     terminal: bool,
     rerun: Option<String>,
+    again: Option<String>,
+}
+
+impl Prepared {
+    /// The plan as it is shown, and kept.
+    pub(super) fn json(&self) -> serde_json::Value {
+        kept_plan::json(&self.plan, &self.selection)
+    }
 }
 
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
@@ -77,11 +91,15 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         answers: std::sync::Mutex::default(),
     };
     let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
+    let mut selection = fleet.selection();
+    selection.extend(settings.inventory.clone());
     let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
     selected
         .warnings
         .iter()
         .for_each(|warning| console.warn(warning));
+    let kept = settings.run.strategy.plan.as_deref();
+    let kept = kept.map(Kept::read).transpose()?;
     let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
     let plan = plan::build(&PlanRequest {
         task: &work.task,
@@ -90,18 +108,23 @@ pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepare
         population,
         targets: &selected.targets,
         params: &common,
-        overrides: &overrides(context)?,
+        overrides: &overrides(&settings.run.strategy)?,
         engine: &engine,
         fanout: settings.fanout(work.task.fanout).get(),
         now: jiff::Timestamp::now(),
-        seed: random(),
-        last_population: None,
+        seed: kept.as_ref().and_then(Kept::seed).unwrap_or_else(random),
+        last_population: for_change
+            .then(|| last_population(&settings.state_dir, &work.task.name, &selection))
+            .flatten(),
     })?;
+    kept.map_or(Ok(()), |kept| kept.check(&plan))?;
     Ok(Prepared {
         plan: Arc::new(plan),
+        selection,
         engine: Arc::new(engine),
         terminal,
         rerun: work.rerun,
+        again: work.again,
     })
 }
 
@@ -129,23 +152,6 @@ fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Te
     })
 }
 
-fn overrides(context: &Context) -> Result<Overrides, Failure> {
-    let run = &context.settings.run;
-    if let Some(by) = &run.by {
-        let error = Diagnostic::new(format!("`--by {by}` is not supported yet"));
-        return Err(error
-            .hint("`--batch N` goes zone by zone, N hosts at a time")
-            .hint("nothing was run")
-            .into());
-    }
-    Ok(Overrides {
-        batch: run.batch.map(|batch| vec![batch]),
-        by: None,
-        max_failures: run.max_failures,
-        ..Overrides::default()
-    })
-}
-
 /// Runs the plan to its end and says how it ended.
 ///
 /// # Errors
@@ -154,9 +160,11 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let settings = &context.settings;
     let Prepared {
         plan,
+        selection,
         engine,
         terminal,
         rerun,
+        again,
     } = prepared;
     let questions = Questions::of(&plan);
     questions.check(settings, terminal)?;
@@ -174,11 +182,17 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let handle = screen.handle();
     let folder = record(context, &plan, &handle)?;
     let unwritten = "cannot write the run's record";
-    folder.write_plan(&plan::json(&plan)).context(unwritten)?;
+    folder
+        .write_plan(&kept_plan::json(&plan, &selection))
+        .context(unwritten)?;
     let record_sink = folder.sink().context(unwritten)?;
-    let stop = handle.clone();
-    let (signals, received) = Signals::listen(screen.closed_pipe(), move || stop.stop_waiting())
-        .context("cannot listen for signals")?;
+    let (stop, left) = (handle.clone(), handle.clone());
+    let (signals, received) = Signals::listen(
+        screen.closed_pipe(),
+        move || stop.stop_waiting(),
+        move || left.leave(),
+    )
+    .context("cannot listen for signals")?;
     let parts = Parts {
         transport,
         local: Local,
@@ -190,7 +204,13 @@ pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<Exi
     let options = options(context, &folder, plan.task.fanout, secrets);
     let processes = report::process_patterns(&plan);
     let summary = run::execute(plan, parts, options, received).await;
-    screen.finish(Closing { rerun, processes }).await;
+    screen
+        .finish(Closing {
+            rerun,
+            again,
+            processes,
+        })
+        .await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::cli::{Cli, ColorChoice, ConnectionFlags, OutputFlags, RunFlags, SelectionFlags, Yes};
+use crate::cli::{
+    Bound, Cli, ColorChoice, ConnectionFlags, OutputFlags, RunFlags, SelectionFlags, Yes,
+};
 use crate::inventory::{AwsNames, SshContext, SshKeys};
-use crate::model::{Diagnostic, HostKeys, Kex, Limits, parse_duration};
+use crate::model::{Diagnostic, HostKeys, Kex, Limits, check_jump, check_login, parse_duration};
 
 use super::config::{Config, Value};
 use super::environment::Environment;
@@ -146,11 +148,15 @@ impl Settings {
     /// Whether there is a person to ask: stdin and stderr both are a terminal, and stdin is not taken by hosts
     /// or a script.
     pub(crate) fn has_terminal(&self, stdin_taken: bool) -> bool {
-        let hosts_on_stdin = self.selection.hosts.iter().any(|host| host == "-");
         self.environment.stdin_terminal
             && self.environment.stderr_terminal
             && !stdin_taken
-            && !hosts_on_stdin
+            && !self.hosts_on_stdin()
+    }
+
+    /// Whether stdin names the hosts (`-H -`).
+    pub(crate) fn hosts_on_stdin(&self) -> bool {
+        self.selection.hosts.iter().any(|host| host == "-")
     }
 
     /// Whether `--yes` answers the start gate.
@@ -179,14 +185,18 @@ fn limits(reader: &mut Reader<'_>, connection: &ConnectionFlags, run: &RunFlags)
     Limits {
         connect: connection.connect_timeout.unwrap_or(connect),
         login: reader.limit("limits.login", built_in.login),
-        command: run
-            .command_timeout
-            .or_else(|| reader.limit_or_none("limits.command")),
-        silence: run
-            .silence
-            .or_else(|| reader.limit_or_none("limits.silence")),
+        command: bounded(run.command_timeout, "limits.command", reader),
+        silence: bounded(run.silence, "limits.silence", reader),
         transfer_stall: reader.limit("limits.transfer_stall", built_in.transfer_stall),
-        run: run.run_limit.or_else(|| reader.limit_or_none("limits.run")),
+        run: bounded(run.run_limit, "limits.run", reader),
+    }
+}
+
+/// The flag's word, else the configuration's.
+fn bounded(typed: Option<Bound>, key: &str, reader: &mut Reader<'_>) -> Option<Duration> {
+    match typed {
+        Some(bound) => bound.limit(),
+        None => reader.limit_or_none(key),
     }
 }
 
@@ -225,8 +235,26 @@ impl<'a> Reader<'a> {
         parsed
     }
 
+    /// A text that ssh will be given.
+    fn checked(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Option<String> {
+        let value = self.config.get(key)?;
+        if let Err(wrong) = check(&value.text) {
+            self.error(value, &format!("{key}: `{}` {wrong}", value.text));
+            return None;
+        }
+        Some(value.text.clone())
+    }
+
     fn refuse(&mut self, value: &Value, wanted: &str) {
-        let error = Diagnostic::new(format!("`{}` is not {wanted}", value.text));
+        self.error(value, &format!("`{}` is not {wanted}", value.text));
+    }
+
+    fn error(&mut self, value: &Value, message: &str) {
+        let error = Diagnostic::new(message);
         self.errors.push(match &value.origin {
             super::config::Origin::File(span) => error.at(span),
             origin => error.hint(format!("it comes from {origin}")),
@@ -292,10 +320,10 @@ impl<'a> Reader<'a> {
                 }
             });
         SshKeys {
-            user: self.text("ssh.user"),
+            user: self.checked("ssh.user", check_login),
             port: self.parsed("ssh.port", "a port"),
             identity: self.path("ssh.identity"),
-            jump: self.text("ssh.jump"),
+            jump: self.checked("ssh.jump", check_jump),
             host_keys,
             kex,
             config: self.path("ssh.config"),

@@ -28,9 +28,21 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<ExitStatus, Fai
         context.console.data(&report::tasks_table(
             &entries,
             context.console.data_styles(),
+            &|path| near(&context.settings.environment.cwd, path),
         ));
     }
     Ok(ExitStatus::Ok)
+}
+
+/// A path as people write it from here: relative below the working directory, `~/…` below home.
+fn near(cwd: &Path, path: &Path) -> String {
+    let home = etcetera::home_dir().ok();
+    let from_home = || Some(Path::new("~").join(path.strip_prefix(home?).ok()?));
+    let below = path.strip_prefix(cwd).ok().map(Path::to_owned);
+    let near = below.or_else(from_home);
+    near.unwrap_or_else(|| path.to_owned())
+        .display()
+        .to_string()
 }
 
 /// Shows one task.
@@ -65,22 +77,32 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Fai
 /// # Errors
 /// Every error of every file.
 pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<ExitStatus, Failure> {
+    let mut files = Vec::new();
     let mut errors = Vec::new();
-    let checked = if args.files.is_empty() {
+    if args.files.is_empty() {
         let source = TaskSource::load(&context.settings)?;
-        let mut checked = tell(context, source.library.check(), &mut errors);
+        files.extend(source.library.check().into_iter().map(Checked::from));
         for folder in context.settings.inventory_folders() {
-            for path in inventories(&folder) {
-                checked += inventory_file(context, &path, &mut errors);
+            files.extend(inventories(&folder).iter().map(|path| inventory_file(path)));
+        }
+    } else {
+        for path in &args.files {
+            match one_file(path) {
+                Ok(more) => files.extend(more),
+                Err(more) => errors.extend(more),
             }
         }
-        checked
+    }
+    if context.settings.output.json {
+        let files = files.iter().map(|file| report::checked_json(&file.shown()));
+        context.console.json(&files.collect());
     } else {
-        args.files
-            .iter()
-            .map(|path| one_file(context, path, &mut errors))
-            .sum()
-    };
+        for file in &files {
+            tell(context, file);
+        }
+    }
+    let checked = files.len();
+    errors.extend(files.into_iter().flat_map(|file| file.errors));
     if !errors.is_empty() {
         return Err(Failure::refused(errors));
     }
@@ -91,65 +113,87 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<ExitStatus, F
     Ok(ExitStatus::Ok)
 }
 
+/// A file, and what is wrong with it.
+struct Checked {
+    path: PathBuf,
+    /// `None` of an inventory.
+    tasks: Option<Vec<String>>,
+    errors: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
+}
+
+impl Checked {
+    fn shown(&self) -> report::CheckedPath<'_> {
+        report::CheckedPath {
+            path: &self.path,
+            tasks: self.tasks.as_deref().unwrap_or_default(),
+            errors: &self.errors,
+            notes: &self.notes,
+        }
+    }
+}
+
+impl From<CheckedFile> for Checked {
+    fn from(file: CheckedFile) -> Self {
+        Self {
+            path: file.path,
+            tasks: Some(file.tasks),
+            errors: file.errors,
+            notes: file.notes,
+        }
+    }
+}
+
 /// A file that a person named: an inventory has `sources`, everything else is a task.
-fn one_file(context: &Context, path: &Path, errors: &mut Vec<Diagnostic>) -> usize {
+fn one_file(path: &Path) -> Result<Vec<Checked>, Vec<Diagnostic>> {
     let is_inventory = std::fs::read_to_string(path)
         .is_ok_and(|text| text.lines().any(|line| line.starts_with("sources:")));
     if is_inventory {
-        return inventory_file(context, path, errors);
+        return Ok(vec![inventory_file(path)]);
     }
     let paths = LibraryPaths {
         file: Some(path.to_owned()),
         ..LibraryPaths::default()
     };
-    match Library::load(&paths) {
-        Err(more) => errors.extend(more),
-        Ok(library) => {
-            let files = library
-                .check()
-                .into_iter()
-                .filter(|file| file.path == path)
-                .collect();
-            return tell(context, files, errors);
-        }
-    }
-    1
+    let files = Library::load(&paths)?.check().into_iter();
+    Ok(files
+        .filter(|file| file.path == path)
+        .map(Checked::from)
+        .collect())
 }
 
-fn inventory_file(context: &Context, path: &Path, errors: &mut Vec<Diagnostic>) -> usize {
-    match inventory::check(path) {
-        Ok(()) => context.console.data(&format!("ok    {}\n", path.display())),
-        Err(error) => {
-            context.console.data(&format!("FAIL  {}\n", path.display()));
-            errors.extend(error.diagnostics());
-        }
+fn inventory_file(path: &Path) -> Checked {
+    let checked = inventory::check(path);
+    Checked {
+        path: path.to_owned(),
+        tasks: None,
+        errors: checked.map_or_else(|error| error.diagnostics(), |()| Vec::new()),
+        notes: Vec::new(),
     }
-    1
 }
 
-fn tell(context: &Context, files: Vec<CheckedFile>, errors: &mut Vec<Diagnostic>) -> usize {
-    let count = files.len();
-    for file in files {
-        let mark = if file.errors.is_empty() {
-            "ok  "
-        } else {
-            "FAIL"
-        };
-        context.console.data(&format!(
-            "{mark}  {}: {}\n",
-            file.path.display(),
-            file.tasks.join(", ")
-        ));
-        for note in &file.notes {
-            let place = note
-                .span
-                .as_ref()
-                .map_or_else(String::new, |span| format!("{}: ", span.place()));
-            context.console.remark(&format!("{place}{}", note.message));
-        }
-        errors.extend(file.errors);
+fn tell(context: &Context, file: &Checked) {
+    let mark = if file.errors.is_empty() {
+        "ok  "
+    } else {
+        "FAIL"
+    };
+    let tasks = file
+        .tasks
+        .as_ref()
+        .map(|tasks| format!(": {}", tasks.join(", ")));
+    context.console.data(&format!(
+        "{mark}  {}{}\n",
+        file.path.display(),
+        tasks.unwrap_or_default()
+    ));
+    for note in &file.notes {
+        let place = note
+            .span
+            .as_ref()
+            .map_or_else(String::new, |span| format!("{}: ", span.place()));
+        context.console.remark(&format!("{place}{}", note.message));
     }
-    count
 }
 
 fn inventories(folder: &Path) -> Vec<PathBuf> {
@@ -178,4 +222,19 @@ pub(super) fn schema(context: &Context, args: &SchemaArgs) -> ExitStatus {
     };
     context.console.data(&format!("{schema:#}\n"));
     ExitStatus::Ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_from_where_people_stand() {
+        let home = etcetera::home_dir().unwrap();
+        let cwd = Path::new("/srv/project");
+        let told = |path: &Path| near(cwd, path);
+        assert_eq!(told(Path::new("/srv/project/tasks/a.yml")), "tasks/a.yml");
+        assert_eq!(told(&home.join("x/a.yml")), "~/x/a.yml");
+        assert_eq!(told(Path::new("/etc/a.yml")), "/etc/a.yml");
+    }
 }

@@ -34,7 +34,12 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Typed, clap::Error> {
                 Err(Cli::command().error(clap::error::ErrorKind::ValueValidation, message))
             }
         },
-        Err(error) => Err(hints::with_hint(error)),
+        Err(error) => {
+            // A word that a person types is never this one: it was put there, before the task's name.
+            let mut words = placed.iter().map(|word| word.to_string_lossy());
+            let task = words.find(|word| word == TASK).and_then(|_| words.next());
+            Err(hints::with_hint(error, task.as_deref()))
+        }
     }
 }
 
@@ -265,6 +270,7 @@ mod tests {
         assert!(refused("restart role=app -A").contains("-J"));
         assert!(refused("restart role=app -p secret").contains("no password on a command line"));
         assert!(refused("restart role=app -g bastion").contains("-J"));
+        assert!(refused("ssh app-1 --json").contains("`--json` has nothing to say"));
         assert!(refused("restart role=app --sudo").contains("`run`, `put` and `get` alone"));
         assert!(refused("plan restart role=app --sudo").contains("`run`, `put` and `get` alone"));
     }

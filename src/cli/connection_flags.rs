@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::limit;
+use super::values::{jump, limit, login};
 
 /// How hosts are connected to.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionFlags {
     /// Login user
-    #[arg(short = 'u', long, global = true, value_name = "USER")]
+    #[arg(short = 'u', long, global = true, value_name = "USER", value_parser = login)]
     pub(crate) user: Option<String>,
     /// Private key file
     #[arg(short = 'i', long, global = true, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
     /// Connect through this bastion, `[user@]host[:port]`
-    #[arg(short = 'J', long, global = true, value_name = "HOST")]
+    #[arg(short = 'J', long, global = true, value_name = "HOST", value_parser = jump)]
     pub(crate) jump: Option<String>,
     /// Limit for the TCP connection; a bare number is seconds [default: 10s]
     #[arg(short = 't', long, global = true, value_name = "LIMIT", value_parser = limit)]

@@ -52,11 +52,33 @@ pub(super) fn wrong_tool(cli: &Cli) -> Option<String> {
     if cli.connection.forward_agent && !matches!(cli.command, Command::Ssh(_)) {
         return Some("`-A` works for `fab-rs ssh` alone: to pass a bastion, use -J HOST, which lends it no agent".to_owned());
     }
+    if cli.output.json && matches!(cli.command, Command::Ssh(_)) {
+        return Some(
+            "`--json` has nothing to say of a shell: `fab-rs run -H HOST --json -- COMMAND` prints events"
+                .to_owned(),
+        );
+    }
     if cli.run.sudo && matches!(cli.command, Command::Task(_) | Command::Plan(_)) {
         return Some(
             "`--sudo` works for `run`, `put` and `get` alone: a task says which of its steps use sudo"
                 .to_owned(),
         );
+    }
+    if let Command::Plan(plan) = &cli.command
+        && let "run" | "put" | "get" = plan.name.as_str()
+    {
+        let selectors = plan.words.iter().filter(|word| word.contains(['=', '~']));
+        let words: Vec<&str> = selectors.map(String::as_str).collect();
+        let tail = if plan.name == "run" {
+            "COMMAND"
+        } else {
+            "PATH…"
+        };
+        return Some(format!(
+            "`plan` is for tasks: what `{0}` would do is shown by `fab-rs {0} -n {1} -- {tail}`",
+            plan.name,
+            words.join(" ")
+        ));
     }
     // Where the flag's supposed value stands first, it was taken for a task's name.
     let (name, words) = match &cli.command {
@@ -82,8 +104,17 @@ pub(super) fn wrong_tool(cli: &Cli) -> Option<String> {
     None
 }
 
-/// Adds what the flag is called here to clap's error about an unknown one.
-pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
+/// Adds what the flag is called here to clap's error about an unknown one, and shows how `task` is used, where one
+/// was typed: the subcommand that carries it is ours alone.
+pub(super) fn with_hint(mut error: clap::Error, task: Option<&str>) -> clap::Error {
+    if let Some(task) = task
+        && error.get(ContextKind::Usage).is_some()
+    {
+        let usage = format!(
+            "Usage: fab-rs [FLAGS] {task} [SELECTOR|name=value]…\n       fab-rs show {task}   tells its params"
+        );
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage.into()));
+    }
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && let Some((_, hint)) = ELSEWHERE.iter().find(|(known, _)| known == flag)

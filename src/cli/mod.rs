@@ -8,6 +8,7 @@ mod hints;
 mod output_flags;
 mod run_flags;
 mod selection_flags;
+mod strategy_flags;
 mod values;
 
 pub(crate) use argv::{Typed, parse};
@@ -19,3 +20,8 @@ pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};
 pub(crate) use run_flags::{RunFlags, Yes};
 pub(crate) use selection_flags::SelectionFlags;
+pub(crate) use strategy_flags::{
+    Amounts, ByFlag, ConfirmFlag, ModeFlag, OnStopFlag, OrderFlag, QuorumFlag, StrategyFlags,
+    UnreachableFlag, ZonesOfOneFlag,
+};
+pub(crate) use values::Bound;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{amount, assignment, at_least_one, limit};
-use crate::model::Amount;
+use super::StrategyFlags;
+use super::values::{Bound, assignment, at_least_one, bound, limit};
 
 /// Which gates `--yes` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,15 +44,6 @@ pub(crate) struct RunFlags {
     /// Hosts at work at the same time [default: 32]
     #[arg(short = 'z', long, global = true, value_name = "N", value_parser = at_least_one)]
     pub(crate) fanout: Option<NonZeroUsize>,
-    /// Hosts in one batch; makes an ad-hoc command a change with a start gate
-    #[arg(long, global = true, value_name = "N", value_parser = amount)]
-    pub(crate) batch: Option<Amount>,
-    /// Failed hosts tolerated; one more stops the run
-    #[arg(long, global = true, value_name = "N|N%", value_parser = amount)]
-    pub(crate) max_failures: Option<Amount>,
-    /// How batches are formed: az, spread, flat
-    #[arg(long, global = true, value_name = "HOW")]
-    pub(crate) by: Option<String>,
     /// Stop at the first failure
     #[arg(short = 'k', long, global = true)]
     pub(crate) fail_fast: bool,
@@ -68,13 +59,16 @@ pub(crate) struct RunFlags {
     /// Wait this long for a lock that another run holds; a bare number is seconds [default: do not wait]
     #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
     pub(crate) lock_wait: Option<Duration>,
-    /// Limit for one command; a bare number is seconds [default: 1h]
-    #[arg(short = 'T', long, global = true, value_name = "LIMIT", value_parser = limit)]
-    pub(crate) command_timeout: Option<Duration>,
+    /// Limit for one command; a bare number is seconds, `none` is no limit [default: 1h]
+    #[arg(short = 'T', long, global = true, value_name = "LIMIT", value_parser = bound)]
+    pub(crate) command_timeout: Option<Bound>,
     /// End a command that prints nothing for this long [default: none]
-    #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
-    pub(crate) silence: Option<Duration>,
+    #[arg(long, global = true, value_name = "LIMIT", value_parser = bound)]
+    pub(crate) silence: Option<Bound>,
     /// Limit for the whole run [default: none]
-    #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
-    pub(crate) run_limit: Option<Duration>,
+    #[arg(long, global = true, value_name = "LIMIT", value_parser = bound)]
+    pub(crate) run_limit: Option<Bound>,
+    /// How it goes through its hosts.
+    #[command(flatten)]
+    pub(crate) strategy: StrategyFlags,
 }

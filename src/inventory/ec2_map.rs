@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::address;
 use super::file::{AddressChoice, Ec2Source, NameChoice};
 use super::problem::HostProblem;
+use crate::model::check_address;
 use crate::model::{Diagnostic, Host, HostId, Tags, Zone};
 
 /// One instance as DescribeInstances describes it; what an answer is kept as in the cache.
@@ -85,7 +85,7 @@ impl Instance {
             let error = Diagnostic::new(format!("{what} has no {}", tried.join(" and no ")));
             return Err(error.context(format!("it is {state}")));
         };
-        match address::check(found) {
+        match check_address(found) {
             Ok(()) => Ok(found.to_owned()),
             Err(error) => Err(error.diagnostic(&what)),
         }

@@ -1,16 +1,17 @@
 //! What an inventory is once its sources have answered: hosts with settings, identities and labels.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::duplicate::{Distinct, distinct};
 use super::file::{HostEntry, InventoryFile, Rule};
 use super::problem::HostProblem;
 use super::ssh_keys::SshKeys;
 use crate::model::selector::{Matcher, TagKeys};
-use crate::model::{Diagnostic, Host, HostId, HostKeys, Zone, label_hosts};
+use crate::model::{Diagnostic, Host, HostId, HostKeys, SourceSpan, Zone, label_hosts};
 
 /// Every host that can be selected.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,8 @@ pub(crate) struct Found {
     pub(crate) ssh: SshKeys,
     /// Whether a source gave it an identity of its own.
     pub(crate) has_id: bool,
+    /// Where it stands, where a person wrote it into the inventory file.
+    pub(crate) place: Option<SourceSpan>,
 }
 
 /// Everything the sources of one inventory gave.
@@ -103,6 +106,7 @@ impl Found {
             host,
             ssh: entry.ssh,
             has_id,
+            place: Some(entry.span),
         }
     }
 
@@ -112,15 +116,16 @@ impl Found {
             host,
             ssh: SshKeys::default(),
             has_id: true,
+            place: None,
         }
     }
 }
 
 /// Puts rules and settings on every host, gives identities and labels, removes what two sources both gave
-/// (the first stays), and sorts.
+/// (the first stays, which a note says), and sorts.
 ///
 /// # Errors
-/// A rule's tag key is spelled in several ways by the hosts.
+/// A rule's tag key is spelled in several ways by the hosts, or the file itself has one host twice.
 pub(crate) fn assemble(
     gathered: Gathered,
     file: &InventoryFile,
@@ -135,13 +140,11 @@ pub(crate) fn assemble(
     let mut base = context.flags.clone();
     base.fill_from(&file.ssh);
     base.fill_from(&context.defaults);
-    let mut seen = HashSet::new();
-    let mut hosts: Vec<Host> = gathered
-        .found
-        .into_iter()
-        .map(|found| settle(found, &rules, file, context))
-        .filter(|host| seen.insert(host.id.clone()))
-        .collect();
+    let settled = gathered.found.into_iter().map(|found| {
+        let place = found.place.clone();
+        (settle(found, &rules, file, context), place)
+    });
+    let Distinct { mut hosts, notes } = distinct(settled)?;
     label_hosts(&mut hosts);
     hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     Ok(Inventory {
@@ -151,7 +154,7 @@ pub(crate) fn assemble(
         problems: gathered.problems,
         tags,
         accounts: gathered.accounts,
-        notes: Vec::new(),
+        notes,
         ssh: base,
     })
 }
@@ -186,6 +189,7 @@ fn settle(
         mut host,
         ssh,
         has_id,
+        place: _,
     } = found;
     let mut keys = context.flags.clone();
     keys.fill_from(&ssh);

@@ -112,20 +112,45 @@ fn an_identity_is_the_instance_id_or_what_is_connected_to() {
 
 #[test]
 fn a_host_that_two_sources_give_is_there_once_as_the_first_has_it() {
-    let inventory = inventory(
-        r"
-sources:
-  - hosts: [{name: first, id: i-0abc1234}, {name: twin, address: a}]
-  - hosts: [{name: second, id: i-0abc1234}, {name: twin, address: b}]
-",
-        &SshContext::default(),
-    );
+    let file =
+        read("sources: [{hosts: [{name: first, id: i-0abc1234}, {name: twin, address: a}]}]");
+    let cmdb =
+        read("sources: [{hosts: [{name: second, id: i-0abc1234}, {name: twin, address: b}]}]");
+    let mut all = gathered(&file);
+    all.found.extend(gathered(&cmdb).found);
+    let inventory = assemble(all, &file, &SshContext::default(), String::new()).unwrap();
     let labels: Vec<&str> = inventory
         .hosts
         .iter()
         .map(|host| host.label.as_str())
         .collect();
     assert_eq!(labels, ["first", "twin.a", "twin.b"]);
+    assert_eq!(
+        inventory.notes,
+        ["`second` of prod.yml is left out: prod.yml has the same host, as `first`"]
+    );
+}
+
+#[test]
+fn one_file_that_has_a_host_twice_is_an_error_though_rules_made_them_one() {
+    let file = read(
+        r"
+sources:
+  - hosts:
+      - {name: app-1, address: 10.0.0.1, user: me}
+      - {name: app-2, address: 10.0.0.1, tags: {role: app}}
+rules:
+  - match: [role=app]
+    ssh: {user: me}
+",
+    );
+    let all = gathered(&file);
+    let errors = assemble(all, &file, &SshContext::default(), String::new()).unwrap_err();
+    assert_eq!(
+        errors[0].message,
+        "hosts `app-1` (line 4) and `app-2` are one host: both are `me@10.0.0.1`"
+    );
+    assert_eq!(errors[0].span.as_ref().unwrap().place(), "prod.yml:5:9");
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub async fn load(request: &InventoryRequest) -> Result<Inventory, InventoryErro
             let name = opened.name.unwrap_or_else(|| ec2_name(&gathered));
             let mut inventory = assemble(gathered, &opened.file, &request.ssh, name)
                 .map_err(InventoryError::Invalid)?;
-            inventory.notes = notes;
+            inventory.notes.splice(0..0, notes);
             Ok(inventory)
         }
         Err(errors) if hosts_alone && may_be_without_ec2(&errors, request) => {
@@ -206,7 +206,11 @@ async fn ask(
             for entry in &mut entries {
                 entry.ssh.anchor(&opened.folder, request.home.as_deref());
             }
-            Ok((written(entries, &source.argv[0]), Vec::new()))
+            let mut printed = written(entries, &source.argv[0]);
+            for found in &mut printed.found {
+                found.place = None;
+            }
+            Ok((printed, Vec::new()))
         }
         SourceKind::Ec2(source) => ask_ec2(source, &opened.file, request).await,
     }
@@ -322,16 +326,23 @@ fn ec2_name(gathered: &Gathered) -> String {
     format!("EC2 in {}", regions.join(", "))
 }
 
-/// Reads and checks an inventory file without asking its sources, for `check`.
+/// Reads and checks an inventory file without asking its sources, for `check`: what it says by itself, and
+/// whether the hosts that are written in it are each there once.
 ///
 /// # Errors
 /// The file is not there or wrong.
 pub fn check(path: &Path) -> Result<(), InventoryError> {
-    open(
-        &InventoryRef::Path(path.to_owned()),
-        &InventoryRequest::default(),
-    )
-    .map(|_| ())
+    let reference = InventoryRef::Path(path.to_owned());
+    let opened = open(&reference, &InventoryRequest::default())?;
+    let mut here = Gathered::default();
+    for source in &opened.file.sources {
+        if let SourceKind::Hosts(entries) = &source.kind {
+            here.found.extend(written(entries.clone(), "").found);
+        }
+    }
+    assemble(here, &opened.file, &SshContext::default(), String::new())
+        .map(|_| ())
+        .map_err(InventoryError::Invalid)
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! [`load`] asks every source of an inventory for its hosts; [`select`] narrows them to a population and
 //! to targets, without asking anybody.
 
-mod address;
 #[cfg(any(feature = "aws", test))]
 mod cache;
 mod command;
+mod duplicate;
 mod ec2;
 pub mod ec2_map;
 mod error;

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::address::{self, AddressError};
 use super::fleet::{self, Inventory, is_instance_id};
-use crate::model::{Diagnostic, Host, nearest};
+use crate::model::{AddressError, Diagnostic, Host, check_address, check_login, nearest};
 
 /// One word of `-H`: `[user@]host[:port]`, an id or a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl FromStr for HostWord {
             Some((user, rest)) => (Some(user), rest),
             None => (None, text),
         };
-        if user.is_some_and(|user| user.is_empty() || user.starts_with('-')) {
+        if user.is_some_and(|user| check_login(user).is_err()) {
             return Err(HostWordError::User(owned()));
         }
         let (host, port) = split_port(rest);
@@ -229,7 +228,7 @@ fn ad_hoc(word: &HostWord, inventory: &Inventory) -> Result<Host, Box<Diagnostic
             "is it in another region or account, or not running (`state=*` lists all)?",
         )));
     }
-    let checked = address::check(&word.host);
+    let checked = check_address(&word.host);
     checked.map_err(|error: AddressError| Box::new(error.diagnostic(&format!("`{word}`"))))?;
     let mut keys = inventory.ssh.clone();
     keys.user = word.user.clone().or(keys.user);

@@ -6,7 +6,7 @@
 //! ([`Hosts`]); `desk` is the lock of this machine, which saves the way to a host. When a run takes its lock and
 //! when it lets go is the run's business.
 
-mod answer;
+pub(crate) mod answer;
 mod desk;
 mod folder;
 pub(crate) mod gather;

@@ -44,9 +44,35 @@ macro_rules! text_newtype {
 text_newtype!(HostId);
 text_newtype!(Label);
 
+/// What this machine is called where hosts are; no host's file name begins with `@`.
+pub const CONTROLLER: &str = "@controller";
+
+/// The longest file name made of a label, bytes: file systems end at 255, and endings such as `.log` follow.
+pub const FILE_NAME_LENGTH: usize = 200;
+
+/// Hex digits of the digest that ends a shortened file name.
+const DIGEST_LENGTH: usize = 16;
+
+/// A file name of at most `most` bytes (more than 17): the name itself, or its beginning, `~` and the begin of its
+/// SHA-256, so that long names that begin alike stay apart.
+pub fn file_name_within(name: String, most: usize) -> String {
+    use sha2::{Digest as _, Sha256};
+    use std::fmt::Write as _;
+    if name.len() <= most {
+        return name;
+    }
+    let mut short = name[..name.floor_char_boundary(most - DIGEST_LENGTH - 1)].to_owned();
+    short.push('~');
+    for byte in &Sha256::digest(name.as_bytes())[..DIGEST_LENGTH / 2] {
+        write!(short, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    short
+}
+
 impl Label {
-    /// The label as a file name: every byte outside `[A-Za-z0-9._@-]` is percent-encoded, and so
-    /// is a leading dot (RFC 3986, section 2.1).
+    /// The label as a file name: every byte outside `[A-Za-z0-9._@-]` is percent-encoded, and so is a leading
+    /// dot (RFC 3986, section 2.1) or `@`, which begins names that are no host's. A name of more than
+    /// [`FILE_NAME_LENGTH`] bytes keeps its beginning and ends with a digest of the whole.
     pub fn file_name(&self) -> String {
         use std::fmt::Write as _;
         let mut name = String::with_capacity(self.0.len());
@@ -54,13 +80,14 @@ impl Label {
             let plain = byte.is_ascii_alphanumeric()
                 || b"_@-".contains(&byte)
                 || (byte == b'.' && index > 0);
+            let plain = plain && !(byte == b'@' && index == 0);
             if plain {
                 name.push(char::from(byte));
             } else {
                 write!(name, "%{byte:02X}").expect("writing to a String cannot fail");
             }
         }
-        name
+        file_name_within(name, FILE_NAME_LENGTH)
     }
 }
 
@@ -231,5 +258,20 @@ mod tests {
     #[test]
     fn a_label_as_a_file_name_holds_no_separator() {
         assert_eq!(Label::new("../a b/é").file_name(), "%2E.%2Fa%20b%2F%C3%A9");
+        assert_eq!(Label::new("@controller").file_name(), "%40controller");
+        assert_eq!(Label::new("me@a").file_name(), "me@a");
+    }
+
+    #[test]
+    fn long_labels_as_file_names_fit_and_stay_apart() {
+        let name = |end: &str| Label::new(format!("{}{end}", "ä".repeat(300))).file_name();
+        let (one, other) = (name("1"), name("2"));
+        assert_eq!(
+            (one.len(), other.len()),
+            (FILE_NAME_LENGTH, FILE_NAME_LENGTH)
+        );
+        assert_ne!(one, other);
+        let fits = "a".repeat(FILE_NAME_LENGTH);
+        assert_eq!(Label::new(fits.as_str()).file_name(), fits);
     }
 }

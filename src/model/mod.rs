@@ -1,5 +1,6 @@
 //! Words everyone shares: pure values without I/O, clock or terminal.
 
+mod address;
 mod amount;
 mod cancel_reason;
 mod diagnostic;
@@ -20,12 +21,13 @@ mod tags;
 pub mod words;
 mod zone;
 
+pub use address::{AddressError, check_address, check_jump, check_login};
 pub use amount::{Amount, AmountError};
 pub use cancel_reason::CancelReason;
 pub use diagnostic::Diagnostic;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use exit_status::ExitStatus;
-pub use host::{Host, HostId, Label, label_hosts};
+pub use host::{CONTROLLER, FILE_NAME_LENGTH, Host, HostId, Label, file_name_within, label_hosts};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use outcome::{HostOutcome, UnreachableKind};

@@ -42,6 +42,9 @@ pub enum HostOutcome {
         kind: UnreachableKind,
         /// From the sentence for people to the innermost cause.
         causes: Vec<String>,
+        /// What to do about it on this very host, such as `ssh-keygen -R` with its name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hints: Vec<String>,
     },
     /// The connection died under a command: whether it finished is not known.
     Unknown {

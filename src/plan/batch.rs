@@ -31,6 +31,8 @@ pub struct BatchRules {
     pub(crate) zone_of: Vec<usize>,
     /// The targets in the order in which they are taken within a zone.
     pub(crate) order: Vec<usize>,
+    /// What that order was drawn from; `None` where it is by name.
+    pub(crate) seed: Option<u64>,
     /// The targets that are taken last, known before any fact is read.
     pub(crate) last: Vec<bool>,
 }
@@ -61,6 +63,7 @@ impl BatchRules {
             names_zones: true,
             zone_of: zones.iter().filter_map(number).collect(),
             order: (0..zones.len()).collect(),
+            seed: None,
             last: Vec::new(),
             zones: names
                 .iter()

@@ -12,7 +12,7 @@ use super::outline::outline;
 use super::planned_hosts::{Controller, Hosts};
 use super::request::PlanRequest;
 use super::rules::{Numbers, Resolving};
-use super::{Batch, Member, Pace, Phase, Plan, Situation, lock, warnings};
+use super::{Batch, Lock, Member, Pace, Phase, Plan, Situation, lock, one_path, warnings};
 use crate::model::Diagnostic;
 use crate::task::{Condition, Kind, OnFailure, Rollout, Scope, Strategy, Task};
 
@@ -23,11 +23,8 @@ use crate::task::{Condition, Kind, OnFailure, Rollout, Scope, Strategy, Task};
 /// are not defined, hosts that lack a tag; numbers that leave no host to be taken. Nothing was run.
 pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let outline = outline(request)?;
-    let key = request
-        .params
-        .lock(request.task, request.engine)
-        .map_err(|error| vec![error])?;
     let fleet = Fleet::new(request);
+    let lock = lock_of(request, &fleet)?;
     let mut passes = passes(request, &fleet)?;
     let names = NameCache::default();
     let mut hosts = Hosts::new(request, &outline, &names);
@@ -59,6 +56,9 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let raw_steps = std::mem::take(&mut hosts.raw_steps);
     let mut all = hosts.into_errors();
     all.append(&mut errors);
+    all.extend(one_path::clashes(
+        phases.iter().flat_map(|phase| &phase.hosts),
+    ));
     if !all.is_empty() {
         return Err(all);
     }
@@ -68,7 +68,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
         params: IndexMap::clone(&request.params.values),
         members,
         targets: fleet.targets.iter().map(|host| host.id.clone()).collect(),
-        lock: lock::lock(request.task, key.as_deref(), &fleet.population),
+        lock,
         population: fleet.population,
         before,
         phases,
@@ -80,6 +80,14 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     plan.warnings.extend(found);
     plan.warnings.extend(warnings::unquoted(&raw_steps));
     Ok(plan)
+}
+
+/// What is locked on every host of the population.
+fn lock_of(request: &PlanRequest<'_>, fleet: &Fleet) -> Result<Option<Lock>, Vec<Diagnostic>> {
+    let key = request.params.lock(request.task, request.engine);
+    let key = key.map_err(|error| vec![error])?;
+    let key = key.as_deref();
+    Ok(lock::lock(request.task, key, &fleet.population))
 }
 
 /// One pass over the targets, before anything is rendered.

@@ -4,10 +4,12 @@ mod batch;
 #[cfg(test)]
 mod batch_tests;
 mod build;
+mod drift;
 mod fleet;
 mod json;
 mod lock;
 mod name_cache;
+mod one_path;
 mod outline;
 mod overrides;
 mod planned_hosts;
@@ -20,11 +22,13 @@ mod shape;
 mod step_text;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod warnings;
 
 pub use crate::task::By;
 pub use batch::{BatchRules, Situation, form_rest};
 pub use build::build;
+pub use drift::drift;
 pub use json::json;
 pub use overrides::{Overrides, TypedQuorum};
 pub use request::{PlanRequest, TaskFiles};

@@ -176,19 +176,12 @@ impl Taking<'_> {
             let message = format!("task `{}` calls itself: {}", task.name, chain.join(" → "));
             return Some(Diagnostic::new(message));
         }
-        if !task.before.is_empty() || !task.after.is_empty() {
+        if let Some(own) = task.own_rollout() {
             let message = format!(
-                "task `{}` has `before` or `after` steps and cannot be a step of another task",
+                "task `{}` has {own} and cannot be a step of another task",
                 task.name
             );
-            return Some(Diagnostic::new(message).hint("they run once for a whole rollout"));
-        }
-        if task.phases.len() > 1 || !task.facts.is_empty() {
-            let message = format!(
-                "task `{}` has `phases` or `facts` and cannot be a step of another task",
-                task.name
-            );
-            return Some(Diagnostic::new(message).hint("they belong to a whole rollout"));
+            return Some(Diagnostic::new(message).hint("they are a whole rollout's"));
         }
         if self.request.task.kind == Kind::Read && task.kind == Kind::Change {
             let message = format!(

@@ -9,12 +9,11 @@ use indexmap::IndexMap;
 use super::name_cache::NameCache;
 use super::outline::{Outline, PhaseOutline};
 use super::render::Renderer;
-use super::render_text::{BATCH, FACTS};
 use super::request::PlanRequest;
 use super::section::{Reads, Section};
 use super::{HostPlan, Member};
 use crate::model::{Diagnostic, Host};
-use crate::task::{Check, Condition, Engine, Kind, ParamValue, Scope, Step, Task, Text};
+use crate::task::{Check, Condition, Engine, ParamValue, Scope, Step, Task, Text};
 
 type Params = Arc<IndexMap<String, ParamValue>>;
 type Vars = Arc<IndexMap<String, serde_json::Value>>;
@@ -28,8 +27,6 @@ pub(super) struct Hosts<'a> {
     vars: Section<Vars>,
     facts: Section<Arc<[Step]>>,
     phases: Vec<PhaseSections>,
-    /// What only the run knows of a host, in its steps.
-    late: BTreeSet<String>,
     /// Errors that no host has to itself.
     errors: Vec<Diagnostic>,
     /// Steps whose shell text takes a value unquoted.
@@ -59,7 +56,6 @@ impl<'a> Hosts<'a> {
         names: &'a NameCache,
     ) -> Self {
         let task = request.task;
-        let late = late_names(task);
         let mut params = Reads::new(names);
         for name in &request.params.per_host {
             let param = task.params.get(name);
@@ -79,14 +75,14 @@ impl<'a> Hosts<'a> {
         let phases = outline.phases.iter().zip(&task.phases);
         let phases = phases.map(|(phase, declared)| {
             let last = declared.strategy.last.as_ref();
-            PhaseSections::new(phase, last, (names, &late), &mut raw_steps)
+            PhaseSections::new(phase, last, names, &mut raw_steps)
         });
         let phases = phases.collect();
         let mut facts = Reads::new(names);
         facts.steps(&outline.facts);
         raw_steps.extend(facts.raw_steps().iter().cloned());
         Self {
-            errors: batch_in_vars(task, names, &late),
+            errors: batch_in_vars(task, names),
             request,
             outline,
             names,
@@ -94,7 +90,6 @@ impl<'a> Hosts<'a> {
             vars: Section::new(vars),
             facts: Section::new(facts.into_names()),
             phases,
-            late,
             raw_steps,
         }
     }
@@ -135,13 +130,10 @@ impl<'a> Hosts<'a> {
                     last: Vec::new(),
                 });
             }
-            let (health, last) = (
-                self.health(phase, host, &scope)?,
-                self.last(phase, host, &scope)?,
-            );
+            let health = self.health(phase, host, &scope)?;
             let member = made.as_mut()?;
             member.health.push(health);
-            member.last.push(last);
+            self.last((phase, host), &scope, &mut member.last)?;
         }
         made
     }
@@ -150,7 +142,7 @@ impl<'a> Hosts<'a> {
         let (outline, request, names) = (self.outline, self.request, self.names);
         let looks = (request.engine, scope, &host.label);
         self.facts.of(looks, || {
-            let mut renderer = renderer(request, names, scope, BTreeSet::new());
+            let mut renderer = renderer(request, names, scope);
             let steps = renderer.steps(&outline.facts);
             ended(renderer, steps.into())
         })
@@ -158,36 +150,36 @@ impl<'a> Hosts<'a> {
 
     fn health(&mut self, phase: usize, host: &Host, scope: &Scope) -> Option<Arc<[Check]>> {
         let (outline, request, names) = (&self.outline.phases[phase], self.request, self.names);
-        let late = self.facts_alone();
         let looks = (request.engine, scope, &host.label);
         self.phases[phase].health.of(looks, || {
-            let mut renderer = renderer(request, names, scope, late);
+            let mut renderer = renderer(request, names, scope);
             let checks = renderer.checks(&outline.health);
             ended(renderer, checks.into())
         })
     }
 
-    /// Whether a host is taken last: known now, or an expression over its facts; the inner `None` where the
-    /// phase takes none last.
-    fn last(&mut self, phase: usize, host: &Host, scope: &Scope) -> Option<Option<Condition>> {
+    /// Adds whether a host is taken last: known now, or an expression over its facts; `None` where the phase
+    /// takes none last.
+    fn last(
+        &mut self,
+        (phase, host): (usize, &Host),
+        scope: &Scope,
+        into: &mut Vec<Option<Condition>>,
+    ) -> Option<()> {
         let declared = &self.request.task.phases[phase].strategy.last;
         let Some(declared) = declared else {
-            return Some(None);
+            into.push(None);
+            return Some(());
         };
-        let (request, names, late) = (self.request, self.names, self.facts_alone());
+        let (request, names) = (self.request, self.names);
         let looks = (request.engine, scope, &host.label);
         let made = self.phases[phase].last.of(looks, || {
-            let mut renderer = renderer(request, names, scope, late);
+            let mut renderer = renderer(request, names, scope);
             let condition = renderer.condition(declared);
             ended(renderer, condition)
         })?;
-        Some(Some(made))
-    }
-
-    /// Before a host is put into a batch, its facts are known and its batch is not.
-    fn facts_alone(&self) -> BTreeSet<String> {
-        let facts = self.late.iter().filter(|name| name.as_str() == FACTS);
-        facts.cloned().collect()
+        into.push(Some(made));
+        Some(())
     }
 
     /// What one target does in a phase.
@@ -200,10 +192,9 @@ impl<'a> Hosts<'a> {
         let (params, vars, scope) = self.values(host, scope)?;
         let (outline, request, names) = (&self.outline.phases[phase], self.request, self.names);
         let health = self.health(phase, host, &scope)?;
-        let late = &self.late;
         let looks = (request.engine, &scope, &host.label);
         let made = self.phases[phase].steps.of(looks, || {
-            host_steps(outline, renderer(request, names, &scope, late.clone()))
+            host_steps(outline, renderer(request, names, &scope))
         })?;
         Some(HostPlan {
             host: Arc::clone(host),
@@ -237,10 +228,10 @@ impl PhaseSections {
     fn new(
         phase: &PhaseOutline,
         last: Option<&Condition>,
-        (names, late): (&NameCache, &BTreeSet<String>),
+        names: &NameCache,
         raw_steps: &mut BTreeSet<String>,
     ) -> Self {
-        let mut steps = Reads::new(names).without(late);
+        let mut steps = Reads::new(names);
         for section in [&phase.steps, &phase.rescue, &phase.always, &phase.rollback] {
             steps.steps(section);
         }
@@ -262,16 +253,8 @@ impl PhaseSections {
     }
 }
 
-/// What the run alone knows of a host: its facts where there are any; and its batch in a change, as batches are
-/// formed anew where facts or health say so.
-fn late_names(task: &Task) -> BTreeSet<String> {
-    let facts = (!task.facts.is_empty()).then_some(FACTS);
-    let batch = (task.kind == Kind::Change).then_some(BATCH);
-    facts.into_iter().chain(batch).map(str::to_owned).collect()
-}
-
-/// Params and vars are made once, before a host has its batch.
-fn batch_in_vars(task: &Task, names: &NameCache, late: &BTreeSet<String>) -> Vec<Diagnostic> {
+/// Vars are made once, before a host has its batch.
+fn batch_in_vars(task: &Task, names: &NameCache) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for text in task.vars.values() {
         let Text::Template(template) = text else {
@@ -281,7 +264,7 @@ fn batch_in_vars(task: &Task, names: &NameCache, late: &BTreeSet<String>) -> Vec
             continue;
         };
         for name in &read.paths {
-            if late.contains(name.root()) {
+            if name.root() == "batch" {
                 let message = format!("`{}` is not known yet when `vars` are made", name.path);
                 let error = Diagnostic::new(message).at(&name.span);
                 errors.push(
@@ -293,12 +276,7 @@ fn batch_in_vars(task: &Task, names: &NameCache, late: &BTreeSet<String>) -> Vec
     errors
 }
 
-fn renderer<'a>(
-    request: &PlanRequest<'a>,
-    names: &'a NameCache,
-    scope: &Scope,
-    late: BTreeSet<String>,
-) -> Renderer<'a> {
+fn renderer<'a>(request: &PlanRequest<'a>, names: &'a NameCache, scope: &Scope) -> Renderer<'a> {
     Renderer {
         engine: request.engine,
         files: request.files,
@@ -306,7 +284,7 @@ fn renderer<'a>(
         task: Arc::clone(request.task),
         scope: scope.clone(),
         later: BTreeSet::new(),
-        late,
+        late: BTreeSet::new(),
         errors: Vec::new(),
     }
 }
@@ -361,7 +339,7 @@ impl<'a> Controller<'a> {
     /// `scope` has no host.
     pub(super) fn new(request: &PlanRequest<'a>, names: &'a NameCache, scope: &Scope) -> Self {
         Self {
-            renderer: renderer(request, names, scope, BTreeSet::new()),
+            renderer: renderer(request, names, scope),
         }
     }
 

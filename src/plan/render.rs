@@ -26,8 +26,7 @@ pub(super) struct Renderer<'a> {
     pub(super) scope: Scope,
     /// Registers of earlier steps and variables of the loops around.
     pub(super) later: BTreeSet<String>,
-    /// Params and vars of a `task:` step that wait for a register, such as `params.file`; and what the run alone
-    /// knows of a host: `host.facts`, and `batch` where batches may be formed anew.
+    /// Params and vars of a `task:` step that wait for a register, such as `params.file`.
     pub(super) late: BTreeSet<String>,
     pub(super) errors: Vec<Diagnostic>,
 }
@@ -269,11 +268,7 @@ impl Renderer<'_> {
             task: Arc::clone(&inner.task),
             scope: self.scope.inside(&inner),
             later: self.later.clone(),
-            late: inner
-                .late_names()
-                .into_iter()
-                .chain(self.run_names())
-                .collect(),
+            late: inner.late_names(),
             errors: Vec::new(),
         };
         let steps = renderer.group(group);

@@ -13,15 +13,6 @@ const RUN_NAMES: [&str; 6] = ["loop", "attempt", "error", "results", "result", "
 /// Names of the form `root.attribute` that are known only then; the bare root counts too.
 const RUN_ATTRIBUTES: [&str; 3] = ["rollout", "fab.run_dir", "host.facts"];
 
-/// What a task's facts are called.
-pub(super) const FACTS: &str = "host.facts";
-
-/// A host's batch.
-pub(super) const BATCH: &str = "batch";
-
-/// Names that only some tasks leave for the run.
-const OF_RUN: [&str; 2] = [FACTS, BATCH];
-
 impl Renderer<'_> {
     /// A loop over what is known becomes a loop over a list.
     pub(super) fn loop_over(&mut self, over: &Arc<Expression>) -> Arc<Expression> {
@@ -136,15 +127,6 @@ impl Renderer<'_> {
     /// Whether anything of this is known only while the run goes on.
     fn waits(&self, registers: &[String], names: &Names) -> bool {
         !registers.is_empty() || names.paths.iter().any(|name| self.is_later(&name.path))
-    }
-
-    /// What the run alone knows of a host, as it holds inside a `task:` step too.
-    pub(super) fn run_names(&self) -> Vec<String> {
-        let own = self
-            .late
-            .iter()
-            .filter(|name| OF_RUN.contains(&name.as_str()));
-        own.cloned().collect()
     }
 
     fn reads_secret(&self, names: &Names) -> bool {

@@ -7,7 +7,7 @@ use super::batch::{BatchRules, ZoneRules};
 use super::fleet::Fleet;
 use super::{Asked, By, Resolved, ResolvedQuorum};
 use crate::model::{Amount, Diagnostic, Zone};
-use crate::task::{Kind, Strategy, ZoneOrder};
+use crate::task::{HostOrder, Kind, Strategy, ZoneOrder};
 
 /// A strategy's numbers for a fleet.
 pub(super) struct Numbers {
@@ -144,7 +144,7 @@ impl Resolving<'_> {
                 total - 1
             )));
         }
-        Ok(most.min(free))
+        Ok(most.min(free.max(1)))
     }
 
     /// How many hosts of each zone may be out at once; zones that are exempt, or not touched, are absent.
@@ -251,6 +251,7 @@ impl Resolving<'_> {
                 })
                 .collect(),
             order: self.fleet.host_order(strategy.order, self.seed),
+            seed: (strategy.order == HostOrder::Random).then_some(self.seed),
             last: Vec::new(),
         }
     }

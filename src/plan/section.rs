@@ -11,8 +11,11 @@ use crate::task::{
 
 use super::name_cache::NameCache;
 
-/// The roots whose values may differ between hosts.
-const PER_HOST: [&str; 5] = ["params", "vars", "host", "zone", "batch"];
+/// The roots whose values may differ between hosts, and are known while planning.
+const PER_HOST: [&str; 4] = ["params", "vars", "host", "zone"];
+
+/// What only the run knows of a host.
+const FACTS: &str = "host.facts";
 
 /// What is made per host, kept by what the hosts look like to it.
 pub(super) struct Section<T> {
@@ -100,8 +103,6 @@ pub(super) struct Reads<'a> {
     names: &'a NameCache,
     /// Inside a `task:` step, where `params` and `vars` are its own, made from names that are collected too.
     inside: bool,
-    /// Names that are left for the run, so that hosts do not differ in them.
-    late: BTreeSet<String>,
     found: BTreeSet<String>,
     /// The step that is read.
     step: String,
@@ -114,17 +115,10 @@ impl<'a> Reads<'a> {
         Self {
             names,
             inside: false,
-            late: BTreeSet::new(),
             found: BTreeSet::new(),
             step: String::new(),
             raw: BTreeSet::new(),
         }
-    }
-
-    /// Leaves out what is left for the run.
-    pub(super) fn without(mut self, late: &BTreeSet<String>) -> Self {
-        self.late.clone_from(late);
-        self
     }
 
     pub(super) fn into_names(self) -> BTreeSet<String> {
@@ -151,10 +145,7 @@ impl<'a> Reads<'a> {
         for path in paths {
             let root = path.split('.').next().unwrap_or(path);
             let is_own = self.inside && matches!(root, "params" | "vars");
-            let is_late = self.late.iter().any(|name| {
-                let rest = path.strip_prefix(name.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            });
+            let is_late = path == FACTS || path.starts_with("host.facts.");
             if PER_HOST.contains(&root) && !is_own && !is_late {
                 self.found.insert(path.to_owned());
             }

@@ -2,8 +2,8 @@
 //! that waits is shown with its braces.
 
 use crate::task::{
-    Action, Condition, CopyContent, OnceFor, Probe, ProbeKind, RunProgram, Script, Step, StepPlace,
-    Text,
+    Action, Condition, CopyContent, OnceFor, Probe, ProbeKind, RunProgram, Script, SpanOf, Step,
+    StepPlace, Text,
 };
 
 /// A step of a plan.
@@ -33,6 +33,8 @@ pub fn step_texts(steps: &[Step]) -> Vec<StepText> {
 fn add(steps: &[Step], depth: usize, texts: &mut Vec<StepText>) {
     for step in steps {
         let (action, text) = described(&step.action);
+        let open = step.open.iter().find(|open| open.of == SpanOf::Pause);
+        let text = open.map_or(text, |open| open.text.shown().to_owned());
         texts.push(StepText {
             id: step.id.clone(),
             name: step.name.shown().to_owned(),

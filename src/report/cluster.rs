@@ -18,6 +18,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) same_words: bool,
     /// Every host's last lines are the first one's.
     pub(crate) same_tail: bool,
+    /// Every host's own hints are the first one's.
+    pub(crate) same_hints: bool,
 }
 
 /// Every cause that made hosts fail; outcomes in the order of summaries, of one outcome the cause with most
@@ -36,6 +38,7 @@ pub(crate) fn clusters(view: &RunView) -> Vec<Cluster<'_>> {
                     end,
                     same_words: true,
                     same_tail: true,
+                    same_hints: true,
                 });
             }
             indexmap::map::Entry::Occupied(mut known) => {
@@ -43,6 +46,7 @@ pub(crate) fn clusters(view: &RunView) -> Vec<Cluster<'_>> {
                 cluster.hosts.push(label);
                 cluster.same_words &= words(&end.outcome) == words(&cluster.end.outcome);
                 cluster.same_tail &= end.tail == cluster.end.tail;
+                cluster.same_hints &= own_hints(&end.outcome) == own_hints(&cluster.end.outcome);
             }
         }
     }
@@ -62,6 +66,13 @@ fn rank(outcome: &HostOutcome) -> usize {
         .iter()
         .position(|known| *known == word)
         .unwrap_or(HostOutcome::WORDS.len())
+}
+
+fn own_hints(outcome: &HostOutcome) -> &[String] {
+    match outcome {
+        HostOutcome::Unreachable { hints, .. } => hints,
+        _ => &[],
+    }
 }
 
 fn words(outcome: &HostOutcome) -> String {
@@ -121,6 +132,7 @@ mod tests {
         HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,
             causes: vec![format!("connection refused by {address} port 22")],
+            hints: vec![format!("look at {address}")],
         }
     }
 
@@ -146,6 +158,8 @@ mod tests {
         for (label, outcome, tail) in ends {
             view.apply(&event(1, 1, finished(label, outcome, 1, &tail)));
         }
+        let hints: Vec<bool> = clusters(&view).iter().map(|one| one.same_hints).collect();
+        assert_eq!(hints, [true, true, false]);
         let found: Vec<(String, bool, bool)> = clusters(&view)
             .iter()
             .map(|cluster| {

@@ -9,6 +9,18 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     }
 }
 
+/// `1st`, `2nd`, `3rd`, `11th`.
+pub(crate) fn ordinal(number: u32) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 /// A number with a comma after each three digits.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -44,6 +56,12 @@ pub(crate) fn outcome_words(word: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ordinals_have_their_endings() {
+        let all = [1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal);
+        assert_eq!(all.join(" "), "1st 2nd 3rd 4th 11th 12th 13th 21st 112th");
+    }
 
     #[test]
     fn counts_have_grammar() {

@@ -8,10 +8,14 @@ use serde_json::{Value, json};
 
 use crate::model::format_duration;
 
+use crate::run::event::RollbackResult;
+
 use super::fold::fold;
 use super::grammar::{counted, outcome_words};
 use super::host_failure::short;
 use super::json::{millis, outcome_fields};
+use super::rollout_view::Pause;
+use super::rollout_words::{bake_words, shortfall_words};
 use super::sanitize::safe;
 use super::store::{RunState, StoredRun};
 use super::style::{Role, Styles};
@@ -19,6 +23,8 @@ use super::summary::{Closing, SummaryLook, role_of, summary_text};
 use super::table::{Cell, table};
 use super::view::{HostState, HostView, RunView};
 
+/// Columns for what a run was waiting for.
+const REPORT_WIDTH: usize = 100;
 /// Hosts that a report lists one by one; of more it tells what the summary tells.
 const MAX_LISTED: usize = 200;
 
@@ -30,7 +36,8 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
             let role = match (&run.state, run.exit) {
                 (RunState::Running, _) => Role::Strong,
                 (_, Some(0)) => Role::Good,
-                (_, None) => Role::Warning,
+                // Not begun, not ended, or paused: nothing is broken.
+                (_, None | Some(8..=10)) => Role::Warning,
                 _ => Role::Error,
             };
             let counts: Vec<String> = run
@@ -117,13 +124,21 @@ fn hosts_of_run(view: &RunView, styles: Styles) -> String {
                 Cell::new(label.as_str()),
                 Cell::new(host.zone.as_str()),
                 Cell::of(role, word),
+                Cell::or_dash(host.rollback.as_ref().map(RollbackResult::word)),
                 Cell::or_dash(took.as_deref()),
                 Cell::or_dash(longest.as_deref()),
             ]
         })
         .collect();
     table(
-        &["host", "zone", "outcome", "took", "longest step"],
+        &[
+            "host",
+            "zone",
+            "outcome",
+            "rollback",
+            "took",
+            "longest step",
+        ],
         &rows,
         styles,
     )
@@ -134,6 +149,7 @@ fn standing(host: &HostView) -> (Role, &'static str) {
         HostState::Waiting => (Role::Dim, "waiting"),
         HostState::Connecting { .. } => (Role::Warning, "connecting"),
         HostState::Working { .. } => (Role::Warning, "at work"),
+        HostState::Passed => (Role::Good, "passed"),
         HostState::Ended(end) => (role_of(end.outcome.word()), end.outcome.word()),
     }
 }
@@ -156,6 +172,18 @@ fn push_unfinished(out: &mut String, run: &StoredRun, view: &RunView, styles: St
         _ => "",
     };
     let _ = writeln!(out, "{lead} {at_work}{rest}");
+    let waits = match (&view.gate, &view.rollout.pause) {
+        (Some(question), _) => format!("it asked: {}", safe(question)),
+        (None, Some(Pause::Bake { why, .. })) => {
+            format!("it was baking {}", bake_words(*why, view))
+        }
+        (None, Some(Pause::Health { shortfall, .. })) => {
+            let missing = shortfall_words(shortfall, view, REPORT_WIDTH);
+            format!("it was waiting for health: {missing}")
+        }
+        (None, None) => return,
+    };
+    let _ = writeln!(out, "  {waits}");
 }
 
 /// `report RUN --json`: `summary.json`, or, where there is none, the same shape as far as it is known, with
@@ -181,7 +209,9 @@ pub fn report_json(run: &StoredRun) -> io::Result<Value> {
 }
 
 fn host_json(host: &HostView) -> Value {
-    let mut value = json!({"zone": host.zone, "outcome": null, "duration_ms": null});
+    let rollback = host.rollback.as_ref().map(RollbackResult::word);
+    let mut value =
+        json!({"zone": host.zone, "outcome": null, "rollback": rollback, "duration_ms": null});
     if let Some(end) = host.end() {
         for (key, field) in outcome_fields(&end.outcome) {
             value[key] = field;

@@ -23,6 +23,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) tail: &'a [String],
     /// Whose lines they are, where several hosts share the line and their last lines differ.
     pub(crate) tail_of: Option<&'a str>,
+    /// The outcome's own hints hold for every host of the line.
+    pub(crate) same_hints: bool,
 }
 
 /// Characters of a step's name in a sentence.
@@ -73,9 +75,9 @@ pub(crate) fn in_full(ending: &Ending<'_>, styles: Styles) -> String {
     for cause in further_causes(ending.outcome) {
         let _ = writeln!(out, "        caused by: {}", safe(cause));
     }
-    if let Some(hint) = hint(ending.outcome, ending.who) {
+    for hint in hints(ending) {
         let lead = styles.paint(Role::Hint, "hint:");
-        let _ = writeln!(out, "        {lead} {hint}");
+        let _ = writeln!(out, "        {lead} {}", safe(&hint));
     }
     out
 }
@@ -238,22 +240,46 @@ fn further_causes(outcome: &HostOutcome) -> &[String] {
     }
 }
 
-/// What can be done about it. `who` is a label where it is one host, else folded labels.
-fn hint(outcome: &HostOutcome, who: &str) -> Option<String> {
-    let kind = match outcome {
-        HostOutcome::Unreachable { kind, .. } => kind,
-        HostOutcome::Failed { cause, .. } => return failure_hint(cause).map(str::to_owned),
-        _ => return None,
+/// What can be done about it: what ssh's own words lead to, where they hold for every host of the line, else what
+/// helps against trouble of this kind.
+fn hints(ending: &Ending<'_>) -> Vec<String> {
+    let (kind, own) = match ending.outcome {
+        HostOutcome::Unreachable { kind, hints, .. } => (*kind, hints),
+        HostOutcome::Failed { cause, .. } => {
+            return failure_hint(cause).map(str::to_owned).into_iter().collect();
+        }
+        _ => return Vec::new(),
     };
-    let (text, doctor) = kind_hint(*kind);
-    let folded = who.contains(['[', ',']);
-    let who = if folded { "HOST".into() } else { safe(who) };
-    Some(if doctor {
-        let join = if text.ends_with('?') { " " } else { "; " };
-        format!("{text}{join}`fab-rs doctor {who}` looks closer")
+    let folded = ending.who.contains(['[', ',']);
+    let who = if folded {
+        "HOST".into()
     } else {
-        text.to_owned()
-    })
+        safe(ending.who)
+    };
+    let doctor = format!("`fab-rs doctor {who}`");
+    let (general, has_doctor) = kind_hint(kind);
+    if own.is_empty() || !ending.same_hints {
+        let join = if general.ends_with('?') { " " } else { "; " };
+        let mut hints = vec![if has_doctor {
+            format!("{general}{join}{doctor} looks closer")
+        } else {
+            general.to_owned()
+        }];
+        if !own.is_empty() {
+            let each =
+                "each host's own hint is in its log (`fab-rs logs last HOST`) and in summary.json";
+            hints.push(each.to_owned());
+        }
+        return hints;
+    }
+    let mut hints: Vec<String> = own
+        .iter()
+        .map(|hint| hint.replace("`fab-rs doctor HOST`", &doctor))
+        .collect();
+    if has_doctor && !hints.iter().any(|hint| hint.contains(&doctor)) {
+        hints.push(format!("{doctor} looks closer"));
+    }
+    hints
 }
 
 /// What can be done about a step that was refused before it ran.
@@ -299,152 +325,5 @@ fn kind_hint(kind: UnreachableKind) -> (&'static str, bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn full(who: &str, outcome: &HostOutcome, ms: u64, tail: &[&str]) -> String {
-        let tail: Vec<String> = tail.iter().map(|line| (*line).to_owned()).collect();
-        let ending = Ending {
-            who,
-            outcome,
-            duration: Some(Duration::from_millis(ms)),
-            tail: &tail,
-            tail_of: None,
-        };
-        in_full(&ending, Styles::plain())
-    }
-
-    fn unreachable(kind: UnreachableKind, causes: &[&str]) -> HostOutcome {
-        HostOutcome::Unreachable {
-            kind,
-            causes: causes.iter().map(|cause| (*cause).to_owned()).collect(),
-        }
-    }
-
-    fn failed(cause: &str, exit_code: Option<u8>) -> HostOutcome {
-        HostOutcome::Failed {
-            step: "migrate".into(),
-            exit_code,
-            cause: cause.to_owned(),
-        }
-    }
-
-    #[test]
-    fn hosts_that_were_at_work_say_at_which_step() {
-        let log = [
-            "connecting to db-1",
-            "relation \"users\" already exists",
-            "migration 0042 aborted",
-        ];
-        let timed_out = HostOutcome::TimedOut {
-            step: "dump".into(),
-            limit_ms: 900_000,
-            ended: false,
-        };
-        let lost = HostOutcome::Unknown {
-            step: "migrate".into(),
-        };
-        let cancelled = HostOutcome::Cancelled {
-            reason: CancelReason::Interrupt,
-            step: Some("dump".into()),
-            ended: true,
-        };
-        let failed = failed("exit 1", Some(1));
-        let texts = [
-            full("web-a2", &failed, 4200, &log),
-            full("web-a3", &failed, 4200, &["\u{1b}[31maborted"]),
-            full("web-a4", &lost, 4200, &[]),
-            full("web-a5", &timed_out, 900_100, &[]),
-            full("web-a6", &cancelled, 10, &["x"]),
-        ];
-        insta::assert_snapshot!(texts.concat(), @r#"
-        web-a2  failed at step `migrate`: exit 1 after 4.2 s, last 3 lines:
-                  | connecting to db-1
-                  | relation "users" already exists
-                  | migration 0042 aborted
-        web-a3  failed at step `migrate`: exit 1 after 4.2 s, last line:
-                  | aborted
-        web-a4  connection lost during step `migrate`; whether it finished is not known
-        web-a5  timed out at step `dump`: limit 15 m; it may still be running
-        web-a6  cancelled at step `dump`: stopped by Ctrl-C
-        "#);
-    }
-
-    #[test]
-    fn hosts_that_were_not_at_work_say_why() {
-        let refused = unreachable(
-            UnreachableKind::Refused,
-            &["connection refused by 10.0.2.13 port 22"],
-        );
-        let changed = unreachable(
-            UnreachableKind::HostKeyChanged,
-            &["host key changed", "the key sent is SHA256:abc"],
-        );
-        let not_run = HostOutcome::NotRun {
-            reason: "the rollout stopped".into(),
-        };
-        let unhealthy = HostOutcome::Unhealthy {
-            check: "http".into(),
-            cause: "status 503".into(),
-        };
-        let texts = [
-            full("web-b3", &refused, 10_000, &[]),
-            full("web-c1", &changed, 300, &[]),
-            full("web-a7", &not_run, 0, &[]),
-            full("web-a8", &HostOutcome::Gone, 0, &[]),
-            full("web-a9", &unhealthy, 5000, &[]),
-        ];
-        insta::assert_snapshot!(texts.concat(), @r"
-        web-b3  unreachable after 10 s: connection refused by 10.0.2.13 port 22
-                hint: is sshd running there, and on this port? `fab-rs doctor web-b3` looks closer
-        web-c1  unreachable: host key changed
-                caused by: the key sent is SHA256:abc
-                hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
-        web-a7  not started: the rollout stopped
-        web-a8  gone: the instance no longer exists
-        web-a9  unhealthy: check `http` did not pass after 5.0 s: status 503
-        ");
-    }
-
-    #[test]
-    fn a_long_step_is_named_by_its_beginning() {
-        assert_eq!(short("dump"), "dump");
-        assert_eq!(short("one\ntwo"), "one…");
-        assert_eq!(short(&"x".repeat(100)).chars().count(), STEP_WIDTH);
-    }
-
-    #[test]
-    fn a_cause_and_its_exit_code_are_said_once() {
-        let said = |outcome: &HostOutcome| sentence(outcome, None).1;
-        assert_eq!(
-            said(&failed("exit 3", Some(3))),
-            " at step `migrate`: exit 3"
-        );
-        assert_eq!(
-            said(&failed("exit status 3", Some(3))),
-            " at step `migrate`: exit 3"
-        );
-        assert_eq!(
-            said(&failed("exit 137", Some(137))),
-            " at step `migrate`: exit 137 (SIGKILL)"
-        );
-        assert_eq!(said(&failed("", Some(3))), " at step `migrate`: exit 3");
-        assert_eq!(
-            said(&failed("no room", Some(3))),
-            " at step `migrate`: no room (exit 3)"
-        );
-        assert_eq!(
-            said(&failed("no room", None)),
-            " at step `migrate`: no room"
-        );
-    }
-
-    #[test]
-    fn a_password_that_sudo_wants_has_a_flag() {
-        let cause = "sudo refused: sudo asks for a password to become `root`";
-        let wanted = hint(&failed(cause, Some(1)), "web-a1").unwrap();
-        assert!(wanted.starts_with("`--ask-sudo` asks"), "{wanted}");
-        let other = "sudo refused: there is no `sudo` on the host";
-        assert_eq!(hint(&failed(other, Some(127)), "web-a1"), None);
-    }
-}
+#[path = "host_failure_tests.rs"]
+mod tests;

@@ -225,8 +225,12 @@ fn host_event(kind: &EventKind) -> Map<String, Value> {
         EventKind::ConnectRetried {
             host,
             attempt,
+            attempts,
             cause,
-        } => on_host(host, json!({"attempt": attempt, "cause": cause})),
+        } => on_host(
+            host,
+            json!({"attempt": attempt, "attempts": attempts, "cause": cause}),
+        ),
         EventKind::Noted { host, text } => {
             joined([host_fields(host.as_ref()), object(json!({"text": text}))])
         }

@@ -26,7 +26,7 @@ enum Entry<'a> {
 /// Bytes that are collected for one write.
 const PIECE: usize = 256 << 10;
 
-/// Prints the log of one host, or of all hosts one after the other, their lines behind their labels.
+/// Prints the log of one host, or of all hosts one after the other, their lines behind their labels; or all as JSON.
 ///
 /// # Errors
 /// The run has no such host, or a log cannot be read.
@@ -39,7 +39,7 @@ pub fn print_logs(
     let logs = run.logs().map_err(|error| unreadable(run, &error))?;
     let chosen: Vec<&(Label, std::path::PathBuf)> = logs
         .iter()
-        .filter(|(label, _)| host.is_none_or(|host| label.as_str() == host))
+        .filter(|(label, path)| host.is_none_or(|host| is_of(host, label, path)))
         .collect();
     if chosen.is_empty() {
         return Err(nobody(run, host, &logs));
@@ -47,6 +47,14 @@ pub fn print_logs(
     let prefixed = look.prefixed && host.is_none();
     let labels = chosen.iter().map(|(label, _)| label);
     let mut writer = LineWriter::new(labels, console.line_looks(look.remote_colours), prefixed);
+    if look.json {
+        for (label, path) in chosen {
+            let log = File::open(path).map(BufReader::new);
+            let printed = log.and_then(|log| as_json(label, log, console));
+            printed.map_err(|error| unreadable(run, &error))?;
+        }
+        return Ok(());
+    }
     for (label, path) in chosen {
         let mut printing = Printing {
             label,
@@ -60,6 +68,12 @@ pub fn print_logs(
     Ok(())
 }
 
+/// Whether a log is the host's; the file of a long name has only its beginning.
+fn is_of(host: &str, label: &Label, path: &std::path::Path) -> bool {
+    let name = super::record::log_name(Label::new(host).file_name());
+    label.as_str() == host || path.file_name().is_some_and(|file| file == name.as_str())
+}
+
 /// How logs are shown.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLook {
@@ -67,6 +81,8 @@ pub struct LogLook {
     pub prefixed: bool,
     /// Colours of remote text on a terminal.
     pub remote_colours: super::sanitize::RemoteColours,
+    /// One JSON object a line.
+    pub json: bool,
 }
 
 fn unreadable(run: &StoredRun, error: &io::Error) -> Diagnostic {
@@ -136,6 +152,39 @@ impl Printing<'_> {
     }
 }
 
+/// Each entry as `{"kind","host","stream","line"}` or `{"kind":"note","host","text"}`, as events have them.
+fn as_json(label: &Label, mut log: impl BufRead, console: &Console) -> io::Result<()> {
+    let mut raw = Vec::new();
+    let mut out = Vec::new();
+    loop {
+        raw.clear();
+        let ended = log.read_until(b'\n', &mut raw)? == 0;
+        if ended || out.len() >= PIECE {
+            console.data_bytes(&std::mem::take(&mut out));
+        }
+        if ended {
+            return Ok(());
+        }
+        let value = match entry_of(raw.strip_suffix(b"\n").unwrap_or(&raw)) {
+            Entry::Line(stream, line) => {
+                let mut value = serde_json::json!({
+                    "kind": "output_line", "host": label, "stream": stream,
+                    "line": String::from_utf8_lossy(line.bytes),
+                });
+                if line.partial {
+                    value["partial"] = true.into();
+                }
+                value
+            }
+            Entry::Words(words) => serde_json::json!({
+                "kind": "note", "host": label, "text": String::from_utf8_lossy(words),
+            }),
+        };
+        out.extend_from_slice(value.to_string().as_bytes());
+        out.push(b'\n');
+    }
+}
+
 fn entry_of(raw: &[u8]) -> Entry<'_> {
     let line = |stream, bytes, partial| Entry::Line(stream, Line { bytes, partial });
     let forms: [(&[u8], Stream, bool); 4] = [
@@ -168,6 +217,7 @@ mod tests {
     use super::*;
 
     const LOOK: LogLook = LogLook {
+        json: false,
         prefixed: true,
         remote_colours: crate::report::RemoteColours::Removed,
     };
@@ -201,6 +251,27 @@ mod tests {
             err.text(),
             "app-1: dump started 2025-01-02T03:04:05Z\noh\napp-1: a daemon was left\napp-1: dump failed: exit 1\n"
         );
+    }
+
+    #[test]
+    fn as_json_each_entry_is_an_object_with_its_host() {
+        let (_state, run) = stored(&["app-1"]);
+        let (console, out, err) = console();
+        let look = LogLook { json: true, ..LOOK };
+        print_logs(&run, None, look, &console).unwrap();
+        let text = out.text();
+        let values: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(values.len(), 10, "{text}");
+        assert_eq!(
+            values[2],
+            serde_json::json!({"kind": "output_line", "host": "app-1", "stream": "stderr", "line": "oh"})
+        );
+        assert_eq!(values[3]["partial"], true);
+        assert_eq!(values[6]["text"], "a daemon was left");
+        assert_eq!(err.text(), "");
     }
 
     #[test]

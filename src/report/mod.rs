@@ -1,6 +1,7 @@
 //! Everything that fab-rs prints, and the record that a run leaves on disk. The only module that writes to
 //! stdout and stderr.
 
+mod checked;
 mod closing;
 mod cluster;
 mod console;
@@ -8,6 +9,7 @@ mod diff;
 mod failure;
 mod fold;
 mod form;
+mod gate;
 mod gather;
 mod grammar;
 mod history;
@@ -19,13 +21,23 @@ mod locks;
 mod logs;
 mod notice;
 mod plan;
+mod plan_rollout;
 mod printer;
 mod processes;
 mod progress;
 mod record;
 mod replay;
+mod rollout_notice;
+mod rollout_rows;
 #[cfg(test)]
 mod rollout_samples;
+#[cfg(test)]
+mod rollout_story;
+mod rollout_summary;
+#[cfg(test)]
+mod rollout_tests;
+mod rollout_view;
+mod rollout_words;
 #[cfg(test)]
 mod samples;
 mod sanitize;
@@ -39,10 +51,12 @@ mod store;
 mod style;
 mod summary;
 mod table;
+mod task_rollout;
 mod tasks;
 mod terminal;
 mod view;
 
+pub use checked::{CheckedPath, checked_json};
 pub use console::Console;
 pub use failure::{diagnostic_of, render, render_all, render_warning};
 pub use fold::{Folded, fold, fold_parts, fold_within, natural};

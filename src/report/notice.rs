@@ -1,15 +1,16 @@
 //! What is said of an event while the run goes on, on stderr. Pure. Most events are said by the status
 //! block or the summary alone.
 
-use crate::model::{HostOutcome, Label, Size, format_duration};
+use crate::model::{CancelReason, HostOutcome, Label, Size, format_duration};
 use crate::run::event::{EventKind, StepRef, StepResult};
 
 use super::fold::fold_within;
 use super::grammar::counted;
 use super::host_failure::{Ending, headline, reason_words, short};
+use super::rollout_notice::{batch_heading, rollout_notice};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
-use super::view::host_of;
+use super::view::{RunView, host_of};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -32,11 +33,20 @@ pub(crate) struct NoticeLook {
     pub(crate) styles: Styles,
     /// Columns, for folded hosts.
     pub(crate) width: usize,
+    /// Whether there is a status block, which tells what passes.
+    pub(crate) has_status: bool,
+    /// Whether somebody can be asked there.
+    pub(crate) terminal: bool,
 }
 
-/// The text of an event, its lines ended; `None` where nothing is said.
-pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
+/// The text of an event, its lines ended; `None` where nothing is said. `view` has taken the event in.
+pub(crate) fn notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<String> {
     let (least, text) = match kind {
+        EventKind::Rollout(_)
+        | EventKind::GateAsked { .. }
+        | EventKind::GateAnswered {
+            answer: Some(_), ..
+        } => rollout_notice(kind, view, look)?,
         EventKind::HostFinished {
             host,
             outcome,
@@ -49,13 +59,14 @@ pub(crate) fn notice(kind: &EventKind, look: NoticeLook) -> Option<String> {
                 duration: Some(*duration),
                 tail: &[],
                 tail_of: None,
+                same_hints: true,
             };
             (loudness(outcome), headline(&ending, look.styles))
         }
         EventKind::BatchStarted { .. }
         | EventKind::GateAnswered { .. }
         | EventKind::CancelStarted { .. }
-        | EventKind::KillStarted { .. } => run_notice(kind, look)?,
+        | EventKind::KillStarted { .. } => run_notice(kind, view, look)?,
         _ => host_notice(kind, look.styles)?,
     };
     (look.verbosity >= least).then(|| format!("{text}\n"))
@@ -73,7 +84,7 @@ fn loudness(outcome: &HostOutcome) -> Verbosity {
     }
 }
 
-fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)> {
+fn run_notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Option<(Verbosity, String)> {
     let hosts = |labels: &[Label]| {
         let folded = fold_within(labels.iter().map(Label::as_str), look.width.max(40) / 2);
         safe(&folded).into_owned()
@@ -83,18 +94,13 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             index,
             count,
             zone,
-            hosts: labels,
+            canary,
+            last,
+            hosts,
             ..
         } if *count > 1 => {
-            let zone = zone
-                .as_ref()
-                .map(|zone| format!(" in {}", safe(zone.as_str())));
-            let text = format!(
-                "batch {} of {count}{}: {}",
-                index + 1,
-                zone.unwrap_or_default(),
-                hosts(labels)
-            );
+            let marks = [*canary, *last];
+            let text = batch_heading((*index, *count), zone.as_ref(), marks, hosts, look.width);
             let text = look.styles.paint(Role::Strong, text).to_string();
             (Verbosity::Normal, text)
         }
@@ -102,6 +108,11 @@ fn run_notice(kind: &EventKind, look: NoticeLook) -> Option<(Verbosity, String)>
             let answer = if *yes { "yes" } else { "no" };
             (Verbosity::Normal, format!("answered {answer} by {by}"))
         }
+        // The line of the stop says by which rule.
+        EventKind::CancelStarted {
+            reason: CancelReason::HostFailed,
+            ..
+        } if view.rollout.stop.is_some() => return None,
         EventKind::CancelStarted { reason, running } => {
             let why = look.styles.paint(Role::Warning, reason_words(*reason));
             let left = match running.len() {
@@ -133,10 +144,15 @@ fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> 
     let host = host_of(kind).map_or("local", |host| host.host.as_str());
     let who = styles.label(&safe(host)).to_string();
     Some(match kind {
-        EventKind::ConnectRetried { attempt, cause, .. } => (
+        EventKind::ConnectRetried {
+            attempt,
+            attempts,
+            cause,
+            ..
+        } => (
             Verbosity::Verbose,
             format!(
-                "{who}  connection attempt {attempt} failed: {}",
+                "{who}  connection attempt {attempt} of {attempts} failed: {}; trying again",
                 safe(cause)
             ),
         ),
@@ -145,7 +161,8 @@ fn host_notice(kind: &EventKind, styles: Styles) -> Option<(Verbosity, String)> 
         EventKind::FileFetched { path, bytes, .. } => {
             let path = path.to_string_lossy();
             let text = format!("{who}  fetched {} ({})", safe(&path), Size(*bytes));
-            (Verbosity::Normal, text)
+            // The summary lists what came.
+            (Verbosity::Verbose, text)
         }
         _ => {
             let (least, words) = step_notice(kind)?;
@@ -214,15 +231,26 @@ mod tests {
     use super::super::samples;
     use super::*;
 
+    /// What has tests of its own.
+    fn of_rollout(kind: &EventKind) -> bool {
+        matches!(
+            kind,
+            EventKind::Rollout(_) | EventKind::GateAsked { gate: Some(_), .. }
+        )
+    }
+
     fn said(verbosity: Verbosity) -> String {
         let look = NoticeLook {
             verbosity,
             styles: Styles::plain(),
             width: 80,
+            has_status: false,
+            terminal: false,
         };
         let mut kinds: Vec<EventKind> = samples::every_kind()
             .into_iter()
             .map(|event| event.kind)
+            .filter(|kind| !of_rollout(kind))
             .collect();
         kinds.push(EventKind::BatchStarted {
             phase: "main".into(),
@@ -233,7 +261,12 @@ mod tests {
             last: false,
             hosts: vec![Label::new("app-1"), Label::new("app-2")],
         });
-        kinds.iter().filter_map(|kind| notice(kind, look)).collect()
+        let mut view = RunView::default();
+        let told = (0..).zip(kinds).filter_map(|(seq, kind)| {
+            view.apply(&samples::event(seq, seq * 10, kind.clone()));
+            notice(&kind, &view, look)
+        });
+        told.collect()
     }
 
     #[test]
@@ -241,7 +274,6 @@ mod tests {
         insta::assert_snapshot!(said(Verbosity::Normal), @r"
         answered yes by --yes
         local  a daemon was left running
-        app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)
         the reader of the output has gone: nothing new is started
         ending the remote processes on 1 host: app-1
         app-1  step `dump` failed, attempt 1: exit 1; again in 2.0 s
@@ -273,7 +305,7 @@ mod tests {
     fn verbose_says_every_step() {
         insta::assert_snapshot!(said(Verbosity::Verbose), @r"
         answered yes by --yes
-        app-1  connection attempt 1 failed: refused
+        app-1  connection attempt 1 of 3 failed: refused; trying again
         app-1  connected
         local  a daemon was left running
         app-1  fetched /state/files/app-1/heap.hprof.gz (10 B)

@@ -3,17 +3,19 @@
 //! Steps that are the same for every host are shown once; where they differ, each form with the hosts that
 //! it is for. Secrets have no form here: a [`ParamValue::Secret`](crate::task::ParamValue) prints `***`.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
 use crate::model::Label;
-use crate::plan::{Batch, By, HostPlan, Phase, Plan, StepText, WorstOut, step_texts};
-use crate::task::{GateAt, Kind, ParamValue, Step};
+use crate::plan::{HostPlan, Phase, Plan, StepText, step_texts};
+use crate::task::{Check, GateAt, Kind, ParamValue, Step};
 
 use super::fold::fold;
 use super::grammar::counted;
+use super::plan_rollout::push_rollout;
 use super::sanitize::safe;
 use super::steps::{numbers, push_step};
 use super::style::{Role, Styles};
@@ -29,8 +31,8 @@ pub fn plan_text(plan: &Plan, styles: Styles) -> String {
     page.head(&mut out, plan);
     page.controller_steps(&mut out, "before, here", &plan.before);
     let several = plan.phases.len() > 1;
-    for phase in &plan.phases {
-        page.phase(&mut out, phase, plan.kind, several);
+    for number in 0..plan.phases.len() {
+        page.phase(&mut out, (plan, number), several);
     }
     page.controller_steps(
         &mut out,
@@ -117,16 +119,16 @@ impl Page {
         let _ = writeln!(out, "\n{title}");
     }
 
-    fn phase(&self, out: &mut String, phase: &Phase, kind: Kind, several: bool) {
+    fn phase(&self, out: &mut String, (plan, number): (&Plan, usize), several: bool) {
+        let phase = &plan.phases[number];
         if several {
             self.title(out, &format!("phase {}", safe(&phase.name)));
         } else {
             out.push('\n');
         }
-        let _ = writeln!(out, "{}", strategy_line(phase, kind));
-        for batch in &phase.batches {
-            push_batch(out, phase, batch);
-        }
+        push_rollout(out, (plan, number), self.styles);
+        self.controller_steps(out, "before its first batch, here", &phase.before);
+        self.asked(out, plan, number);
         let hosts: Vec<&HostPlan> = phase.in_order().collect();
         self.host_steps(out, "steps on each host", &hosts, |host| &host.steps);
         self.host_steps(out, "on a host where one fails", &hosts, |host| {
@@ -138,6 +140,45 @@ impl Page {
             &hosts,
             |host| &host.always,
         );
+        self.checks(out, "then each host must show", &hosts, |host| &host.verify);
+        self.host_steps(out, "to undo it", &hosts, |host| &host.rollback);
+        self.controller_steps(out, "after its last batch, here", &phase.after);
+    }
+
+    /// What hosts are asked, touched or not.
+    fn asked(&self, out: &mut String, plan: &Plan, number: usize) {
+        let whom = match plan.members.len() {
+            0 => "each host".to_owned(),
+            1 => "the host".to_owned(),
+            count => format!("all {}", counted(count, "host")),
+        };
+        if let Some(member) = plan.members.first().filter(|_| number == 0) {
+            let title = format!("asked of {whom} before batches are made, and before each one");
+            self.controller_steps(out, &title, &member.facts);
+        }
+        let hosts: Vec<&HostPlan> = plan.phases[number].in_order().collect();
+        let title = match plan.members.len() {
+            0 => format!("asked of {whom} after its steps (health)"),
+            _ => format!("asked of {whom} before each batch, and of each after its steps (health)"),
+        };
+        self.checks(out, &title, &hosts, |host| &host.health);
+    }
+
+    fn checks(
+        &self,
+        out: &mut String,
+        title: &str,
+        hosts: &[&HostPlan],
+        of: fn(&HostPlan) -> &Arc<[Check]>,
+    ) {
+        let mut made: HashMap<usize, Arc<[Step]>> = HashMap::new();
+        for host in hosts {
+            let checks = of(host);
+            let steps = || checks.iter().map(|check| check.step.clone()).collect();
+            made.entry(Arc::as_ptr(checks).addr()).or_insert_with(steps);
+        }
+        let forms = forms_of(hosts, |host| &made[&Arc::as_ptr(of(host)).addr()]);
+        self.push_forms(out, title, (hosts.len(), &forms));
     }
 
     /// Steps that differ between hosts are shown in each of their forms.
@@ -148,14 +189,17 @@ impl Page {
         hosts: &[&HostPlan],
         of: fn(&HostPlan) -> &Arc<[Step]>,
     ) {
-        let forms = forms_of(hosts, of);
+        self.push_forms(out, title, (hosts.len(), &forms_of(hosts, of)));
+    }
+
+    fn push_forms(&self, out: &mut String, title: &str, (all, forms): (usize, &[Vec<Form<'_>>])) {
         if forms.iter().all(Vec::is_empty) {
             return;
         }
         self.title(out, title);
-        for forms in &forms {
+        for forms in forms {
             for form in forms.iter().take(MAX_FORMS) {
-                let whom = if form.hosts.len() == hosts.len() {
+                let whom = if form.hosts.len() == all {
                     String::new()
                 } else {
                     let labels = form.hosts.iter().map(|label| label.as_str());
@@ -217,24 +261,6 @@ fn push_differing_params(out: &mut String, plan: &Plan) {
     }
 }
 
-fn push_batch(out: &mut String, phase: &Phase, batch: &Batch) {
-    let count = phase.batches.len();
-    let labels = phase.hosts_of(batch).map(|host| host.host.label.as_str());
-    let hosts = fold(labels);
-    let zone = match &batch.zone {
-        Some(zone) => format!("{}  ", safe(zone.as_str())),
-        None => String::new(),
-    };
-    let canary = if batch.canary { "  (canary)" } else { "" };
-    let number = if count > 1 {
-        format!("batch {}  ", batch.index + 1)
-    } else {
-        String::new()
-    };
-    let size = batch.hosts.len();
-    let _ = writeln!(out, "  {number}{zone}{} ({size}){canary}", safe(&hosts));
-}
-
 /// One form of a step, and the hosts that it is for.
 struct Form<'a> {
     number: String,
@@ -243,7 +269,10 @@ struct Form<'a> {
 }
 
 /// The forms of each step, in the order of the steps; of one step, in the order of its first hosts.
-fn forms_of<'a>(hosts: &[&'a HostPlan], of: fn(&HostPlan) -> &Arc<[Step]>) -> Vec<Vec<Form<'a>>> {
+fn forms_of<'a, 's>(
+    hosts: &[&'a HostPlan],
+    of: impl Fn(&'a HostPlan) -> &'s Arc<[Step]>,
+) -> Vec<Vec<Form<'a>>> {
     // Hosts with the very same steps are put into words once.
     let mut groups: IndexMap<usize, (Vec<StepText>, Vec<&'a Label>)> = IndexMap::new();
     for host in hosts {
@@ -295,49 +324,6 @@ fn params_line(params: &IndexMap<String, ParamValue>) -> String {
     params.join(" ")
 }
 
-/// `by zone, 2 at once (50%), 0 failures tolerated; at most 2 hosts out at once: us-west-2a 2, us-west-2b 1`.
-fn strategy_line(phase: &Phase, kind: Kind) -> String {
-    let by = match phase.by {
-        By::Az => "zone by zone",
-        By::Spread => "spread over the zones",
-        By::Flat => "in order",
-    };
-    let total: usize = phase.batches.iter().map(|batch| batch.hosts.len()).sum();
-    let size = match phase.asked.batch.as_slice() {
-        _ if phase.batches.len() <= 1 => "all at once".to_owned(),
-        [asked @ crate::model::Amount::Percent(_)] => {
-            format!("{by}, {} at once ({asked})", phase.resolved.batch)
-        }
-        _ => format!("{by}, {} at once", phase.resolved.batch),
-    };
-    let failures = match phase.resolved.max_failures {
-        None => "any number of failures tolerated".to_owned(),
-        Some(0) => "stops at the first failure".to_owned(),
-        Some(most) if most >= total => "any number of failures tolerated".to_owned(),
-        Some(most) => format!("{} tolerated", counted(most, "failure")),
-    };
-    match kind {
-        // Looking takes no host out.
-        Kind::Read => format!("{size}, {failures}"),
-        Kind::Change => format!("{size}, {failures}; {}", worst_line(&phase.worst_out)),
-    }
-}
-
-fn worst_line(worst: &WorstOut) -> String {
-    let overall = counted(worst.overall, "host");
-    let zones: Vec<String> = worst
-        .per_zone
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(zone, count)| format!("{} {count}", safe(zone.as_str())))
-        .collect();
-    if zones.len() < 2 {
-        format!("at most {overall} out at once")
-    } else {
-        format!("at most {overall} out at once ({})", zones.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::samples;
@@ -356,8 +342,12 @@ mod tests {
           1. local git fetch
 
         zone by zone, 2 at once (50%), stops at the first failure; at most 2 hosts out at once (us-west-2a 2, us-west-2b 1)
+          batch       1  2
+          us-west-2a  2  ·
+          us-west-2b  ·  1
           batch 1  us-west-2a  app-[1-2] (2)  (canary)
           batch 2  us-west-2b  app-3 (1)
+          worst case: 2 hosts failed when it stops; a pause may find more
 
         steps on each host:
           1. unpack  [sudo]

@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::model::Stream;
-use crate::run::event::{EventKind, RunEvent};
+use crate::run::event::{EventKind, RolloutFact, RunEvent};
 
 use super::closing::{closing_text, note_styles};
 use super::fold::fold_within;
@@ -28,6 +28,7 @@ use super::status_block::StatusBlock;
 use super::style::{Role, Styles};
 use super::summary::Closing;
 use super::terminal::{StreamKind, Streams};
+use super::view::RunView;
 
 /// What reaches the printer.
 pub(crate) enum Message {
@@ -41,6 +42,8 @@ pub(crate) enum Message {
     Answered,
     /// The run is over.
     Finish(Box<Closing>),
+    /// The process ends now, whatever is left: take the block away, say this, and say that it was said.
+    Leave(String, SyncSender<()>),
 }
 
 /// Lines that are collected for one write above the status block.
@@ -76,6 +79,8 @@ pub(crate) struct Printer {
     held: VecDeque<(Instant, String)>,
     /// Skipped lines that have been told.
     told_skipped: u64,
+    /// The run as far as it was told: the shared view is ahead of what is printed.
+    told: RunView,
     /// When the run started, by the clock of this process.
     started: Option<Instant>,
 }
@@ -103,6 +108,7 @@ impl Printer {
             question: None,
             held: VecDeque::new(),
             told_skipped: 0,
+            told: RunView::default(),
             started: None,
         }
     }
@@ -143,6 +149,14 @@ impl Printer {
         if !due.is_empty() {
             self.say(&due.concat());
             self.flush();
+        }
+    }
+
+    /// Says what is held back before something that comes after it is said.
+    fn say_all_held(&mut self) {
+        let held: String = self.held.drain(..).map(|(_, text)| text).collect();
+        if !held.is_empty() {
+            self.say(&held);
         }
     }
 
@@ -195,6 +209,19 @@ impl Printer {
                     status.unhide();
                 }
             }
+            Message::Leave(text, said) => {
+                if let Some(status) = &mut self.status {
+                    status.hide();
+                }
+                // With the block goes its hold on the terminal's settings.
+                self.status = None;
+                self.flush();
+                self.say(&text);
+                self.flush();
+                // Whoever waits may have lost patience.
+                let _ = said.try_send(());
+                return ControlFlow::Break(());
+            }
             Message::Finish(closing) => {
                 self.end(&closing);
                 return ControlFlow::Break(());
@@ -211,11 +238,18 @@ impl Printer {
             Taken::Lines(lines) => self.lines += lines,
             Taken::GroupsReady => self.print_gathered(),
         }
-        let Some(text) = notice(&event.kind, self.notice_look()) else {
+        // Lines change nothing that is told of, and are many.
+        if !matches!(event.kind, EventKind::Output { .. }) {
+            self.told.apply(event);
+        }
+        let Some(text) = notice(&event.kind, &self.told, self.notice_look()) else {
             return;
         };
-        let by_summary = matches!(event.kind, EventKind::HostFinished { .. })
-            && self.options.verbosity == Verbosity::Normal;
+        let by_summary =
+            said_by_summary(&event.kind) && self.options.verbosity == Verbosity::Normal;
+        if goes_on(&event.kind) {
+            self.say_all_held();
+        }
         if by_summary {
             self.held.push_back((Instant::now() + HELD, text));
         } else {
@@ -233,6 +267,8 @@ impl Printer {
             verbosity,
             styles: self.note_styles(),
             width: self.streams.width,
+            has_status: self.status.is_some(),
+            terminal: self.streams.stderr == StreamKind::Terminal,
         }
     }
 
@@ -378,4 +414,20 @@ impl Printer {
         self.status = None;
         self.flush();
     }
+}
+
+/// What the summary says too: said only where the run goes on for a while.
+fn said_by_summary(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::HostFinished { .. } | EventKind::Rollout(RolloutFact::RolloutStopped { .. })
+    )
+}
+
+/// What shows that the run goes on after hosts ended.
+fn goes_on(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::BatchStarted { .. } | EventKind::GateAsked { .. } | EventKind::Rollout(_)
+    ) && !said_by_summary(kind)
 }

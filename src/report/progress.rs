@@ -4,13 +4,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::{Label, Size, Zone, format_duration};
+use crate::model::{CancelReason, Label, Size, format_duration};
 
-use super::grammar::{counted, outcome_words};
+use super::grammar::{counted, ordinal, outcome_words};
 use super::host_failure::{reason_words, short_within};
+use super::rollout_rows::{bar, place, rollout_rows, zone_rows};
 use super::sanitize::safe;
 use super::style::{Role, Styles, cut};
 use super::summary::role_of;
@@ -27,8 +27,6 @@ pub(crate) struct RowsLook {
     pub(crate) rows: usize,
 }
 
-/// Columns of a bar.
-const BAR: usize = 20;
 /// A host that printed nothing for so long is said to be silent.
 const SILENT: Duration = Duration::from_secs(10);
 /// Characters of a step's name.
@@ -45,6 +43,7 @@ pub(crate) fn rows(view: &RunView, now: Duration, look: RowsLook) -> Vec<String>
     if let Some(row) = stopping(view, look.styles) {
         rows.push(row);
     }
+    rows.extend(rollout_rows(view, now, look));
     if let Some((step, since)) = &view.controller {
         let took = format_duration(now.saturating_sub(*since));
         rows.push(format!(
@@ -76,7 +75,7 @@ fn fitted(mut rows: Vec<String>, room: usize, noun: &str) -> Vec<String> {
 /// `heapdump  7/12 done: 6 succeeded, 1 failed; 4 at work; batch 2 of 3; 1 m 12 s`.
 fn head(view: &RunView, now: Duration, styles: Styles) -> String {
     let counts = view.counts();
-    let done: usize = counts.iter().map(|(_, count)| count).sum();
+    let done = view.hosts.values().filter(|host| host.is_done()).count();
     let busy = view
         .hosts
         .values()
@@ -98,15 +97,16 @@ fn head(view: &RunView, now: Duration, styles: Styles) -> String {
     if busy > 0 {
         let _ = write!(row, "; {busy} at work");
     }
-    if let Some(batch) = view.batch.as_ref().filter(|batch| batch.count > 1) {
-        let _ = write!(row, "; batch {} of {}", batch.index + 1, batch.count);
-    }
-    let _ = write!(row, "; {}", format_duration(now));
+    let _ = write!(row, "{}; {}", place(view), format_duration(now));
     row
 }
 
 fn stopping(view: &RunView, styles: Styles) -> Option<String> {
-    let reason = reason_words(view.cancel?);
+    let reason = view.cancel?;
+    if reason == CancelReason::HostFailed && view.rollout.stop.is_some() {
+        return None;
+    }
+    let reason = reason_words(reason);
     let next = if view.killing {
         "the remote processes are being ended; Ctrl-C leaves without waiting for that"
     } else {
@@ -117,49 +117,6 @@ fn stopping(view: &RunView, styles: Styles) -> Option<String> {
             .paint(Role::Warning, format!("{reason}: {next}"))
             .to_string(),
     )
-}
-
-/// A bar for each zone where there are several.
-fn zone_rows(view: &RunView, styles: Styles) -> Vec<String> {
-    let mut zones: IndexMap<&Zone, (usize, usize, usize)> = IndexMap::new();
-    for host in view.hosts.values() {
-        let (done, failed, all) = zones.entry(&host.zone).or_default();
-        *all += 1;
-        if let Some(end) = host.end() {
-            *done += 1;
-            *failed += usize::from(end.outcome.counts_as_failure());
-        }
-    }
-    if zones.len() < 2 || view.hosts.len() < 4 {
-        return Vec::new();
-    }
-    zones.sort_unstable_keys();
-    let column = zones
-        .keys()
-        .map(|zone| safe(zone.as_str()).width())
-        .max()
-        .unwrap_or(0);
-    zones
-        .into_iter()
-        .map(|(zone, (done, failed, all))| {
-            let name = safe(zone.as_str()).into_owned();
-            let pad = " ".repeat(column.saturating_sub(name.width()));
-            let bar = bar(done as u64, all as u64);
-            let failed = match failed {
-                0 => String::new(),
-                count => styles
-                    .paint(Role::Error, format!("  {count} failed"))
-                    .to_string(),
-            };
-            format!("{name}{pad}  {bar} {done}/{all}{failed}")
-        })
-        .collect()
-}
-
-fn bar(done: u64, all: u64) -> String {
-    let part = u128::from(done.min(all)) * BAR as u128;
-    let filled = usize::try_from(part / u128::from(all.max(1))).unwrap_or(BAR);
-    format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled))
 }
 
 /// The hosts at work, the oldest first, so that what holds everything up is on top.
@@ -218,7 +175,7 @@ fn host_row(
             safe(&short_within(&step.name, STEP_WIDTH)).into_owned(),
             now.saturating_sub(*since),
         ),
-        (None, HostState::Connecting { .. }) => ("connecting".to_owned(), age),
+        (None, HostState::Connecting { .. }) => (connecting(host.attempt), age),
         (None, _) => ("between steps".to_owned(), age),
     };
     if let Some(transfer) = &host.transfer {
@@ -231,6 +188,14 @@ fn host_row(
         row.push_str(&styles.paint(Role::Warning, text).to_string());
     }
     row
+}
+
+/// `connecting`, or `connecting, 2nd of 3`.
+fn connecting(attempt: Option<(u32, u32)>) -> String {
+    match attempt {
+        None => "connecting".to_owned(),
+        Some((attempt, most)) => format!("connecting, {} of {most},", ordinal(attempt)),
+    }
 }
 
 /// `████░░ 137.1/825.0 MiB, 12.0 MiB/s, 55 s left`.
@@ -271,11 +236,13 @@ fn transfer_text(transfer: &Transfer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{CancelReason, HostOutcome};
+    use crate::model::HostOutcome;
     use crate::run::event::EventKind;
     use crate::task::Kind;
 
-    use super::super::samples::{event, failed, finished, host, run_started, step};
+    use super::super::samples::{
+        connect_retried, event, failed, finished, host, run_started, step,
+    };
     use super::*;
 
     fn shown(view: &RunView, seconds: u64, width: usize, rows_at_most: usize) -> String {
@@ -345,6 +312,13 @@ mod tests {
         app-5  dump  ██████████░░░░░░░░░░ 200.0 MiB of 400.0 MiB, 10.0 MiB/s, 20 s left
         app-6  connecting 1 m 33 s
         ");
+    }
+
+    #[test]
+    fn a_connection_that_is_tried_again_says_which_try_it_is() {
+        let mut view = busy_run();
+        view.apply(&event(0, 21_000, connect_retried("app-6")));
+        assert!(shown(&view, 94, 100, 20).contains("app-6  connecting, 2nd of 3, 1 m 33 s"));
     }
 
     #[test]

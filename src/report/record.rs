@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{Host, RunId};
+use crate::model::{CONTROLLER, Host, RunId};
 use crate::run::event::{EventKind, RunEvent, RunSummary};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
@@ -109,12 +109,13 @@ impl RunFolder {
 
 impl Record for RunFolder {
     fn host_log(&self, host: &Host) -> io::Result<File> {
-        private_file(
-            &self
-                .path
-                .join("hosts")
-                .join(log_name(host.label.file_name())),
-        )
+        let name = log_name(host.label.file_name());
+        private_file(&self.path.join("hosts").join(name))
+    }
+
+    fn controller_log(&self) -> io::Result<File> {
+        let name = log_name(CONTROLLER.to_owned());
+        private_file(&self.path.join("hosts").join(name))
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
@@ -239,6 +240,19 @@ mod tests {
         for event in samples::every_kind() {
             sink.accept(&event).await;
         }
+    }
+
+    #[test]
+    fn a_host_called_as_the_controller_has_a_log_of_its_own_and_a_long_name_one_that_fits() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path());
+        let long = "a".repeat(400);
+        folder.controller_log().unwrap();
+        for name in [CONTROLLER, &long] {
+            folder.host_log(&Host::named(name, "10.0.0.1")).unwrap();
+        }
+        let logs = fs::read_dir(folder.folder().join("hosts")).unwrap();
+        assert_eq!(logs.count(), 3);
     }
 
     #[tokio::test]

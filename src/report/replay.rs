@@ -83,6 +83,16 @@ impl Fields {
                 last: self.get("last").unwrap_or_default(),
                 hosts: self.get("hosts")?,
             },
+            "gate_asked" => EventKind::GateAsked {
+                question: self.get("question")?,
+                gate: self.whole().map(Box::new),
+            },
+            "gate_answered" => EventKind::GateAnswered {
+                yes: self.get("yes")?,
+                by: self.get("by")?,
+                // Records of the first releases have none.
+                answer: self.get("answer").unwrap_or_default(),
+            },
             "cancel_started" => EventKind::CancelStarted {
                 reason: self.get("reason")?,
                 running: self.get("running")?,
@@ -167,8 +177,6 @@ mod tests {
             "step_retried",
             "noted",
             "batch_finished",
-            "gate_asked",
-            "gate_answered",
         ];
         for event in samples::every_kind() {
             let text = written(&event);

@@ -111,7 +111,7 @@ fn unlocked() -> Unlocked {
 
 /// Every fact of a rollout, and the gate's events.
 pub(crate) fn kinds() -> Vec<EventKind> {
-    let facts = [of_the_preflight(), of_the_way(), of_its_end()].concat();
+    let facts = [of_the_preflight(), of_the_way(), of_hosts(), of_its_end()].concat();
     let mut kinds: Vec<EventKind> = facts.into_iter().map(EventKind::Rollout).collect();
     kinds.push(EventKind::GateAsked {
         question: "go on?".into(),
@@ -138,23 +138,7 @@ fn cause() -> String {
 }
 
 fn of_the_preflight() -> Vec<RolloutFact> {
-    let troubles = [
-        Some(Trouble::Sick {
-            check: "http".into(),
-            cause: cause(),
-        }),
-        Some(Trouble::Unfit { cause: cause() }),
-        Some(Trouble::Silent {
-            unreachable_kind: UnreachableKind::Refused,
-            causes: vec![cause()],
-        }),
-        None,
-    ];
     let mut facts = vec![RolloutFact::PreflightStarted { hosts: labels() }];
-    facts.extend(troubles.map(|trouble| RolloutFact::HostFound {
-        host: app(),
-        trouble,
-    }));
     facts.push(RolloutFact::LockWaited {
         holder: Box::new(found()),
     });
@@ -177,6 +161,28 @@ fn of_the_preflight() -> Vec<RolloutFact> {
         why: PlanChange::Health,
     });
     facts
+}
+
+/// What is found of a host while the rollout goes on.
+fn of_hosts() -> Vec<RolloutFact> {
+    let troubles = [
+        Some(Trouble::Sick {
+            check: "http".into(),
+            cause: cause(),
+        }),
+        Some(Trouble::Unfit { cause: cause() }),
+        Some(Trouble::Silent {
+            unreachable_kind: UnreachableKind::Refused,
+            causes: vec![cause()],
+            hints: vec![cause()],
+        }),
+        None,
+    ];
+    let found = troubles.map(|trouble| RolloutFact::HostFound {
+        host: app(),
+        trouble,
+    });
+    found.into()
 }
 
 fn of_the_way() -> Vec<RolloutFact> {

@@ -17,6 +17,16 @@ use crate::task::{Kind, NoFiles, ParamValue, Strategy, Task};
 
 use super::rollout_samples;
 
+/// A first connection attempt that failed.
+pub(crate) fn connect_retried(label: &str) -> EventKind {
+    EventKind::ConnectRetried {
+        host: host(label),
+        attempt: 1,
+        attempts: 3,
+        cause: "refused".into(),
+    }
+}
+
 /// The run of every sample.
 pub(crate) fn run_id() -> RunId {
     RunId::from_text("20250102T030405Z-heapdump-00ff")
@@ -126,6 +136,7 @@ pub(crate) fn summary(exit: u8, state: &str, hosts: &[(&str, &HostOutcome)]) -> 
         failed_step: None,
         exit_code: None,
         cause: None,
+        hints: Vec::new(),
         duration_ms: 1000,
         may_still_run: matches!(
             outcome,
@@ -165,6 +176,7 @@ pub(crate) fn outcomes() -> Vec<HostOutcome> {
         HostOutcome::Unreachable {
             kind: UnreachableKind::Refused,
             causes: vec!["connection refused".into(), "ssh said so".into()],
+            hints: Vec::new(),
         },
         HostOutcome::Unknown {
             step: "dump".into(),
@@ -252,11 +264,7 @@ pub(crate) fn every_kind() -> Vec<RunEvent> {
             hosts: vec![Label::new("app-1")],
         },
         EventKind::HostStarted { host: app() },
-        EventKind::ConnectRetried {
-            host: app(),
-            attempt: 1,
-            cause: "refused".into(),
-        },
+        connect_retried("app-1"),
         EventKind::HostConnected { host: app() },
         output("app-1", Stream::Stdout, &[b"one", b"two \"\\ \xff"]),
         EventKind::Noted {

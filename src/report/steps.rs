@@ -45,8 +45,12 @@ pub(crate) fn push_step(
             .paint(Role::Dim, format!("  [{}]", notes.join(", ")))
             .to_string(),
     };
-    let name = styles.paint(Role::Strong, safe(&step.name));
+    let whole = step.whole_name();
+    let name = styles.paint(Role::Strong, safe(whole.as_deref().unwrap_or(&step.name)));
     let _ = writeln!(out, "{indent}{number}. {name}{notes}");
+    if whole.is_some() {
+        return;
+    }
     let mut lines = step.text.trim_end().lines();
     let (first, more) = (
         lines.next().unwrap_or_default(),
@@ -59,6 +63,17 @@ pub(crate) fn push_step(
         }
     } else if !says_all(step, first) {
         let _ = writeln!(out, "{indent}   {}: {}", step.action, safe(first));
+    }
+}
+
+impl StepText {
+    /// The name of a `log` step that is only the beginning of what it says, with all of it: the two are one text.
+    fn whole_name(&self) -> Option<String> {
+        let text = self.text.trim();
+        let start = self.name.strip_prefix(self.action)?;
+        let start = start.trim_end_matches('…').trim();
+        let is_cut = self.action == "log" && text.starts_with(start) && !text.contains('\n');
+        is_cut.then(|| format!("{} {text}", self.action))
     }
 }
 
@@ -90,6 +105,13 @@ mod tests {
             step("restart", "run", "systemctl restart api", 1),
             step("wait", "run", "sleep 1\necho \u{1b}[2Jdone", 1),
             step("end", "log", "done", 0),
+            step(
+                "log it stands still…",
+                "log",
+                "it stands still for a while",
+                0,
+            ),
+            step("log", "log", "{{ params.x }} and more", 0),
         ];
         steps[2].notes.push("sudo".into());
         let mut out = String::new();
@@ -113,6 +135,8 @@ mod tests {
              | echo done
         3. end
            log: done
+        4. log it stands still for a while
+        5. log {{ params.x }} and more
         ");
     }
 }

@@ -12,6 +12,7 @@ use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{Ending, in_full, reason_words, short, short_within};
+use super::rollout_summary::{is_told, push_exit, push_look, push_rollback, push_stop};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
@@ -21,6 +22,8 @@ use super::view::{HostView, RunView};
 pub struct Closing {
     /// The command that runs the same again; `None` proposes no such command.
     pub rerun: Option<String>,
+    /// The command with its whole population, to be limited to hosts: what a rollout may take is counted on all.
+    pub again: Option<String>,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -62,6 +65,7 @@ pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook
     let mut out = String::new();
     push_failures(&mut out, view, look);
     push_stopped(&mut out, view, look);
+    push_rollback(&mut out, view, look);
     push_slowest(&mut out, view, look);
     push_files(&mut out, view, look);
     push_still_running(&mut out, view, closing, look);
@@ -71,6 +75,7 @@ pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook
         let _ = writeln!(out, "{lead} {}", safe(trouble));
     }
     out.push_str(&count_line(view, look.styles));
+    push_exit(&mut out, view, look);
     if !view.record.as_os_str().is_empty() {
         let record = view.record.to_string_lossy();
         let _ = writeln!(out, "record: {}", safe(&record));
@@ -151,6 +156,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
         duration: alone.then_some(first.duration),
         tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
+        same_hints: cluster.same_hints,
     };
     out.push_str(&in_full(&ending, look.styles));
     if !cluster.same_words {
@@ -164,14 +170,16 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
 
 /// Hosts that never started, by reason; or why the run stopped, where every host had started.
 fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+    let stop_is_told = push_stop(out, view, look);
     let mut reasons: IndexMap<&str, Vec<&str>> = IndexMap::new();
-    for (label, host) in &view.hosts {
+    for (label, host) in view.hosts.iter().filter(|(label, _)| !is_told(label, view)) {
         if let Some(HostOutcome::NotRun { reason }) = host.end().map(|end| &end.outcome) {
             reasons.entry(reason).or_default().push(label.as_str());
         }
     }
     let lead = look.styles.paint(Role::Warning, "stopped:");
     if reasons.is_empty()
+        && !stop_is_told
         && let Some(reason) = view.cancel
     {
         let _ = writeln!(
@@ -180,7 +188,14 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             reason_words(reason).trim_start_matches("stopped by ")
         );
     }
+    let nothing_ran = !stop_is_told
+        && view.hosts.values().all(|host| {
+            let end = host.end().map(|end| &end.outcome);
+            matches!(end, Some(HostOutcome::NotRun { .. }))
+        });
     for (reason, labels) in reasons {
+        // The lead says it already.
+        let reason = reason.strip_prefix("stopped ").unwrap_or(reason);
         let count = counted(labels.len(), "host");
         let hosts = fold_within(labels, look.width / 2);
         let _ = writeln!(
@@ -189,6 +204,9 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             safe(reason),
             safe(&hosts)
         );
+    }
+    if nothing_ran {
+        let _ = writeln!(out, "nothing was run on any host");
     }
 }
 
@@ -382,6 +400,7 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             .collect()
     };
     let lead = look.styles.paint(Role::Hint, "next:");
+    push_look(out, view, look);
     let worked = with(|outcome| {
         outcome.counts_as_failure() && !matches!(outcome, HostOutcome::Unreachable { .. })
     });
@@ -396,6 +415,18 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
     let failed = with(HostOutcome::counts_as_failure);
     let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
+    // Going forward after a rollback is for a person to decide.
+    if view.rollout.undo.is_some() {
+        return;
+    }
+    if view.rollout.is_batched()
+        && let Some(again) = &closing.again
+    {
+        if let Some(command) = limited(again, view, &undone) {
+            let _ = writeln!(out, "{lead} {}", safe(&command));
+        }
+        return;
+    }
     if let Some(rerun) = &closing.rerun
         && let Some(hosts) = [undone, failed].iter().find(fits)
     {
@@ -406,245 +437,22 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use crate::model::{CancelReason, UnreachableKind};
-    use crate::run::event::EventKind;
-    use crate::task::Kind;
-
-    use super::super::samples::{self, event, failed, finished, host, run_started, step};
-    use super::*;
-
-    fn view_of(hosts: &[(&str, &str)], kinds: Vec<EventKind>) -> RunView {
-        let mut view = RunView::default();
-        view.apply(&event(0, 0, run_started(Kind::Change, hosts)));
-        for (seq, kind) in (1..).zip(kinds) {
-            view.apply(&event(seq, 38_000, kind));
-        }
-        view
+/// The command for the hosts that are left; as it was where that is all of them, `None` where none is.
+fn limited(again: &str, view: &RunView, undone: &[&str]) -> Option<String> {
+    if undone.is_empty() {
+        return None;
     }
-
-    fn text(view: &RunView, closing: &Closing, width: usize, skipped: &[(String, u64)]) -> String {
-        let look = SummaryLook {
-            styles: Styles::plain(),
-            width,
-            run: "last",
-            skipped,
-            trouble: None,
-        };
-        summary_text(view, closing, &look)
-    }
-
-    fn stopped_rollout() -> RunView {
-        let mut hosts: Vec<(String, &str)> = (1..=12)
-            .map(|n| (format!("web-a{n}"), "eu-west-1a"))
-            .collect();
-        hosts.extend((1..=24).map(|n| (format!("web-b{n}"), "eu-west-1b")));
-        let borrowed: Vec<(&str, &str)> = hosts.iter().map(|(l, z)| (l.as_str(), *z)).collect();
-        let mut kinds = vec![EventKind::StepFinished {
-            host: Some(host("web-a7")),
-            step: step("migrate"),
-            result: crate::run::event::StepResult::Ok {
-                exit_code: Some(0),
-                changed: None,
-            },
-            duration: Duration::from_secs(30),
-        }];
-        for n in 1_u64..=12 {
-            let label = format!("web-a{n}");
-            kinds.push(match n {
-                2 => finished(
-                    &label,
-                    HostOutcome::Failed {
-                        step: "migrate".into(),
-                        exit_code: Some(1),
-                        cause: "exit 1".into(),
-                    },
-                    4200,
-                    &[
-                        "connecting to db-1",
-                        "relation \"users\" already exists",
-                        "migration 0042 aborted",
-                    ],
-                ),
-                _ => finished(&label, HostOutcome::Ok, n * 5000, &[]),
-            });
-        }
-        for n in 1..=24 {
-            let reason = "1 of 12 hosts in zone eu-west-1a failed, limit is 0".to_owned();
-            kinds.push(finished(
-                &format!("web-b{n}"),
-                HostOutcome::NotRun { reason },
-                0,
-                &[],
-            ));
-        }
-        view_of(&borrowed, kinds)
-    }
-
-    fn closing() -> Closing {
-        Closing {
-            rerun: Some("fab-rs deploy".into()),
-            processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
-                .into_iter()
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn a_stopped_rollout_says_who_failed_who_waits_and_what_to_type() {
-        insta::assert_snapshot!(text(&stopped_rollout(), &closing(), 100, &[]), @r#"
-        web-a2  failed at step `migrate`: exit 1 after 4.2 s, last 3 lines:
-                  | connecting to db-1
-                  | relation "users" already exists
-                  | migration 0042 aborted
-        stopped: 1 of 12 hosts in zone eu-west-1a failed, limit is 0; 24 hosts not started: web-b[1-24]
-        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s; half took 30 s or less
-        summary: 11 succeeded, 1 failed, 24 not started in 38 s
-        record: /state/runs/20250102T030405Z-heapdump-00ff
-        next: fab-rs logs last web-a2
-        next: fab-rs -H web-a2 deploy
-        "#);
-    }
-
-    #[test]
-    fn a_narrow_screen_counts_what_it_cannot_show() {
-        insta::assert_snapshot!(text(&stopped_rollout(), &Closing::default(), 30, &[]), @r#"
-        web-a2  failed at step `migrate`: exit 1 after 4.2 s, last 3 lines:
-                  | connecting to db-1
-                  | relation "users" already exists
-                  | migration 0042 aborted
-        stopped: 1 of 12 hosts in zone eu-west-1a failed, limit is 0; 24 hosts not started: web-b[1-24]
-        slowest: web-a12 1 m, web-a11 55 s, web-a10 50 s; half took 30 s or less
-        summary: 11 succeeded, 1 failed, 24 not started in 38 s
-        record: /state/runs/20250102T030405Z-heapdump-00ff
-        next: fab-rs logs last web-a2
-        "#);
-    }
-
-    #[test]
-    fn a_good_run_is_short_and_lists_its_files() {
-        let fetched = |label: &str, bytes| EventKind::FileFetched {
-            host: host(label),
-            path: format!("/state/runs/x/files/{label}/heap.hprof.gz").into(),
-            bytes,
-            sha256: String::new(),
-        };
-        let view = view_of(
-            &[("app-1", "z"), ("app-2", "z")],
-            vec![
-                fetched("app-1", 144_000_000),
-                fetched("app-2", 9_000_000),
-                finished("app-1", HostOutcome::Ok, 30_000, &[]),
-                finished("app-2", HostOutcome::Ok, 38_000, &[]),
-            ],
-        );
-        insta::assert_snapshot!(text(&view, &closing(), 80, &[]), @r"
-        fetched 2 files, 145.9 MiB, into /state/runs/x/files
-          137.3 MiB  app-1/heap.hprof.gz  from app-1
-            8.6 MiB  app-2/heap.hprof.gz  from app-2
-        summary: 2 succeeded in 38 s
-        record: /state/runs/20250102T030405Z-heapdump-00ff
-        ");
-        assert!(all_well(&view));
-    }
-
-    #[test]
-    fn what_may_still_be_running_comes_with_the_command_to_look() {
-        let cancelled = |ended| HostOutcome::Cancelled {
-            reason: CancelReason::Interrupt,
-            step: Some("sleep 600".into()),
-            ended,
-        };
-        let timed_out = HostOutcome::TimedOut {
-            step: "dump".into(),
-            limit_ms: 2000,
-            ended: false,
-        };
-        let lost = HostOutcome::Unknown {
-            step: "dump".into(),
-        };
-        let cancel = EventKind::CancelStarted {
-            reason: CancelReason::Interrupt,
-            running: vec![],
-        };
-        let view = view_of(
-            &["app-1", "app-2", "app-3", "app-4"].map(|label| (label, "z")),
-            vec![
-                cancel,
-                finished("app-1", timed_out, 2000, &[]),
-                finished("app-2", lost, 2000, &["last words"]),
-                finished("app-3", cancelled(false), 2000, &[]),
-                finished("app-4", cancelled(true), 2000, &[]),
-            ],
-        );
-        insta::assert_snapshot!(text(&view, &closing(), 80, &[]), @r"
-        app-1  timed out at step `dump`: limit 2.0 s; it may still be running
-        app-2  connection lost during step `dump`; whether it finished is not known, last line:
-                  | last words
-        app-3  cancelled at step `sleep 600`: stopped by Ctrl-C; it may still be running
-        app-4  cancelled at step `sleep 600`: stopped by Ctrl-C
-        stopped: Ctrl-C
-        may still be running on app-[1-2] (step `dump`)
-          check with: fab-rs run -H app-1,app-2 -- pgrep -af '[j]cmd 1234 GC.heap_dump'
-        may still be running on app-3 (step `sleep 600`)
-          check with: fab-rs run -H app-3 -- pgrep -af '[s]leep 600'
-        summary: 1 timed out, 1 unknown, 2 cancelled in 38 s
-        record: /state/runs/20250102T030405Z-heapdump-00ff
-        next: fab-rs logs last app-1
-        next: fab-rs -H app-1,app-2,app-3,app-4 deploy
-        ");
-    }
-
-    #[test]
-    fn hosts_with_one_cause_share_a_line() {
-        let refused = |n: u8| HostOutcome::Unreachable {
-            kind: UnreachableKind::Refused,
-            causes: vec![format!("connection refused by 10.0.0.{n} port 22")],
-        };
-        let view = view_of(
-            &[("db-1", "z"), ("db-2", "z"), ("db-3", "z"), ("db-4", "z")],
-            vec![
-                finished("db-1", refused(1), 10, &[]),
-                finished("db-2", refused(2), 10, &[]),
-                finished("db-3", failed(7), 10, &["\u{1b}[31mno space"]),
-                finished("db-4", failed(7), 10, &["no space at all"]),
-            ],
-        );
-        let skipped = [("db-3".to_owned(), 12_345), ("db-4".to_owned(), 1)];
-        insta::assert_snapshot!(text(&view, &closing(), 80, &skipped), @r"
-        db-[3-4] (2)  failed at step `dump`: exit 7, last line of db-3:
-                  | no space
-        db-[1-2] (2)  unreachable: connection refused by 10.0.0.1 port 22
-                hint: is sshd running there, and on this port? `fab-rs doctor HOST` looks closer
-                these are the words of db-1; the others' are alike
-        12,346 lines of db-[3-4] could not be shown in time; every line is in /state/runs/20250102T030405Z-heapdump-00ff/hosts
-        summary: 2 failed, 2 unreachable in 38 s
-        record: /state/runs/20250102T030405Z-heapdump-00ff
-        next: fab-rs logs last db-3
-        next: fab-rs -H db-1,db-2,db-3,db-4 deploy
-        ");
-    }
-
-    #[test]
-    fn a_daemon_that_was_left_is_told_by_the_summary_of_the_engine() {
-        let mut view = view_of(
-            &[("app-1", "z")],
-            vec![finished("app-1", HostOutcome::Ok, 10, &[])],
-        );
-        let mut summary = samples::summary(0, "done", &[("app-1", &HostOutcome::Ok)]);
-        summary.hosts[0].may_still_run = true;
-        view.apply(&event(
-            9,
-            39_000,
-            EventKind::RunFinished {
-                summary: Arc::new(summary),
-            },
-        ));
-        assert!(
-            text(&view, &Closing::default(), 80, &[]).contains("may still be running on app-1\n")
-        );
+    let (program, rest) = again.split_once(' ').unwrap_or((again, ""));
+    let limit = quoted(&format!("host={}", undone.join(",")));
+    if undone.len() == view.hosts.len() {
+        Some(again.to_owned())
+    } else if limit.len() <= MAX_HOST_LIST {
+        Some(format!("{program} --limit {limit} {rest}"))
+    } else {
+        None
     }
 }
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

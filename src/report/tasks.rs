@@ -1,27 +1,34 @@
 //! The library as text: `list` and `show TASK`. Pure.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::model::format_duration;
 use crate::plan::step_texts;
 use crate::task::library::{Origin, TaskEntry};
-use crate::task::{Kind, Param, ParamType, Step, Task, Text};
+use crate::task::{Kind, MAIN, Param, ParamType, Step, Task, TaskPhase, Text};
 
-use super::plan::gate_words;
 use super::sanitize::safe;
 use super::steps::{numbers, push_step};
 use super::style::{Role, Styles};
 use super::table::{Cell, table};
+use super::task_rollout::{
+    checks_json, notify_json, push_checks, push_ends, push_strategy, strategy_json,
+};
 
-/// `list`: one line a task. The caller leaves out what is private.
-pub fn tasks_table(entries: &[TaskEntry<'_>], styles: Styles) -> String {
-    let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
+/// `list`: one line a task, files as `shown` writes them. The caller leaves out what is private.
+pub fn tasks_table(
+    entries: &[TaskEntry<'_>],
+    styles: Styles,
+    shown: &dyn Fn(&Path) -> String,
+) -> String {
+    let rows: Vec<Vec<Cell>> = entries.iter().map(|entry| row(entry, shown)).collect();
     table(&["task", "kind", "does", "from"], &rows, styles)
 }
 
-fn row(entry: &TaskEntry<'_>) -> Vec<Cell> {
+fn row(entry: &TaskEntry<'_>, shown: &dyn Fn(&Path) -> String) -> Vec<Cell> {
     let (kind, desc) = match entry.task {
         Some(task) if task.kind == Kind::Read => {
             (Cell::of(Role::Good, "read"), Cell::new(&task.desc))
@@ -33,14 +40,19 @@ fn row(entry: &TaskEntry<'_>) -> Vec<Cell> {
         }
     };
     let name = Cell::of(Role::Strong, entry.name);
-    vec![name, kind, desc, Cell::of(Role::Dim, &origin_of(entry))]
+    vec![
+        name,
+        kind,
+        desc,
+        Cell::of(Role::Dim, &origin_of(entry, shown)),
+    ]
 }
 
 /// `built-in`, or the file; and what it hides.
-fn origin_of(entry: &TaskEntry<'_>) -> String {
-    let place = |origin: Origin, path: &std::path::Path| match origin {
+fn origin_of(entry: &TaskEntry<'_>, shown: &dyn Fn(&Path) -> String) -> String {
+    let place = |origin: Origin, path: &Path| match origin {
         Origin::BuiltIn => origin.word().to_owned(),
-        _ => path.display().to_string(),
+        _ => shown(path),
     };
     let own = place(entry.origin, entry.path);
     let hidden = entry.hides.iter();
@@ -80,28 +92,50 @@ pub fn task_json(task: &Task, entry: Option<&TaskEntry<'_>>) -> Value {
     let targets: Vec<&str> = task.targets.iter().map(Text::shown).collect();
     let unsupported = task.unsupported.iter();
     let unsupported: Vec<&str> = unsupported.map(|one| one.message.as_str()).collect();
-    let phase = &task.phases[0];
-    let strategy = &phase.strategy;
-    json!({
+    let warnings = task.warnings.iter();
+    let warnings: Vec<&str> = warnings.map(|one| one.message.as_str()).collect();
+    let phases: Vec<Value> = task.phases.iter().map(phase_json).collect();
+    // The keys of a task without phases stand at its top as well.
+    let mut value = phases.first().cloned().unwrap_or_default();
+    let own = json!({
         "task": task.name,
         "kind": task.kind,
         "desc": task.desc,
         "help": task.help,
         "params": params,
         "targets": targets,
-        "strategy": {
-            "batch": strategy.batch,
-            "max_failures": strategy.max_failures,
-            "confirm": strategy.confirm,
-        },
+        "facts": steps_json(&task.facts),
         "before": steps_json(&task.before),
+        "phases": phases,
+        "after": steps_json(&task.after),
+        "on_failure": task.on_failure,
+        "notify": notify_json(&task.notify),
+        "fanout": task.fanout,
+        "deadline": task.deadline.map(|deadline| deadline.as_secs_f64()),
+        "unsupported": unsupported,
+        "warnings": warnings,
+        "path": task.source.path.to_string_lossy(),
+        "origin": entry.map(|entry| entry.origin),
+    });
+    if let (Some(value), Value::Object(own)) = (value.as_object_mut(), own) {
+        value.shift_remove("name");
+        value.extend(own);
+    }
+    value
+}
+
+fn phase_json(phase: &TaskPhase) -> Value {
+    json!({
+        "name": phase.name,
+        "strategy": strategy_json(&phase.strategy),
+        "health": checks_json(&phase.health),
+        "verify": checks_json(&phase.verify),
+        "before": steps_json(&phase.before),
         "steps": steps_json(&phase.steps),
         "rescue": steps_json(&phase.rescue),
         "always": steps_json(&phase.always),
-        "after": steps_json(&task.after),
-        "unsupported": unsupported,
-        "path": task.source.path.to_string_lossy(),
-        "origin": entry.map(|entry| entry.origin),
+        "rollback": steps_json(&phase.rollback),
+        "after": steps_json(&phase.after),
     })
 }
 
@@ -156,24 +190,82 @@ pub fn task_text(
     let name = styles.paint(Role::Strong, safe(&task.name));
     let (kind, desc) = (kind_word(task.kind), safe(&task.desc));
     let _ = writeln!(out, "{name} ({kind})  {desc}");
-    let origin = entry.map_or_else(|| task.source.path.display().to_string(), origin_of);
+    let whole = |path: &Path| path.display().to_string();
+    let origin = entry.map_or_else(
+        || whole(&task.source.path),
+        |entry| origin_of(entry, &whole),
+    );
     let _ = writeln!(out, "from {}", safe(&origin));
     let _ = writeln!(out, "\n{}", usage(task, width));
     push_help(&mut out, task);
     push_params(&mut out, task, styles);
-    push_strategy(&mut out, task, styles);
-    let phase = &task.phases[0];
-    let lists: [(&str, &[Step]); 5] = [
-        ("before, here", &task.before),
+    let only = Some(task.phases.as_slice()).filter(|phases| is_main(phases));
+    let limits = limits(task);
+    if let Some([phase]) = only {
+        push_strategy(&mut out, "strategy", (&phase.strategy, &limits), styles);
+    } else if !limits.is_empty() {
+        let lead = styles.paint(Role::Strong, "rollout:");
+        let _ = writeln!(out, "\n{lead} {}", limits.join(", "));
+    }
+    push_noted(&mut out, task, styles);
+    push_steps(&mut out, "facts, read from every host", &task.facts, styles);
+    push_steps(&mut out, "before, here", &task.before, styles);
+    for phase in &task.phases {
+        if only.is_none() {
+            let lead = format!("phase {}", phase.name);
+            push_strategy(&mut out, &lead, (&phase.strategy, &[]), styles);
+        }
+        push_phase(&mut out, phase, styles);
+    }
+    let after = "after, here, if everything succeeded";
+    push_steps(&mut out, after, &task.after, styles);
+    push_ends(&mut out, task, styles);
+    out
+}
+
+/// What is not supported, or probably not meant.
+fn push_noted(out: &mut String, task: &Task, styles: Styles) {
+    let unsupported = task
+        .unsupported
+        .iter()
+        .map(|one| ("not supported yet", one));
+    let warnings = task.warnings.iter().map(|one| ("warning", one));
+    for (lead, one) in unsupported.chain(warnings) {
+        let lead = styles.paint(Role::Warning, format!("{lead}:"));
+        let _ = writeln!(out, "{lead} {}", safe(&one.message));
+    }
+}
+
+/// Whether the task names no phases.
+fn is_main(phases: &[TaskPhase]) -> bool {
+    matches!(phases, [phase] if phase.name == MAIN)
+}
+
+fn limits(task: &Task) -> Vec<String> {
+    let fanout = task.fanout.map(|fanout| format!("fan-out {fanout}"));
+    let deadline = task.deadline;
+    let deadline = deadline.map(|limit| format!("deadline {}", format_duration(limit)));
+    fanout.into_iter().chain(deadline).collect()
+}
+
+fn push_phase(out: &mut String, phase: &TaskPhase, styles: Styles) {
+    push_steps(out, "before it, here", &phase.before, styles);
+    let lists: [(&str, &[Step]); 3] = [
         ("steps on each host", &phase.steps),
         ("on a host where one fails", &phase.rescue),
         ("at the end of each host, whatever happened", &phase.always),
-        ("after, here, if everything succeeded", &task.after),
     ];
     for (title, steps) in lists {
-        push_steps(&mut out, title, steps, styles);
+        push_steps(out, title, steps, styles);
     }
-    out
+    let health = "a host is healthy where";
+    push_checks(out, health, &phase.health, styles);
+    let verify = "the change took on a host where";
+    push_checks(out, verify, &phase.verify, styles);
+    let rollback = "rollback, on each host that is undone";
+    push_steps(out, rollback, &phase.rollback, styles);
+    let after = "after it, here, if it succeeded";
+    push_steps(out, after, &phase.after, styles);
 }
 
 /// `fab-rs deploy role=app version=VERSION [port=8080]`.
@@ -293,33 +385,6 @@ fn about(param: &Param) -> String {
     parts.join("; ")
 }
 
-fn push_strategy(out: &mut String, task: &Task, styles: Styles) {
-    let strategy = &task.phases[0].strategy;
-    let sizes: Vec<String> = strategy.batch.iter().map(ToString::to_string).collect();
-    let mut parts = vec![match sizes.as_slice() {
-        [] => "all hosts at once".to_owned(),
-        sizes => format!("{} at once", sizes.join(", then ")),
-    }];
-    parts.push(format!("max failures {}", strategy.max_failures));
-    parts.extend(
-        strategy
-            .confirm
-            .iter()
-            .map(|gate| format!("asks {}", gate_words(*gate))),
-    );
-    parts.extend(task.fanout.map(|fanout| format!("fan-out {fanout}")));
-    parts.extend(
-        task.deadline
-            .map(|limit| format!("deadline {}", format_duration(limit))),
-    );
-    let lead = styles.paint(Role::Strong, "strategy:");
-    let _ = writeln!(out, "\n{lead} {}", parts.join(", "));
-    for diagnostic in &task.unsupported {
-        let lead = styles.paint(Role::Warning, "not supported yet:");
-        let _ = writeln!(out, "{lead} {}", safe(&diagnostic.message));
-    }
-}
-
 fn push_steps(out: &mut String, title: &str, steps: &[Step], styles: Styles) {
     if steps.is_empty() {
         return;
@@ -342,7 +407,9 @@ mod tests {
     fn the_library_is_listed_and_each_task_shown() {
         let library = Library::built_in();
         let entries: Vec<TaskEntry<'_>> = library.entries().collect();
-        let list = tasks_table(&entries, Styles::plain());
+        let list = tasks_table(&entries, Styles::plain(), &|path| {
+            path.display().to_string()
+        });
         for entry in &entries {
             assert!(list.contains(entry.name), "{list}");
             let task = entry.task.expect("the built-in tasks are valid");
@@ -354,7 +421,9 @@ mod tests {
                 );
             }
             for step in &task.phases[0].steps {
-                assert!(text.contains(step.name.shown()), "{text}");
+                // What a `log` step says is shown whole in place of a name that is its beginning.
+                let name = step.name.shown().trim_end_matches('…').trim_end();
+                assert!(text.contains(name), "{text}");
             }
             assert_eq!(
                 task_json(task, Some(entry))["params"]
@@ -419,7 +488,7 @@ mod tests {
             hides: vec![(Origin::BuiltIn, "deploy.yml".as_ref())],
         };
         let entries = [entry(Some(&task)), entry(None)];
-        insta::assert_snapshot!(tasks_table(&entries, Styles::plain()), @r"
+        insta::assert_snapshot!(tasks_table(&entries, Styles::plain(), &|path| path.display().to_string()), @r"
         task    kind    does                                            from
         deploy  change  Put a version live                              tasks/deploy.yml (hides built-in)
         deploy  -       its file has errors: `fab-rs check` shows them  tasks/deploy.yml (hides built-in)

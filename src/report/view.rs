@@ -8,8 +8,12 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::model::{CancelReason, HostOutcome, Label, RunId, Zone};
-use crate::run::event::{EventKind, HostRef, RunEvent, RunSummary, StepRef};
+use crate::run::event::{
+    EventKind, HostRef, RollbackResult, RolloutFact, RunEvent, RunSummary, StepRef,
+};
 use crate::task::Kind;
+
+use super::rollout_view::RolloutView;
 
 /// A run so far. Times are since the run's start.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +32,8 @@ pub(crate) struct RunView {
     pub(crate) hosts: IndexMap<Label, HostView>,
     /// The batch at work.
     pub(crate) batch: Option<BatchView>,
+    /// What is no host's own.
+    pub(crate) rollout: RolloutView,
     /// Files brought back.
     pub(crate) files: Vec<FetchedFile>,
     /// The step on the controller, and when it began.
@@ -51,6 +57,8 @@ pub(crate) struct HostView {
     pub(crate) zone: Zone,
     /// What it does.
     pub(crate) state: HostState,
+    /// The connection attempt at work and how many there may be, where one failed already.
+    pub(crate) attempt: Option<(u32, u32)>,
     /// The step at work, and when it began.
     pub(crate) step: Option<(StepRef, Duration)>,
     /// When something was last heard of it.
@@ -59,6 +67,10 @@ pub(crate) struct HostView {
     pub(crate) transfer: Option<Transfer>,
     /// The step that took longest.
     pub(crate) longest: Option<(Arc<str>, Duration)>,
+    /// Since when it is rolled back, while it is.
+    pub(crate) undoing: Option<Duration>,
+    /// How its rollback ended.
+    pub(crate) rollback: Option<RollbackResult>,
 }
 
 /// What a host does.
@@ -76,6 +88,8 @@ pub(crate) enum HostState {
         /// Since when, the connection included.
         since: Duration,
     },
+    /// It did its part of the phase; a later one follows.
+    Passed,
     /// It ended.
     Ended(HostEnd),
 }
@@ -113,6 +127,10 @@ pub(crate) struct BatchView {
     pub(crate) index: usize,
     /// Batches of the phase.
     pub(crate) count: usize,
+    /// Its zone, where it has one.
+    pub(crate) zone: Option<Zone>,
+    /// How many hosts it has.
+    pub(crate) hosts: usize,
 }
 
 /// A file brought back.
@@ -129,10 +147,16 @@ pub(crate) struct FetchedFile {
 impl HostView {
     /// Since when the host is at work, if it is.
     pub(crate) fn busy_since(&self) -> Option<Duration> {
-        match self.state {
+        let forward = match self.state {
             HostState::Connecting { since } | HostState::Working { since } => Some(since),
-            HostState::Waiting | HostState::Ended(_) => None,
-        }
+            HostState::Waiting | HostState::Passed | HostState::Ended(_) => None,
+        };
+        self.undoing.or(forward)
+    }
+
+    /// Whether its part of the phase is over.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, HostState::Passed | HostState::Ended(_))
     }
 
     /// The end, if it has come.
@@ -142,6 +166,32 @@ impl HostView {
             _ => None,
         }
     }
+
+    fn apply_fact(&mut self, fact: &RolloutFact) {
+        match fact {
+            RolloutFact::HostPassed { .. } => {
+                self.state = HostState::Passed;
+                (self.step, self.transfer) = (None, None);
+            }
+            RolloutFact::HostReopened { .. } => self.state = HostState::Waiting,
+            RolloutFact::HostTurned { check, cause, .. } => {
+                let duration = self.end().map(|end| end.duration).unwrap_or_default();
+                self.state = HostState::Ended(HostEnd {
+                    outcome: HostOutcome::Unhealthy {
+                        check: check.clone(),
+                        cause: cause.clone(),
+                    },
+                    duration,
+                    tail: Vec::new(),
+                });
+            }
+            RolloutFact::HostRolledBack { result, .. } => {
+                (self.step, self.transfer, self.undoing) = (None, None, None);
+                self.rollback = Some(result.clone());
+            }
+            _ => {}
+        }
+    }
 }
 
 impl RunView {
@@ -149,6 +199,7 @@ impl RunView {
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         let now = event.elapsed;
         self.elapsed = now;
+        self.rollout.apply(&event.kind, now);
         match &event.kind {
             EventKind::RunStarted {
                 task,
@@ -163,12 +214,21 @@ impl RunView {
                 record.clone_into(&mut self.record);
                 self.hosts = hosts.iter().map(planned).collect();
             }
-            EventKind::BatchStarted { index, count, .. } => {
+            EventKind::BatchStarted {
+                index,
+                count,
+                zone,
+                hosts,
+                ..
+            } => {
                 self.batch = Some(BatchView {
                     index: *index,
                     count: *count,
+                    zone: zone.clone(),
+                    hosts: hosts.len(),
                 });
             }
+            EventKind::Rollout(RolloutFact::PhaseStarted { .. }) => self.next_phase(),
             EventKind::GateAsked { question, .. } => self.gate = Some(question.clone()),
             EventKind::GateAnswered { .. } => self.gate = None,
             EventKind::CancelStarted { reason, .. } => self.cancel = Some(*reason),
@@ -189,16 +249,36 @@ impl RunView {
         }
     }
 
+    /// Every host has its part of the phase before it.
+    fn next_phase(&mut self) {
+        self.batch = None;
+        for host in self.hosts.values_mut() {
+            if matches!(host.state, HostState::Passed) {
+                host.state = HostState::Waiting;
+            }
+        }
+    }
+
     fn apply_to_host(&mut self, kind: &EventKind, now: Duration) {
         let Some(host) = host_of(kind).and_then(|host| self.hosts.get_mut(&host.host)) else {
             return;
         };
         host.heard = now;
         match kind {
+            EventKind::Rollout(fact) => host.apply_fact(fact),
+            // How it ended stays known while it is rolled back.
+            EventKind::HostStarted { .. } if self.rollout.undo.is_some() => {
+                host.undoing = Some(now);
+            }
             EventKind::HostStarted { .. } => host.state = HostState::Connecting { since: now },
+            EventKind::ConnectRetried {
+                attempt, attempts, ..
+            } => host.attempt = Some((attempt + 1, *attempts)),
             EventKind::HostConnected { .. } => {
-                let since = host.busy_since().unwrap_or(now);
-                host.state = HostState::Working { since };
+                host.attempt = None;
+                if let HostState::Connecting { since } = host.state {
+                    host.state = HostState::Working { since };
+                }
             }
             EventKind::StepStarted { step, .. } => {
                 host.step = Some((step.clone(), now));
@@ -236,7 +316,7 @@ impl RunView {
                     duration: *duration,
                     tail: tail.clone(),
                 });
-                (host.step, host.transfer) = (None, None);
+                (host.step, host.transfer, host.undoing) = (None, None, None);
             }
             _ => {}
         }
@@ -272,10 +352,13 @@ fn planned((host, zone): &(HostRef, Zone)) -> (Label, HostView) {
     let view = HostView {
         zone: zone.clone(),
         state: HostState::Waiting,
+        attempt: None,
         step: None,
         heard: Duration::ZERO,
         transfer: None,
         longest: None,
+        undoing: None,
+        rollback: None,
     };
     (host.host.clone(), view)
 }

@@ -119,6 +119,8 @@ pub(crate) enum Found {
         kind: UnreachableKind,
         /// From the sentence for people to the innermost cause.
         causes: Vec<String>,
+        /// What can be done about it.
+        hints: Vec<String>,
     },
 }
 

@@ -89,6 +89,8 @@ pub enum EventKind {
         host: HostRef,
         /// The attempt that failed, from 1.
         attempt: u32,
+        /// How many attempts there may be.
+        attempts: u32,
         /// Why.
         cause: String,
     },
@@ -313,6 +315,9 @@ pub struct HostSummary {
     pub exit_code: Option<u8>,
     /// One line saying why.
     pub cause: Option<String>,
+    /// What to do about it on this very host; ssh's exact words where it could not be reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
     /// From the host's start, milliseconds.
     pub duration_ms: u64,
     /// Whether something of the run may still be running there.

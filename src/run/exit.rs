@@ -71,9 +71,30 @@ impl Ending {
         }
     }
 
-    /// The run's state as records name it.
-    pub(crate) fn state(self, status: ExitStatus) -> &'static str {
+    /// The run's state as records name it. A stop that took nothing from any host leaves what they came to; the
+    /// status still says that somebody wanted an end.
+    pub(crate) fn state<'a>(
+        self,
+        status: ExitStatus,
+        outcomes: impl IntoIterator<Item = &'a HostOutcome>,
+    ) -> &'static str {
+        let mut worst = Worst::Ok;
+        let mut undone = false;
+        for outcome in outcomes {
+            worst = worst.max(host_status(outcome));
+            undone |= matches!(
+                outcome,
+                HostOutcome::NotRun { .. } | HostOutcome::Cancelled { .. }
+            );
+        }
         match status {
+            ExitStatus::Interrupt | ExitStatus::Terminate | ExitStatus::Hangup if !undone => {
+                if worst == Worst::Ok {
+                    "done"
+                } else {
+                    "done_partial"
+                }
+            }
             ExitStatus::Ok => "done",
             ExitStatus::RolledBack => "rolled_back",
             ExitStatus::RollbackIncomplete => "rollback_failed",
@@ -128,6 +149,7 @@ mod tests {
             "unreachable" => HostOutcome::Unreachable {
                 kind: UnreachableKind::Refused,
                 causes: vec![],
+                hints: vec![],
             },
             "timed_out" => HostOutcome::TimedOut {
                 step: "s".into(),
@@ -167,7 +189,7 @@ mod tests {
 
     fn code_and_state(ending: Ending, words: &str) -> (u8, &'static str) {
         let status = ending.status(&outcomes(words));
-        (status.code(), ending.state(status))
+        (status.code(), ending.state(status, &outcomes(words)))
     }
 
     #[test]
@@ -193,7 +215,9 @@ mod tests {
         use CancelReason::{ClosedPipe, Deadline, Hangup, HostFailed, Interrupt, Terminate};
         for (reason, words, expected) in [
             (Some(Interrupt), "ok failed not_run", (130, "paused")),
-            (Some(Interrupt), "ok", (130, "paused")),
+            (Some(Interrupt), "ok", (130, "done")),
+            (Some(Interrupt), "ok failed", (130, "done_partial")),
+            (Some(Interrupt), "ok cancelled", (130, "paused")),
             (Some(Terminate), "ok not_run", (143, "paused")),
             (Some(Hangup), "ok not_run", (129, "paused")),
             (Some(Deadline), "ok not_run", (124, "failed")),

@@ -8,9 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::lock::{
-    self, Desk, Found, Held, Hosts, Note, NoteState, Order, Place, Request, Taken, Token,
-};
+use crate::lock::{self, Desk, Held, Hosts, Note, NoteState, Order, Place, Request, Taken, Token};
 use crate::model::Label;
 use crate::transport::Sudo;
 
@@ -101,7 +99,6 @@ pub(crate) async fn take<W: World>(
             break (taken, desk);
         }
         if !std::mem::replace(&mut told, true) {
-            tell(&shared, waits_for(found, shared.options.lock.wait)).await;
             let waited = UnitMessage::LockWaited(found.clone());
             shared.wire.tell(waited).await;
         }
@@ -141,18 +138,8 @@ async fn settled<W: World>(
             };
             (end, Some(holding))
         }
-        (Taken::Held(found), _) => {
-            tell(shared, held_by(&found)).await;
-            (LockEnd::Held(found), None)
-        }
-        (Taken::Nowhere(causes), _) => {
-            let text = format!(
-                "no host could be locked: {}; nothing was changed (a task takes no lock with `lock: none`)",
-                named(&causes)
-            );
-            tell(shared, text).await;
-            (LockEnd::Nowhere(causes), None)
-        }
+        (Taken::Held(found), _) => (LockEnd::Held(found), None),
+        (Taken::Nowhere(causes), _) => (LockEnd::Nowhere(causes), None),
         (Taken::Stopped, _) => return None,
     };
     shared.wire.tell(UnitMessage::LockEnded(end)).await;
@@ -292,29 +279,4 @@ fn named(hosts: &[(Label, String)]) -> String {
         words.push(format!("{} more", hosts.len() - NAMED));
     }
     words.join(", ")
-}
-
-/// What is read by whoever meets a lock: who has it, and what can be done.
-fn held_by(found: &Found) -> String {
-    let (host, force) = (&found.host, if found.is_live() { " --force" } else { "" });
-    let release = match &found.note {
-        Some(note) => format!(
-            "`fab-rs lock release -H {host} --run {}{force}` releases it",
-            note.run
-        ),
-        None => format!("`fab-rs lock release -H {host} --force` releases it"),
-    };
-    format!(
-        "{}; nothing was changed; `fab-rs lock status -H {host}` shows it, {release} if that run has ended",
-        lock::held(found)
-    )
-}
-
-/// What waits for a lock reads.
-fn waits_for(found: &Found, wait: Duration) -> String {
-    format!(
-        "{}; waiting up to {} for it",
-        lock::held(found),
-        crate::model::format_duration(wait)
-    )
 }

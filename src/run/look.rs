@@ -163,8 +163,16 @@ impl<W: World> Job<W> {
     async fn asked(&self, work: &mut Work<W>) -> Result<(), Found> {
         match work.connect().await {
             Ok(()) => {}
-            Err(Unconnected::Unreachable { kind, causes }) => {
-                return Err(Found::Silent { kind, causes });
+            Err(Unconnected::Unreachable {
+                kind,
+                causes,
+                hints,
+            }) => {
+                return Err(Found::Silent {
+                    kind,
+                    causes,
+                    hints,
+                });
             }
             Err(Unconnected::Cancelled) => return Err(cancelled()),
         }
@@ -234,10 +242,19 @@ pub(crate) fn of_answer(answer: Result<Option<Sick>, End>) -> Found {
     match answer {
         Ok(None) => Found::Well,
         Ok(Some(Sick { check, cause })) => Found::Sick { check, cause },
-        Err(End::Unreachable { kind, causes }) => Found::Silent { kind, causes },
+        Err(End::Unreachable {
+            kind,
+            causes,
+            hints,
+        }) => Found::Silent {
+            kind,
+            causes,
+            hints,
+        },
         Err(End::Lost) => Found::Silent {
             kind: crate::model::UnreachableKind::Lost,
             causes: vec!["the connection was lost".to_owned()],
+            hints: Vec::new(),
         },
         Err(end) => Found::Unfit { cause: end.cause() },
     }
@@ -245,7 +262,16 @@ pub(crate) fn of_answer(answer: Result<Option<Sick>, End>) -> Found {
 
 fn of_facts(fault: Fault) -> Found {
     match fault {
-        Fault::Unreachable { kind, causes, .. } => Found::Silent { kind, causes },
+        Fault::Unreachable {
+            kind,
+            causes,
+            hints,
+            ..
+        } => Found::Silent {
+            kind,
+            causes,
+            hints,
+        },
         fault => {
             let name = fault.step().map_or("", |step| &step.name);
             Found::Unfit {
@@ -297,7 +323,15 @@ impl<W: World> Work<W> {
             Ok((code, _)) => Err(Found::Unfit {
                 cause: format!("`true` through sudo ended with {code}"),
             }),
-            Err(End::Unreachable { kind, causes }) => Err(Found::Silent { kind, causes }),
+            Err(End::Unreachable {
+                kind,
+                causes,
+                hints,
+            }) => Err(Found::Silent {
+                kind,
+                causes,
+                hints,
+            }),
             Err(end) => Err(Found::Unfit { cause: end.cause() }),
         }
     }

@@ -57,6 +57,13 @@ pub(crate) enum UnitMessage {
         lines: Lines,
         quiet: bool,
     },
+    /// A connection attempt failed and another follows.
+    ConnectRetried {
+        host: HostIndex,
+        attempt: u32,
+        attempts: u32,
+        cause: String,
+    },
     /// A transfer moved on.
     Progressed {
         host: HostIndex,

@@ -13,6 +13,12 @@ pub trait Record: Send + Sync + 'static {
     /// The disk is full, or the folder cannot be written.
     fn host_log(&self, host: &Host) -> io::Result<std::fs::File>;
 
+    /// Opens the log of what runs on this machine, for appending: `@controller`, whatever hosts are called.
+    ///
+    /// # Errors
+    /// As [`Record::host_log`].
+    fn controller_log(&self) -> io::Result<std::fs::File>;
+
     /// The folder for files brought from this host; made on first use, mode 0700.
     ///
     /// # Errors

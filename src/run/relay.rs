@@ -23,6 +23,17 @@ pub(crate) fn event(message: UnitMessage, speaking: Speaking<'_>) -> Option<Even
         UnitMessage::HostConnected { host } => EventKind::HostConnected {
             host: speaking(host)?,
         },
+        UnitMessage::ConnectRetried {
+            host,
+            attempt,
+            attempts,
+            cause,
+        } => EventKind::ConnectRetried {
+            host: speaking(host)?,
+            attempt,
+            attempts,
+            cause,
+        },
         UnitMessage::Progressed {
             host,
             step,

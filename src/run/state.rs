@@ -320,8 +320,10 @@ impl RunState {
             let end = self.course.ledger().of(host).end();
             end.map_or(&not_run, |end| &end.outcome)
         });
+        let outcomes: Vec<&HostOutcome> = outcomes.collect();
         let ending = self.ending();
-        matches!(ending.state(ending.status(outcomes)), "paused" | "interrupted")
+        let status = ending.status(outcomes.iter().copied());
+        matches!(ending.state(status, outcomes), "paused" | "interrupted")
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
@@ -342,7 +344,9 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending.state(status).to_owned(),
+            state: ending
+                .state(status, ends.iter().map(|(.., end)| &end.outcome))
+                .to_owned(),
             hosts: ends.iter().map(line).collect(),
             counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
             started: self.settings.started,

@@ -56,6 +56,10 @@ pub(crate) fn of_host(entry: &Entry, of: &course::Entry, end: &HostEnd) -> HostS
         failed_step,
         exit_code,
         cause: cause(&end.outcome),
+        hints: match &end.outcome {
+            HostOutcome::Unreachable { hints, .. } => hints.clone(),
+            _ => Vec::new(),
+        },
         duration_ms: u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX),
         may_still_run: may_still_run(&end.outcome),
     }
@@ -72,6 +76,16 @@ pub(crate) fn counts<'a>(
         .map(|word| ((*word).to_owned(), count(word)))
         .filter(|(_, count)| *count > 0)
         .collect()
+}
+
+/// A no at a question, as a cause.
+pub(crate) fn refused(by: &str) -> String {
+    match by {
+        "terminal" => "the question was answered with no".to_owned(),
+        "end of input" => "nobody answered the question: the input ended".to_owned(),
+        "timeout" => "nobody answered the question in time".to_owned(),
+        by => format!("the question was answered with no by {by}"),
+    }
 }
 
 /// A reason to stop, as a cause.

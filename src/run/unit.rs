@@ -120,7 +120,7 @@ pub(crate) fn voice<'p, W: World>(
 ) -> io::Result<Teller> {
     let file = match site {
         Some(site) => shared.record.host_log(&site.host)?,
-        None => shared.record.host_log(&controller())?,
+        None => shared.record.controller_log()?,
     };
     let secrets = secrets(params).into_iter().chain(&shared.options.secrets);
     Ok(Teller::new(
@@ -130,11 +130,6 @@ pub(crate) fn voice<'p, W: World>(
         HostLog::new(file),
         Arc::new(Mask::new(secrets)),
     ))
-}
-
-/// The controller as a record names it: `hosts/@controller.log`.
-fn controller() -> crate::model::Host {
-    crate::model::Host::named("@controller", "localhost")
 }
 
 /// The secrets among params, those in lists too.
@@ -185,8 +180,16 @@ impl<W: World> Work<W> {
     async fn whole(&mut self, plan: &HostPlan) -> HostOutcome {
         match self.connect().await {
             Ok(()) => {}
-            Err(Unconnected::Unreachable { kind, causes }) => {
-                return HostOutcome::Unreachable { kind, causes };
+            Err(Unconnected::Unreachable {
+                kind,
+                causes,
+                hints,
+            }) => {
+                return HostOutcome::Unreachable {
+                    kind,
+                    causes,
+                    hints,
+                };
             }
             Err(Unconnected::Cancelled) => return self.not_begun(),
         }
@@ -202,11 +205,11 @@ impl<W: World> Work<W> {
     }
 
     async fn steps_and_checks(&mut self, plan: &HostPlan) -> HostOutcome {
-        if let Err(fault) = self.all_steps(plan).await {
+        if let Err(fault) = Box::pin(self.all_steps(plan)).await {
             return self.outcome(fault);
         }
         for checks in [&plan.health, &plan.verify] {
-            match self.checks(checks).await {
+            match Box::pin(self.checks(checks)).await {
                 Ok(()) => {}
                 Err(Unchecked::Sick(sick)) => {
                     self.set_sick(&sick);
@@ -242,7 +245,7 @@ impl<W: World> Work<W> {
             Err(Unconnected::Cancelled) => return pending("the rollback was ended".to_owned()),
         }
         let failed = |cause: String| RollbackResult::Failed { cause };
-        if let Err(fault) = self.steps(&plan.rollback, false).await {
+        if let Err(fault) = Box::pin(self.steps(&plan.rollback, false)).await {
             let named = fault.step().map(|step| format!("step `{}`: ", step.name));
             let cause = format!("{}{}", named.unwrap_or_default(), fault.cause());
             let cause = self.teller.mask.text(&cause);
@@ -251,7 +254,7 @@ impl<W: World> Work<W> {
                 _ => failed(cause),
             };
         }
-        match self.checks(&plan.health).await {
+        match Box::pin(self.checks(&plan.health)).await {
             Ok(()) => RollbackResult::Done,
             Err(Unchecked::Sick(Sick { check, cause })) => failed(format!("`{check}`: {cause}")),
             Err(Unchecked::Ended(fault)) => failed(self.teller.mask.text(&fault.cause())),

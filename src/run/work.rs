@@ -2,7 +2,7 @@
 //! `super::step`; here is what they stand on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Host, UnreachableKind};
 use crate::task::BatchPlace;
-use crate::transport::{ConnectError, Session, Transport};
+use crate::transport::{Attempts, ConnectError, Session, Transport};
 
 use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
@@ -115,6 +115,7 @@ pub(crate) enum Unconnected {
     Unreachable {
         kind: UnreachableKind,
         causes: Vec<String>,
+        hints: Vec<String>,
     },
     /// The run stops.
     Cancelled,
@@ -202,12 +203,13 @@ impl<W: World> Work<W> {
                     "there is no host to run this on: the step belongs to the controller"
                         .to_owned(),
                 ],
+                hints: Vec::new(),
             });
         };
         let session = if let Some(session) = self.borrowed(index).await {
             session
         } else {
-            let session = Arc::new(self.opened(&host).await?);
+            let session = Arc::new(self.opened(index, &host).await?);
             self.shared.pool.keep(index, &session);
             session
         };
@@ -230,19 +232,8 @@ impl<W: World> Work<W> {
         None
     }
 
-    async fn opened(&mut self, host: &Host) -> Result<SessionOf<W>, Unconnected> {
-        let stop = if self.touched || self.away.is_some() {
-            self.kill.clone()
-        } else {
-            self.stop.clone()
-        };
-        let attempts = self.shared.options.attempts.max(1);
-        let connect = self.shared.transport.connect(host, attempts, &stop);
-        let connected = tokio::select! {
-            biased;
-            connected = connect => connected,
-            () = stop.cancelled() => Err(ConnectError::Cancelled),
-        };
+    async fn opened(&mut self, index: HostIndex, host: &Host) -> Result<SessionOf<W>, Unconnected> {
+        let connected = self.tried(index, host).await;
         match connected {
             Ok(session) => Ok(session),
             Err(ConnectError::Cancelled) => Err(Unconnected::Cancelled),
@@ -252,16 +243,60 @@ impl<W: World> Work<W> {
                 hints,
                 ..
             }) => {
-                for hint in hints {
-                    self.teller.hint(&hint);
+                for hint in &hints {
+                    self.teller.hint(hint);
                 }
-                let causes = causes.iter().map(|cause| self.teller.mask.text(cause));
+                let masked = |texts: Vec<String>| -> Vec<String> {
+                    texts
+                        .iter()
+                        .map(|text| self.teller.mask.text(text))
+                        .collect()
+                };
                 Err(Unconnected::Unreachable {
                     kind,
-                    causes: causes.collect(),
+                    causes: masked(causes),
+                    hints: masked(hints),
                 })
             }
         }
+    }
+
+    /// Connects, and tells and logs each try that failed.
+    async fn tried(&mut self, index: HostIndex, host: &Host) -> Result<SessionOf<W>, ConnectError> {
+        let stop = if self.touched || self.away.is_some() {
+            self.kill.clone()
+        } else {
+            self.stop.clone()
+        };
+        let most = self.shared.options.attempts.max(1);
+        let (retries, teller) = (Mutex::new(Vec::new()), &self.teller);
+        let failed = |attempt: u32, cause: &str| {
+            let cause = teller.mask.text(cause);
+            lock(&retries).push(format!(
+                "connection attempt {attempt} of {most} failed: {cause}"
+            ));
+            // Only worth knowing while it is news: where the dispatcher has no room, the log has it.
+            self.shared.wire.tell_now(UnitMessage::ConnectRetried {
+                host: index,
+                attempt,
+                attempts: most,
+                cause,
+            });
+        };
+        let attempts = Attempts {
+            most,
+            failed: &failed,
+        };
+        let transport = &self.shared.transport;
+        let connected = tokio::select! {
+            biased;
+            connected = transport.connect(host, attempts, &stop) => connected,
+            () = stop.cancelled() => Err(ConnectError::Cancelled),
+        };
+        for retry in std::mem::take(&mut *lock(&retries)) {
+            self.teller.hint(&retry);
+        }
+        connected
     }
 
     /// Lets go of a session that died.
@@ -322,4 +357,8 @@ pub(crate) async fn close<S: Session>(session: Arc<S>) {
     if let Some(session) = Arc::into_inner(session) {
         let _late = timeout(CLOSE, session.close()).await;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    Action, Copy, CopyContent, Download, GateAt, Kind, LockKey, MAIN, Modifiers, OnFailure, Quoting,
-    RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
+    Action, Copy, CopyContent, Download, GateAt, Kind, LockKey, MAIN, Modifiers, OnFailure,
+    Quoting, RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
 };
 use crate::model::{Amount, Diagnostic, Source, SourceSpan};
 

@@ -141,5 +141,21 @@ impl Task {
     }
 }
 
+impl Task {
+    /// What it has that belongs to a whole rollout, so that it cannot be a step of another task; as the keys
+    /// are called in messages.
+    pub fn own_rollout(&self) -> Option<&'static str> {
+        if !self.before.is_empty() || !self.after.is_empty() {
+            Some("`before` or `after` steps")
+        } else if !matches!(self.phases.as_slice(), [phase] if phase.name == MAIN) {
+            Some("`phases`")
+        } else if !self.facts.is_empty() {
+            Some("`facts`")
+        } else {
+            None
+        }
+    }
+}
+
 /// The name of the only phase of a task that names none.
 pub const MAIN: &str = "main";

@@ -28,9 +28,10 @@ pub use schema::task_schema;
 pub use scope::{
     BatchPlace, Facts, RegisterValue, Results, Rollout, RunFacts, Scope, StepError, ZonePlace,
 };
+pub use span::{OpenSpan, SpanOf};
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnceFor, OpenSpan, Probe, ProbeKind, Question, Retry, RunProgram, Script, SpanOf, Step, StepPlace, SubScope,
+    OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace, SubScope,
     SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{

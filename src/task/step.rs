@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use crate::model::SourceSpan;
 
-use super::{Expression, ParamValue, Task, Text};
+use super::{Expression, OpenSpan, ParamValue, Task, Text};
 
 /// A condition that is known, or an expression that is evaluated when its step comes up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,70 +36,6 @@ pub struct Step {
     pub span: SourceSpan,
     /// Its durations that wait for params, and stand as zero until then. Empty in a plan.
     pub open: Vec<OpenSpan>,
-}
-
-/// A duration that the file gives as a template, such as `timeout: "{{ params.wait }}"`.
-/// [`Engine::settle`](super::Engine::settle) puts it in its place when the step is planned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenSpan {
-    /// Which one.
-    pub of: SpanOf,
-    /// Its text.
-    pub text: Text,
-}
-
-/// A duration of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SpanOf {
-    /// [`Modifiers::timeout`].
-    Timeout,
-    /// [`Retry::delay`].
-    Delay,
-    /// [`WaitFor::interval`].
-    Interval,
-    /// [`WaitFor::stable_for`].
-    StableFor,
-    /// [`Action::Pause`].
-    Pause,
-    /// [`Question::timeout`].
-    Answer,
-}
-
-impl SpanOf {
-    /// The key of the format.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Timeout | Self::Answer => "timeout",
-            Self::Delay => "delay",
-            Self::Interval => "interval",
-            Self::StableFor => "stable_for",
-            Self::Pause => "pause",
-        }
-    }
-
-    /// Whether it may be zero.
-    pub(super) fn may_be_zero(self) -> bool {
-        matches!(self, Self::Delay | Self::StableFor | Self::Pause)
-    }
-}
-
-impl Step {
-    /// Puts a duration in its place.
-    pub(super) fn set_span(&mut self, of: SpanOf, span: Duration) {
-        match (of, &mut self.action) {
-            (SpanOf::Timeout, _) => self.modifiers.timeout = Some(span),
-            (SpanOf::Delay, _) => {
-                if let Some(retry) = &mut self.modifiers.retry {
-                    retry.delay = span;
-                }
-            }
-            (SpanOf::Interval, Action::WaitFor(wait)) => wait.interval = span,
-            (SpanOf::StableFor, Action::WaitFor(wait)) => wait.stable_for = span,
-            (SpanOf::Pause, Action::Pause(pause)) => *pause = span,
-            (SpanOf::Answer, Action::Confirm(question)) => question.timeout = Some(span),
-            _ => {}
-        }
-    }
 }
 
 /// What a step does.

@@ -1,6 +1,7 @@
 //! Commands on the controller (`local:` steps), under the same supervisor as those on hosts: a process
 //! group of their own, ended when fab-rs dies. No connection, no transfers.
 
+use std::future::pending;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 
@@ -70,7 +71,7 @@ pub(super) async fn exec_under<O: Output>(
         stdout,
         stderr,
     };
-    let ending = drive(supervised, streams, ended(&mut child), output).await;
+    let ending = drive(supervised, streams, ended(&mut child), pending(), output).await;
     ending.report(sudo_user(&command.sudo))
 }
 

@@ -46,6 +46,7 @@ pub use local::Local;
 pub use session::SshSession;
 pub use ssh::SshTransport;
 pub use ssh_config::Resolved;
+pub use tries::Attempts;
 
 /// Opens sessions to hosts. One value serves a whole run and owns what its sessions share: bastion
 /// masters, the guard that ends every master when fab-rs dies, the folder of control sockets.
@@ -53,15 +54,16 @@ pub trait Transport: Send + Sync + 'static {
     /// A connected host.
     type Session: Session;
 
-    /// Connects to `host` and logs in; `attempts` connections at most (1 or more), with backoff, each
-    /// only where nothing was sent yet. Cancelling ends the attempt at once.
+    /// Connects to `host` and logs in; with so many attempts at most, with backoff, each only where nothing
+    /// was sent yet. A server that took the connection and hung is tried twice at most. Cancelling ends the
+    /// attempt at once.
     ///
     /// # Errors
     /// Why no connection came about; a cancelled attempt is [`ConnectError::Cancelled`].
     fn connect(
         &self,
         host: &Host,
-        attempts: u32,
+        attempts: Attempts<'_>,
         cancel: &CancellationToken,
     ) -> impl Future<Output = Result<Self::Session, ConnectError>> + Send;
 

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Host, Stream, UnreachableKind};
 
 use super::{
-    ConnectError, Controller, ExecReport, Exit, Fetch, Output, Program, RemoteCommand, Session,
-    TransferError, Transport, Upload,
+    Attempts, ConnectError, Controller, ExecReport, Exit, Fetch, Output, Program, RemoteCommand,
+    Session, TransferError, Transport, Upload,
 };
 
 /// What a connection attempt does.
@@ -225,7 +225,7 @@ impl Transport for Scripted {
     async fn connect(
         &self,
         host: &Host,
-        attempts: u32,
+        attempts: Attempts<'_>,
         cancel: &CancellationToken,
     ) -> Result<ScriptedSession, ConnectError> {
         let label = host.label.to_string();
@@ -239,9 +239,10 @@ impl Transport for Scripted {
                     }
                     Connect::Fails(pause, kind) => {
                         sleep(pause).await;
-                        if attempt >= attempts {
+                        if attempt >= attempts.most {
                             return Err(unreachable(kind, attempt));
                         }
+                        (attempts.failed)(attempt, &format!("scripted: {kind:?}"));
                     }
                     Connect::Hangs => std::future::pending().await,
                     Connect::Panics => panic!("scripted panic while connecting"),

@@ -2,6 +2,7 @@
 //! `transfer`'s business, connecting is `ssh`'s.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use openssh::{ForwardType, Session as Mux, Socket, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::marker::Nonce;
@@ -26,6 +27,10 @@ use super::{
 
 /// How long a probe of sudo or of the connection may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
+/// How long a stopped command may take to end before its host is asked whether it lives.
+const BEFORE_ASKING: Duration = Duration::from_millis(500);
+/// How long the host may take to answer that.
+const ANSWER_LIMIT: Duration = Duration::from_millis(1500);
 /// How much of a probe's output is kept.
 const PROBE_OUTPUT: u64 = 4096;
 
@@ -154,6 +159,16 @@ impl SshSession {
         timeout(PROBE_LIMIT, talk).await?
     }
 
+    /// Resolves where the host does not answer at all: a command of one character gets no word back either.
+    /// Most stopped commands end before it is asked.
+    async fn deaf(&self) {
+        sleep(BEFORE_ASKING).await;
+        if timeout(ANSWER_LIMIT, self.probe(":", b"")).await.is_ok() {
+            // It answered, or refused, or the connection is gone, which the streams say.
+            pending::<()>().await;
+        }
+    }
+
     /// What ssh said when the connection went away.
     fn last_words(&self) -> Option<String> {
         let words = self.master.last_words();
@@ -192,7 +207,7 @@ impl SshSession {
             stdout,
             stderr,
         };
-        Ok(drive(supervised, streams, wait(child), output).await)
+        Ok(drive(supervised, streams, wait(child), self.deaf(), output).await)
     }
 
     /// No channel came about: the connection is lost, or the server opens no further one.

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -12,11 +13,14 @@ use super::master::{Master, Place};
 use super::session::SshSession;
 use super::ssh_args::{self, Hop, Shared, Way};
 use super::ssh_config::SshConfig;
-use super::tries::{Failure, Tries, as_bastion, explain, local_trouble, unreadable_hop};
+use super::tries::{Attempts, Failure, Tries, as_bastion, explain, local_trouble, unreadable_hop};
 use super::trouble::Target;
 use super::workplace::Workplace;
 use super::{ConnectError, Transport, TransportSettings};
 use crate::model::{Host, Kex, SshSettings};
+
+/// How long ssh may take to say why after its own limit passed.
+const SAYS_WHY: Duration = Duration::from_millis(1500);
 
 /// The transport over the system's `ssh`.
 #[derive(Debug)]
@@ -58,9 +62,20 @@ impl SshTransport {
         self.config.resolve(host, &self.shared(fast)).await
     }
 
+    /// The limit that ssh itself gets for the TCP connection: no longer than the whole login may take.
+    fn connect_limit(&self) -> Duration {
+        self.settings.connect.min(self.settings.login)
+    }
+
+    /// How long a login is waited for. Where both limits are the same, ssh is let say first why nobody answers:
+    /// that is a cause, "no login in time" is none.
+    fn login_wait(&self) -> Duration {
+        self.settings.login.max(self.connect_limit() + SAYS_WHY)
+    }
+
     fn shared<'a>(&'a self, fast_kex: &'a [String]) -> Shared<'a> {
         Shared {
-            connect: self.settings.connect,
+            connect: self.connect_limit(),
             known_hosts: &self.settings.known_hosts,
             fast_kex,
         }
@@ -105,8 +120,8 @@ impl SshTransport {
             (None, _) => Way::Direct,
         };
         let args = ssh_args::master(host, way, &self.shared(fast), &place.socket());
-        let login = self.settings.login;
-        match Master::launch(&args, place, workplace.guard(), login, cancel).await {
+        let (login, wait) = (self.settings.login, self.login_wait());
+        match Master::launch(&args, place, workplace.guard(), wait, cancel).await {
             Ok(master) => Ok(master),
             Err(error) => {
                 let target = Target {
@@ -124,7 +139,7 @@ impl SshTransport {
         &'a self,
         chain: &'a str,
         ssh: &'a SshSettings,
-        attempts: u32,
+        attempts: Attempts<'a>,
         cancel: &'a CancellationToken,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Gate, ConnectError>> + Send + 'a>> {
         Box::pin(async move {
@@ -165,7 +180,7 @@ impl SshTransport {
         &self,
         (before, last): (Option<&str>, &str),
         ssh: &SshSettings,
-        attempts: u32,
+        attempts: Attempts<'_>,
         cancel: &CancellationToken,
     ) -> Result<Master, ConnectError> {
         let hop = Hop::parse(last).ok_or_else(|| unreadable_hop(last))?;
@@ -180,14 +195,14 @@ impl SshTransport {
             port: hop.port,
             bastion: through.as_ref().map(|gate| gate.name.as_str()),
         };
-        let login = self.settings.login;
+        let (login, wait) = (self.settings.login, self.login_wait());
         let mut tries = Tries::new(attempts);
         loop {
             let place = make_place(workplace)?;
             let socket = through.as_ref().map(|gate| gate.master.place().socket());
             let way = socket.as_deref().map_or(Way::Direct, Way::Through);
             let args = ssh_args::bastion(&hop, ssh, way, &self.shared(fast), &place.socket());
-            match Master::launch(&args, place, workplace.guard(), login, cancel).await {
+            match Master::launch(&args, place, workplace.guard(), wait, cancel).await {
                 Ok(master) => return Ok(master),
                 Err(error) => {
                     let failure = explain(error, target, login, through.as_ref()).await;
@@ -204,7 +219,7 @@ impl Transport for SshTransport {
     async fn connect(
         &self,
         host: &Host,
-        attempts: u32,
+        attempts: Attempts<'_>,
         cancel: &CancellationToken,
     ) -> Result<SshSession, ConnectError> {
         let jump = match &host.ssh.jump {

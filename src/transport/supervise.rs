@@ -160,11 +160,14 @@ fn never_started(noise: &str, code: u8) -> String {
 /// Runs the command to its end.
 ///
 /// `channel_end` resolves when the carrying channel has ended. It is polled only once both streams have: for
-/// ssh's multiplexer, learning of the end is the end of the streams, whatever was still in them.
+/// ssh's multiplexer, learning of the end is the end of the streams, whatever was still in them. `deaf` is
+/// polled once the command was stopped, and resolves where its host answers nothing at all: its supervisor's
+/// word is not waited for then.
 pub(super) async fn drive<I, O, E, S>(
     supervised: Supervised<'_>,
     streams: Streams<I, O, E>,
     channel_end: impl Future<Output = ChannelEnd>,
+    deaf: impl Future<Output = ()>,
     output: &mut S,
 ) -> Ending
 where
@@ -190,7 +193,10 @@ where
         let feeding = pin!(feed(streams.stdin, preamble, stop, &sent));
         let limit = pin!(async {
             stop.cancelled().await;
-            sleep(grace + STOP_SLACK).await;
+            tokio::select! {
+                () = sleep(grace + STOP_SLACK) => {}
+                () = deaf => {}
+            }
         });
         tokio::select! {
             () = reader.read_all(channel_end, output) => {}

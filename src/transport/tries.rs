@@ -12,6 +12,34 @@ use super::ssh_error::{classify, classify_channel, late};
 use super::trouble::{Target, Trouble};
 use crate::model::UnreachableKind;
 
+/// How many tries may end with a server that took the connection and then hung: each costs the whole login
+/// limit, and such a host answers a third one no better.
+const HUNG: u32 = 2;
+
+/// How often a connection is tried, and who hears of a try that failed while another follows.
+#[derive(Clone, Copy)]
+pub struct Attempts<'a> {
+    /// Tries in all, 1 or more.
+    pub most: u32,
+    /// Told the try that failed, from 1, and why.
+    pub failed: &'a (dyn Fn(u32, &str) + Send + Sync),
+}
+
+impl From<u32> for Attempts<'static> {
+    fn from(most: u32) -> Self {
+        Self {
+            most,
+            failed: &|_, _| {},
+        }
+    }
+}
+
+impl std::fmt::Debug for Attempts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Attempts").field(&self.most).finish()
+    }
+}
+
 /// How one try failed.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -29,15 +57,21 @@ impl From<ConnectError> for Failure {
 
 /// The tries at one connection, with pauses between that grow and differ from host to host.
 #[derive(Debug)]
-pub(super) struct Tries {
-    allowed: u32,
+pub(super) struct Tries<'a> {
+    allowed: Attempts<'a>,
     done: u32,
+    /// Tries that ended with a server that hangs.
+    hung: u32,
 }
 
-impl Tries {
+impl<'a> Tries<'a> {
     /// So many tries at most; the first is always made.
-    pub(super) fn new(allowed: u32) -> Self {
-        Self { allowed, done: 0 }
+    pub(super) fn new(allowed: Attempts<'a>) -> Self {
+        Self {
+            allowed,
+            done: 0,
+            hung: 0,
+        }
     }
 
     /// Waits before the next try.
@@ -54,7 +88,11 @@ impl Tries {
             Failure::Final(error) => return Err(error),
             Failure::Try(trouble) => trouble,
         };
-        if !trouble.transient || self.done >= self.allowed {
+        self.hung += u32::from(matches!(
+            trouble.kind,
+            UnreachableKind::LoginTimeout | UnreachableKind::NoBanner
+        ));
+        if !trouble.transient || self.done >= self.allowed.most || self.hung >= HUNG {
             return Err(ConnectError::Unreachable {
                 kind: trouble.kind,
                 causes: trouble.causes(),
@@ -62,6 +100,7 @@ impl Tries {
                 attempts: self.done,
             });
         }
+        (self.allowed.failed)(self.done, &trouble.sentence);
         tokio::select! {
             () = cancel.cancelled() => Err(ConnectError::Cancelled),
             () = tokio::time::sleep(backoff(self.done)) => Ok(()),
@@ -157,5 +196,54 @@ pub(super) fn unreadable_hop(text: &str) -> ConnectError {
         causes: vec![format!("`{text}` is no bastion")],
         hints: vec!["a bastion is written `[user@]host[:port]`".to_owned()],
         attempts: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// How many tries are made where each fails in this way, and what was told of them.
+    async fn tried(most: u32, kind: UnreachableKind, transient: bool) -> (u32, Vec<u32>) {
+        let told = Mutex::new(Vec::new());
+        let failed = |attempt: u32, cause: &str| {
+            assert_eq!(cause, "words");
+            told.lock().unwrap().push(attempt);
+        };
+        let mut tries = Tries::new(Attempts {
+            most,
+            failed: &failed,
+        });
+        let cancel = CancellationToken::new();
+        loop {
+            let trouble = Trouble {
+                transient,
+                ..Trouble::new(kind, "words")
+            };
+            let again = tries.again(Failure::Try(trouble), &cancel).await;
+            if let Err(ConnectError::Unreachable { attempts, .. }) = again {
+                return (attempts, told.into_inner().unwrap());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_as_often_as_allowed_and_each_failure_before_the_last_is_told() {
+        for (most, kind, transient, tries) in [
+            (3, UnreachableKind::Refused, true, 3),
+            (1, UnreachableKind::Refused, true, 1),
+            (3, UnreachableKind::Denied, false, 1),
+            (3, UnreachableKind::LoginTimeout, true, 2),
+            (9, UnreachableKind::NoBanner, true, 2),
+        ] {
+            let told: Vec<u32> = (1..tries).collect();
+            assert_eq!(
+                tried(most, kind, transient).await,
+                (tries, told),
+                "{kind:?}"
+            );
+        }
     }
 }

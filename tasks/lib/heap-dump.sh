@@ -166,18 +166,81 @@ attach_cause() {
 }
 # --- end of jvm
 
+# --- way: the same in every script that has this block
+# what_is NAME: device and inode, owner, permissions, links and kind of what has this name. A link is not followed.
+what_is() {
+    stat -c '%d:%i %u %a %h %F' -- "$1" 2>/dev/null
+}
+
+# is_here PATH: whether this path leads to the folder that we are in.
+is_here() {
+    seen=$(what_is "$1")
+    here=$(what_is .)
+    [ -n "$here" ] && [ "${seen%% *}" = "${here%% *}" ]
+}
+
+# enter NAME: goes into a folder of this folder, and never through a link: who puts one in its place is found out.
+enter() {
+    [ -d "./$1" ] && [ ! -L "./$1" ] || return 1
+    entered=$(what_is "./$1")
+    # A shell that cannot tell where it is now (in the file system of others) says so, and is there.
+    cd -P "./$1" 2>/dev/null || :
+    here=$(what_is .)
+    [ -n "$here" ] && [ "${entered%% *}" = "${here%% *}" ]
+}
+
+# is_ours: whether nobody but us can change the folder that we are in.
+is_ours() {
+    case $(what_is .) in
+    *" $(id -u) 700 "* | *" $(id -u) 2700 "*) ;;
+    *) return 1 ;;
+    esac
+}
+
+# enter_ours PATH: goes to a folder that nobody but us can change.
+enter_ours() {
+    cd -P "${1%/*}/" 2>/dev/null && enter "${1##*/}" && is_ours
+}
+# --- end of way
+
+# --- goal: the same in every script that has this block
+# go_to DIR: goes to a folder of the JVM's file system. As root name by name: a link that somebody else made, or any
+# in a file system that is not ours, may lead to where the JVM's user must not write.
+go_to() {
+    cd -P "${root:-/}" 2>/dev/null || fail "PID $pid is gone"
+    if [ "$(id -u)" != 0 ]; then
+        cd -P "$1" 2>/dev/null || fail "there is no folder $1; name another with dir="
+        return
+    fi
+    go_rest=$1/
+    while [ -n "$go_rest" ]; do
+        go_name=${go_rest%%/*} go_rest=${go_rest#*/}
+        case $go_name in
+        '' | .) continue ;;
+        ..) fail "dir=$1 goes back with ..: name the folder itself" ;;
+        esac
+        case $root$(what_is "./$go_name") in
+        [0-9]*' 0 '*' symbolic link') cd -P "./$go_name" 2>/dev/null ;;
+        *' symbolic link') fail "in dir=$1, $go_name is a symbolic link, which may lead anywhere: name the folder itself" ;;
+        *) enter "$go_name" ;;
+        esac || fail "there is no folder $1${root:+ in the file system of the JVM}; name another with dir="
+    done
+}
+# --- end of goal
+
 jvm_from "$1"
 name=$2
 dir=${FAB_PARAM_DIR:-/var/tmp}
 work=
+inside=
 kept=no
 
 # At every end but a good one. The JVM may still be writing: it then writes into a file without a name, which
 # the system takes back when it closes it.
 sweep() {
-    if [ -n "$work" ] && [ "$kept" = no ]; then
-        rm -f -- "$work"/.*.hprof.part* "$work"/*.hprof
-        rmdir -- "$work"
+    if [ -n "$inside" ] && [ "$kept" = no ]; then
+        rm -f -- ./.*.hprof.part* ./*.hprof
+        cd -P .. 2>/dev/null && rmdir -- "./$name_of_work"
     fi
 }
 trap sweep EXIT
@@ -195,19 +258,23 @@ dump_cause() {
 }
 
 jvm_takes_attach
-work=$(mktemp -d "$root${dir%/}/fab-rs-heap.XXXXXX") || fail "cannot make a folder in $dir"
-chmod 0700 "$work"
+go_to "$dir"
+work=$(mktemp -d ./fab-rs-heap.XXXXXX) || fail "cannot make a folder in $dir"
+# From here on by names in the folder that we are in: its path may be somebody else's to change.
+name_of_work=${work#./} work=$root${dir%/}/${work#./}
+enter "$name_of_work" && is_ours || fail "somebody else changes $dir: $work is not what was made there"
+inside=yes
 if [ "$(id -u)" = 0 ]; then
-    chown "$uid:$gid" "$work" || fail "cannot hand $work to uid $uid"
+    chown -h "$uid:$gid" . || fail "cannot hand $work to uid $uid"
 fi
 file=heapdump-$name-$pid-$(date -u +%Y%m%dT%H%M%SZ).hprof
-part=$work/.$file.part
+part=.$file.part
 scope=
 [ "${FAB_PARAM_LIVE:-true}" = true ] || scope=-all
 
 # The step's own limit ends this: a large heap takes its time. The path is the JVM's, not ours.
 # shellcheck disable=SC2086
-text=$(attach 86400 jcmd GC.heap_dump $scope "${part#"$root"}")
+text=$(cd / && attach 86400 jcmd GC.heap_dump $scope "${work#"$root"}/$part")
 written=$(printf '%s\n' "$text" | sed -n 's/^Heap dump file created \[\([0-9]*\) bytes in .*/\1/p')
 seconds=$(printf '%s\n' "$text" | sed -n 's/^Heap dump file created \[[0-9]* bytes in \([0-9.]*\) secs.*/\1/p')
 if ! jvm_lives; then
@@ -220,17 +287,23 @@ esac
 
 # From here on the folder is ours: its old owner cannot put another file in the place of this one.
 if [ "$(id -u)" = 0 ]; then
-    chown 0:0 "$work"
+    chown -h 0:0 .
 fi
-[ -f "$part" ] && [ ! -L "$part" ] || fail "no heap dump: the JVM says that it wrote $part, but there is no such file"
-bytes=$(wc -c <"$part" | tr -d ' ')
+[ -f "./$part" ] && [ ! -L "./$part" ] || fail "no heap dump: the JVM says that it wrote $work/$part, but there is no such file"
+case $(what_is "./$part") in
+*' 1 regular'*) ;;
+*) fail "no heap dump: $work/$part has another name somewhere: it may be somebody else's file" ;;
+esac
+bytes=$(wc -c <"./$part" | tr -d ' ')
 [ -n "$written" ] || [ "$major" -le 8 ] || fail "no heap dump: jcmd said: $text"
 [ "${written:-$bytes}" = "$bytes" ] ||
     fail "no heap dump: the JVM says $written bytes, the file has $bytes"
-chmod 0600 "$part" && mv -- "$part" "$work/$file" || fail "cannot rename $part"
+chmod 0600 "./$part" && mv -- "./$part" "./$file" || fail "cannot rename $part"
+# Whoever comes next goes by the path.
+is_here "$work" || fail "somebody else changes $dir: $work is no longer what was made there"
 
 answers=true
-case $(attach 20 jcmd VM.uptime) in
+case $(cd / && attach 20 jcmd VM.uptime) in
 *[0-9].[0-9]*' s'*) ;;
 *) answers=false ;;
 esac

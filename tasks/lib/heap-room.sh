@@ -2,8 +2,8 @@
 # Whether a heap dump fits where it is to go, before anything is written. Prints one JSON object.
 #
 # $1 is the JVM (find-jvm.sh). FAB_PARAM_DIR is the folder as the JVM sees it, FAB_PARAM_LIVE `true` for
-# reachable objects alone, FAB_PARAM_KEEP_FREE what must stay free (`auto`: 5 % and 1 GiB, on small disks a
-# fifth), FAB_PARAM_COMPRESS `none` where no second copy is made. Changes nothing.
+# reachable objects alone, FAB_PARAM_KEEP_FREE what must stay free (`auto`: 5 %, from 1 to 4 GiB, on small
+# disks a fifth), FAB_PARAM_COMPRESS `none` where no second copy is made. Changes nothing.
 set -u
 
 # --- words: the same in every script that has this block
@@ -167,6 +167,68 @@ attach_cause() {
 }
 # --- end of jvm
 
+# --- way: the same in every script that has this block
+# what_is NAME: device and inode, owner, permissions, links and kind of what has this name. A link is not followed.
+what_is() {
+    stat -c '%d:%i %u %a %h %F' -- "$1" 2>/dev/null
+}
+
+# is_here PATH: whether this path leads to the folder that we are in.
+is_here() {
+    seen=$(what_is "$1")
+    here=$(what_is .)
+    [ -n "$here" ] && [ "${seen%% *}" = "${here%% *}" ]
+}
+
+# enter NAME: goes into a folder of this folder, and never through a link: who puts one in its place is found out.
+enter() {
+    [ -d "./$1" ] && [ ! -L "./$1" ] || return 1
+    entered=$(what_is "./$1")
+    # A shell that cannot tell where it is now (in the file system of others) says so, and is there.
+    cd -P "./$1" 2>/dev/null || :
+    here=$(what_is .)
+    [ -n "$here" ] && [ "${entered%% *}" = "${here%% *}" ]
+}
+
+# is_ours: whether nobody but us can change the folder that we are in.
+is_ours() {
+    case $(what_is .) in
+    *" $(id -u) 700 "* | *" $(id -u) 2700 "*) ;;
+    *) return 1 ;;
+    esac
+}
+
+# enter_ours PATH: goes to a folder that nobody but us can change.
+enter_ours() {
+    cd -P "${1%/*}/" 2>/dev/null && enter "${1##*/}" && is_ours
+}
+# --- end of way
+
+# --- goal: the same in every script that has this block
+# go_to DIR: goes to a folder of the JVM's file system. As root name by name: a link that somebody else made, or any
+# in a file system that is not ours, may lead to where the JVM's user must not write.
+go_to() {
+    cd -P "${root:-/}" 2>/dev/null || fail "PID $pid is gone"
+    if [ "$(id -u)" != 0 ]; then
+        cd -P "$1" 2>/dev/null || fail "there is no folder $1; name another with dir="
+        return
+    fi
+    go_rest=$1/
+    while [ -n "$go_rest" ]; do
+        go_name=${go_rest%%/*} go_rest=${go_rest#*/}
+        case $go_name in
+        '' | .) continue ;;
+        ..) fail "dir=$1 goes back with ..: name the folder itself" ;;
+        esac
+        case $root$(what_is "./$go_name") in
+        [0-9]*' 0 '*' symbolic link') cd -P "./$go_name" 2>/dev/null ;;
+        *' symbolic link') fail "in dir=$1, $go_name is a symbolic link, which may lead anywhere: name the folder itself" ;;
+        *) enter "$go_name" ;;
+        esac || fail "there is no folder $1${root:+ in the file system of the JVM}; name another with dir="
+    done
+}
+# --- end of goal
+
 # --- room: the same in every script that has this block
 # Bytes for people.
 human() {
@@ -214,6 +276,7 @@ keep_of() {
     auto)
         keep_part=$(($1 / 20))
         [ "$keep_part" -ge 1073741824 ] || keep_part=1073741824
+        [ "$keep_part" -le 4294967296 ] || keep_part=4294967296
         [ "$keep_part" -le "$(($1 / 5))" ] || keep_part=$(($1 / 5))
         printf '%s' "$keep_part"
         ;;
@@ -238,7 +301,7 @@ auto) ;;
 *) fail "keep_free=$keep_free is no size such as 500MiB" ;;
 esac
 jvm_takes_attach
-[ -d "$root$dir" ] || fail "there is no folder $dir${root:+ in the file system of the JVM}; name another with dir="
+(go_to "$dir") || exit 1
 
 options=$(attach 20 jcmd help GC.heap_dump)
 case $options in

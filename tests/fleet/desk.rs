@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,14 @@ pub(crate) struct Ran {
 /// A command that still runs; its output is collected meanwhile.
 pub(crate) struct Running {
     child: Child,
-    stdout: JoinHandle<Vec<u8>>,
-    stderr: JoinHandle<Vec<u8>>,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// What comes out of a pipe, collected by a thread.
+struct Heard {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
 }
 
 impl Desk {
@@ -164,14 +171,33 @@ pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}", path.display()))
 }
 
-fn collect(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    let mut pipe = pipe;
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before a failure is what the test looks at.
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
-    })
+impl Heard {
+    fn from(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&bytes);
+        let thread = std::thread::spawn(move || {
+            let mut part = vec![0; 64 * 1024];
+            // What came before a failure is what the test looks at.
+            while let Ok(count) = pipe.read(&mut part)
+                && count > 0
+            {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.extend_from_slice(&part[..count]);
+            }
+        });
+        Self { bytes, thread }
+    }
+
+    fn so_far(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// All of it, once the pipe is closed.
+    fn all(self) -> Vec<u8> {
+        self.thread.join().unwrap();
+        std::mem::take(&mut self.bytes.lock().unwrap())
+    }
 }
 
 impl Running {
@@ -183,8 +209,8 @@ impl Running {
             .spawn()
             .unwrap();
         Self {
-            stdout: collect(child.stdout.take().unwrap()),
-            stderr: collect(child.stderr.take().unwrap()),
+            stdout: Heard::from(child.stdout.take().unwrap()),
+            stderr: Heard::from(child.stderr.take().unwrap()),
             child,
         }
     }
@@ -192,6 +218,13 @@ impl Running {
     /// Its number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until it has said something, on either stream.
+    #[track_caller]
+    pub(crate) fn until_it_says(&self, text: &str) {
+        let said = || self.stderr.so_far().contains(text) || self.stdout.so_far().contains(text);
+        assert!(within(PATIENCE, said), "never said: {text}");
     }
 
     /// Types on its stdin, which must be a pipe.
@@ -224,7 +257,7 @@ impl Running {
             }
             if begun.elapsed() > PATIENCE {
                 self.child.kill().unwrap();
-                let said = self.stderr.join().unwrap();
+                let said = self.stderr.all();
                 panic!(
                     "it does not end; stderr:\n{}",
                     String::from_utf8_lossy(&said)
@@ -234,8 +267,8 @@ impl Running {
         };
         Ran {
             status: status.code().unwrap_or(-1),
-            stdout: self.stdout.join().unwrap(),
-            stderr: self.stderr.join().unwrap(),
+            stdout: self.stdout.all(),
+            stderr: self.stderr.all(),
         }
     }
 
@@ -345,6 +378,50 @@ pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
             return false;
         }
         nap(20);
+    }
+}
+
+/// As [`within`], for a limit that is promised on a machine that is not overloaded: it grows by the factor by which the
+/// machine's load slows this thread down, as the kernel counts it.
+pub(crate) fn within_busy(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let (begun, before) = (Instant::now(), CpuTimes::now());
+    loop {
+        // Looking takes time itself: what is looked at in time counts.
+        let late = begun.elapsed() > limit.mul_f64(before.slowdown_since());
+        if holds() {
+            return true;
+        }
+        if late {
+            return false;
+        }
+        nap(20);
+    }
+}
+
+/// How long this thread has used a CPU, and how long it has waited for one.
+struct CpuTimes {
+    used: f64,
+    waited: f64,
+}
+
+impl CpuTimes {
+    fn now() -> Self {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let mut times = text
+            .split_whitespace()
+            .map(|word| word.parse().unwrap_or(0.0));
+        let mut next = || times.next().unwrap_or(0.0);
+        Self {
+            used: next(),
+            waited: next(),
+        }
+    }
+
+    /// How many times longer work took since then than it would have alone; 1 where nothing is counted.
+    fn slowdown_since(&self) -> f64 {
+        let now = Self::now();
+        let (used, waited) = (now.used - self.used, now.waited - self.waited);
+        if used > 0.0 { 1.0 + waited / used } else { 1.0 }
     }
 }
 

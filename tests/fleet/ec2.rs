@@ -26,7 +26,7 @@ fn heap_dumps_by_tag_in_three_zones_and_two_pages() {
     // Nine reservations, five on a page.
     let desk =
         Desk::with_inventory(&inventory.replacen("[us-west-2]", "[us-west-2], page_size: 5", 1));
-    let mut command = desk.command(&["heapdump", "role=app", "--yes"]);
+    let mut command = desk.command(&["heapdump", "role=app", "keep_free=1MiB", "--yes"]);
     command
         .envs(ec2.env())
         .env("AWS_EC2_METADATA_DISABLED", "true");

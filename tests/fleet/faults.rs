@@ -34,12 +34,14 @@ fn four_bad_hosts_of_twenty_have_four_causes_and_hold_up_nobody() {
     };
     let ran = desk.fab(&[
         "--json",
+        "--attempts",
+        "1",
         "-t",
-        "2",
+        "20",
         "run",
         "role=app",
         "--",
-        "sleep 1.5; echo done",
+        "sleep 5; echo done",
     ]);
     ran.ended(1);
     let summary = desk.summary();
@@ -88,7 +90,7 @@ fn four_bad_hosts_of_twenty_have_four_causes_and_hold_up_nobody() {
 
 /// Limits that a person would set who wants to see a hung login soon.
 fn short_limits(desk: &Desk) {
-    desk.write("fab-rs.yml", "limits: {connect: 2s, login: 4s}\n");
+    desk.write("fab-rs.yml", "limits: {connect: 8s, login: 10s}\n");
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn a_hung_command_costs_its_own_limit_alone() {
     let ran = desk.fab(&[
         "--json",
         "-T",
-        "1",
+        "5",
         "-H",
         "stuck,app-01,app-02,app-03",
         "--",
@@ -184,9 +186,10 @@ fn a_hung_command_costs_its_own_limit_alone() {
         summary["counts"],
         serde_json::json!({"ok": 3, "timed_out": 1})
     );
-    assert!(
-        cause(&summary, "stuck").contains("after 1.0 s"),
-        "{summary:#}"
+    assert_eq!(cause(&summary, "stuck"), "timed out after 5.0 s");
+    assert_eq!(
+        summary["hosts"]["stuck"]["may_still_run"], true,
+        "nothing there confirmed its end"
     );
 }
 

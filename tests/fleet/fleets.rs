@@ -40,7 +40,7 @@ static BROKEN: LazyLock<Option<Fleet>> = LazyLock::new(|| {
         ("refuses", Fault::Refuses),
         ("hangs", Fault::HangsAfterAccept),
         ("changed", Fault::WrongHostKey),
-        ("drops", Fault::Drops(400)),
+        ("drops", Fault::Drops(3000)),
     ];
     let others = [
         ("unanswered", Fault::Unanswered),

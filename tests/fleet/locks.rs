@@ -88,7 +88,8 @@ fn two_controllers_with_other_limits_meet() {
         .says("`turn/all` is locked on app-0 by ")
         .says(&format!("(run {}", run_of(&first)))
         .says("held for ")
-        .says("`fab-rs lock status -H app-0`");
+        .says("fab-rs lock status -H app-0\n")
+        .says("fab-rs lock release -H app-0 --run ");
     assert_eq!(second.summary()["state"], "aborted");
     let shown = second.fab(&["--json", "lock", "status", "role=app"]);
     let shown: serde_json::Value = serde_json::from_str(&shown.ended(0).out()).unwrap();
@@ -113,7 +114,7 @@ fn two_controllers_with_other_limits_meet() {
         "turn",
         "role=app",
     ];
-    second.fab(&waits).ended(0).says("waiting up to ");
+    second.fab(&waits).ended(0).says("waiting for the lock: ");
     waiting.end().ended(0);
     assert_eq!(ground.turned("app-3"), 1);
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use lab::{Fleet, HostSpec};
 
-use crate::desk::{Desk, Ran, Running, until, within};
+use crate::desk::{Desk, Ran, Running, until, within_busy};
 
 const HOSTS: usize = 10;
 
-/// From the last word of the issue: "within 3 s".
+/// What is said at the first signal, and at the second.
+const FIRST: &str = "nothing new is started";
+const SECOND: &str = "ending the remote processes";
+
+/// The promise: within 3 s, on a machine that is not overloaded.
 const SOON: Duration = Duration::from_secs(3);
 
 /// One leader and two children.
@@ -47,7 +51,7 @@ impl Ground {
     /// Demands that nothing is left, soon.
     #[track_caller]
     fn is_clean_soon(&self, desk: &Desk, how: &str) {
-        let clean = within(SOON, || {
+        let clean = within_busy(SOON, || {
             self.processes().is_empty()
                 && desk.processes().is_empty()
                 && desk_sockets(desk).is_empty()
@@ -153,7 +157,7 @@ fn interrupted_twice(ground: &Ground, sudo: bool) {
     let desk = desk(ground);
     let running = started(ground, &desk, sudo);
     running.signal("INT");
-    crate::desk::nap(200);
+    running.until_it_says(FIRST);
     assert_eq!(
         ground.sleeps(),
         3 * HOSTS,
@@ -179,7 +183,7 @@ fn interrupted_at_a_terminal(ground: &Ground, sudo: bool) {
     let mut running = at_a_terminal(&desk, &words(sudo, &[]));
     until("three sleeps on each host", || ground.sleeps() == 3 * HOSTS);
     running.type_in(b"\x03");
-    crate::desk::nap(300);
+    running.until_it_says(FIRST);
     assert_eq!(
         ground.sleeps(),
         3 * HOSTS,
@@ -203,7 +207,7 @@ fn terminated(ground: &Ground) {
         let desk = desk(ground);
         let running = started(ground, &desk, false);
         running.signal(signal);
-        crate::desk::nap(200);
+        running.until_it_says(FIRST);
         running.signal(signal);
         ground.is_clean_soon(&desk, signal);
         running.end().ended(status);
@@ -213,7 +217,8 @@ fn terminated(ground: &Ground) {
 
 fn interrupted_once_at_a_terminal(ground: &Ground) {
     let desk = desk(ground);
-    let begun = "touch /var/tmp/begun; sleep 2; echo finish''ed";
+    let begun =
+        "touch /var/tmp/begun; until [ -e /var/tmp/go ]; do sleep 0.1; done; echo finish''ed";
     let mut running = at_a_terminal(&desk, &["-z", "4", "run", "role=app", "--", begun]);
     until("the first hosts work", || {
         let hosts = ground.fleet.hosts().iter();
@@ -223,6 +228,10 @@ fn interrupted_once_at_a_terminal(ground: &Ground) {
             == 4
     });
     running.type_in(b"\x03");
+    running.until_it_says(FIRST);
+    for host in ground.fleet.hosts() {
+        host.exec_ok("touch /var/tmp/go").unwrap();
+    }
     let ran = end_of_terminal(ground, &desk, running, "Ctrl-C once");
     ran.ended(130);
     let logs = crate::desk::files_with(&desk.record().join("hosts"), b"out| finished\n");
@@ -239,12 +248,17 @@ fn interrupted_once_at_a_terminal(ground: &Ground) {
 fn interrupted_three_times(ground: &Ground) {
     let desk = desk(ground);
     let running = started(ground, &desk, true);
-    for _ in 0..3 {
+    for said in [FIRST, SECOND] {
         running.signal("INT");
-        crate::desk::nap(50);
+        running.until_it_says(said);
     }
+    running.signal("INT");
     ground.is_clean_soon(&desk, "Ctrl-C three times");
-    assert_eq!(running.end().status, 130);
+    let ran = running.end();
+    ran.ended(130)
+        .says("left at the third signal; ")
+        .says(&format!("record: {}", desk.record().display()))
+        .says("next: fab-rs report ");
 }
 
 fn reader_gone(ground: &Ground) {

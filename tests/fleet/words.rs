@@ -76,6 +76,36 @@ const ROWS: &[(&[&str], i32, &[&str])] = &[
     (&["run", "--", "uptime"], 2, &["no hosts are selected"]),
     (&["run", "role=app"], 2, &["no command"]),
     (
+        &["run", "-H", "-", "--", "-"],
+        2,
+        &["`-H -` and `-- -` both read stdin"],
+    ),
+    (
+        &["-J-oProxyCommand=x", "run", "role=app", "--", "true"],
+        2,
+        &["is no bastion"],
+    ),
+    (
+        &["-u-oProxyCommand=x", "run", "role=app", "--", "true"],
+        2,
+        &["is no login name"],
+    ),
+    (
+        &["plan", "run", "role=app", "--", "true"],
+        2,
+        &["fab-rs run -n role=app"],
+    ),
+    (
+        &["heapdump", "role=app", "--wrong"],
+        2,
+        &["fab-rs [FLAGS] heapdump [SELECTOR|name=value]…"],
+    ),
+    (
+        &["ssh", "role=app"],
+        2,
+        &["one host", "fab-rs hosts role=app"],
+    ),
+    (
         &["heapdmp", "role=app"],
         2,
         &["no task named `heapdmp`", "did you mean `heapdump`?"],
@@ -207,4 +237,91 @@ fn wrong_files_are_refused_with_their_line() {
         }
     }
     assert_eq!(door.knocks.load(Ordering::SeqCst), 0);
+}
+
+/// At a terminal: asks for the sudo password, ends as `end` wants, and says what the terminal is like then.
+fn terminal_after(question: &str, end: &str) -> String {
+    let door = Door::new();
+    let line = door
+        .desk
+        .command(&["--ask-sudo", "run", "role=app", "--", "true"]);
+    let line: Vec<_> = std::iter::once(line.get_program())
+        .chain(line.get_args())
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    let fab = shlex::try_join(line).unwrap();
+    let said = door.desk.path().join("said");
+    // The shell outlives what the terminal sends to everybody in the foreground.
+    let shell = format!("trap : INT HUP QUIT; {fab}; echo \"status $?\"; stty -a");
+    let mut command = std::process::Command::new("script");
+    command.args(["-q", "-e", "-f", "-c", &shell]).arg(&said);
+    door.desk.surround(&mut command);
+    command
+        .env("TERM", "xterm")
+        .env("SHELL", "/bin/sh")
+        .stdin(std::process::Stdio::piped());
+    let mut running = crate::desk::Running::of(&mut command);
+    let text = || String::from_utf8_lossy(&std::fs::read(&said).unwrap_or_default()).into_owned();
+    crate::desk::until("the question", || text().contains(question));
+    match end {
+        "TERM" => signal_all(&door.desk, "TERM"),
+        typed => running.type_in(typed.as_bytes()),
+    }
+    crate::desk::until("the terminal's state", || text().contains("echonl"));
+    drop(running.end());
+    assert_eq!(door.knocks.load(Ordering::SeqCst), 0, "{}", text());
+    text()
+}
+
+fn signal_all(desk: &Desk, signal: &str) {
+    let mut command = std::process::Command::new("pgrep");
+    command.args(["-f", "^[^ ]*fab-rs .*--ask-sudo"]);
+    let found = command.output().unwrap();
+    let own = desk.path().display().to_string();
+    for pid in String::from_utf8_lossy(&found.stdout).split_whitespace() {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(&own) {
+            std::process::Command::new("kill")
+                .args([&format!("-{signal}"), pid])
+                .status()
+                .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_password_that_is_not_typed_leaves_the_terminal_as_it_was() {
+    for (end, status) in [("\x03", 130), ("TERM", 143), ("\x1c", 131), ("\x04", 2)] {
+        let said = terminal_after("sudo password: ", end);
+        assert!(
+            said.contains(&format!("status {status}")),
+            "{end:?}: {said}"
+        );
+        let shown = said.split_whitespace().any(|word| word == "echo");
+        assert!(shown, "{end:?}: {said}");
+    }
+}
+
+#[test]
+fn whatever_takes_json_prints_nothing_else() {
+    let door = Door::new();
+    let bad = door
+        .desk
+        .write("bad.yml", "task: bad\nkind: read\nsteps: 3\n");
+    let bad = bad.to_str().unwrap();
+    let rows: [(&[&str], i32, &str); 4] = [
+        (&["config", "--json"], 0, "/0/key"),
+        (&["check", "--json", bad], 2, "/0/errors/0/line"),
+        (&["doctor", "--json"], 0, "/0/what"),
+        (&["list", "--json"], 0, "/0/task"),
+    ];
+    for (words, status, pointer) in rows {
+        let ran = door.desk.fab(words);
+        let value: serde_json::Value = serde_json::from_slice(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}: {}", ran.all()));
+        assert!(value.pointer(pointer).is_some(), "{words:?}: {value:#}");
+        if words[0] != "doctor" {
+            ran.ended(status);
+        }
+    }
 }

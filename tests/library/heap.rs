@@ -9,7 +9,8 @@ use crate::host::{Host, Needs};
 
 const WHOLE_WAY: &str = r#"
     jvm only
-    export FAB_PARAM_DIR="$HOST"
+    # Room is asked for, but not by this machine's disk.
+    export FAB_PARAM_DIR="$HOST" FAB_PARAM_KEEP_FREE=1MiB
     mkdir "$HOST/nozstd" "$HOST/nothing"
     for tool in sh awk cat chmod cut df find grep gzip head id ionice ls mktemp mv nice readlink rm rmdir sed sha256sum sleep stat tail timeout tr wc date chown true sort dash bash busybox; do
         there=$(command -v "$tool") || continue

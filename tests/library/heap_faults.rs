@@ -1,6 +1,8 @@
 //! Heap dumps that cannot be: each has its plain cause, leaves nothing behind, and the JVM goes on.
 
-use crate::host::{Host, Needs};
+use std::process::Command;
+
+use crate::host::{Host, Needs, library, shells};
 
 #[test]
 fn a_full_disk_is_seen_before_and_survived_after() {
@@ -39,6 +41,50 @@ fn a_full_disk_is_seen_before_and_survived_after() {
         answer.refused_with("filled up; the JVM goes on, what was written is removed");
         assert_eq!(host.text(&format!("{}/left", answer.shell)), "");
         assert_eq!(host.text(&format!("{}/alive", answer.shell)), "alive");
+    }
+}
+
+/// `keep_free=auto` by the size of the disk: the function of the script itself, under every shell.
+#[test]
+fn what_stays_free_suits_the_disk() {
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+    let script = std::fs::read_to_string(library().join("heap-room.sh")).unwrap();
+    let start = script.find("\nkeep_of() {\n").unwrap();
+    let end = start + script[start..].find("\n}\n").unwrap() + 3;
+    for (keep_free, disk, kept) in [
+        // A fifth of a small disk, then 1 GiB, then 5 %, and never more than 4 GiB.
+        ("auto", 0, 0),
+        ("auto", 2 * MIB, 2 * MIB / 5),
+        ("auto", 4 * GIB, 4 * GIB / 5),
+        ("auto", 5 * GIB, GIB),
+        ("auto", 20 * GIB, GIB),
+        ("auto", 40 * GIB, 2 * GIB),
+        ("auto", 80 * GIB, 4 * GIB),
+        ("auto", 252 * GIB, 4 * GIB),
+        ("auto", 16_384 * GIB, 4 * GIB),
+        ("1KiB", 252 * GIB, 1024),
+        ("500MiB", 2 * MIB, 500 * MIB),
+        ("10GiB", 252 * GIB, 10 * GIB),
+    ] {
+        for shell in shells() {
+            let mut words = shell.split('+');
+            let output = Command::new(words.next().unwrap())
+                .args(words)
+                .arg("-c")
+                .arg(format!(
+                    "keep_free=$1\n{}\nkeep_of \"$2\"",
+                    &script[start..end]
+                ))
+                .args(["keep_of", keep_free, &disk.to_string()])
+                .output()
+                .unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                kept.to_string(),
+                "{shell}: keep_free={keep_free} of {disk} bytes: {output:?}"
+            );
+        }
     }
 }
 
@@ -240,7 +286,7 @@ fn without_room_for_the_packed_copy_the_dump_stays_as_it_is() {
         Needs::Nothing,
         r#"
         mkdir "$HOST/small"
-        mount -t tmpfs -o size=5m none "$HOST/small"
+        mount -t tmpfs -o size=5m,mode=0700 none "$HOST/small"
         try() {
             head -c 4000000 /dev/urandom >"$HOST/small/a.hprof"
             run full heap-pack.sh "$HOST/small/a.hprof"

@@ -23,7 +23,7 @@ wait_for() {
     until grep -q ready "$1" 2>/dev/null; do
         sleep 0.1
         wait_tries=$((wait_tries + 1))
-        [ "$wait_tries" -lt 300 ] || { echo "no JVM started: $(cat "$1")" >&2; exit 99; }
+        [ "$wait_tries" -lt 1200 ] || { echo "no JVM started: $(cat "$1")" >&2; exit 99; }
     done
 }
 

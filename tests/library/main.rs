@@ -6,6 +6,7 @@ mod heap;
 mod heap_faults;
 mod host;
 mod page;
+mod planted;
 mod shell_text;
 mod spaces;
 mod threads;

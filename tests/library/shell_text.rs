@@ -45,7 +45,7 @@ fn blocks_that_scripts_share_are_the_same_in_each() {
     }
     assert_eq!(
         blocks.keys().collect::<Vec<_>>(),
-        ["digest", "jvm", "proc", "room", "words"]
+        ["digest", "goal", "jvm", "proc", "room", "way", "words"]
     );
     assert!(copies > 12, "{copies}");
 }

@@ -79,7 +79,8 @@ fn where_nothing_can_attach_the_signal_does_it_unless_it_would_kill() {
         jvm xrs -Xrs
         java -XX:+DisableAttachMechanism -cp "$HOST/classes" Patient >"$HOST/pipe" 2>&1 &
         echo $! >"$HOST/piped.pid"
-        sleep 2
+        # It says that it is ready where nobody reads it: it has started when it catches SIGQUIT.
+        until grep -q '^SigCgt:.*[4-7c-f]$' "/proc/$(pid_of piped)/status"; do sleep 0.1; done
         export FAB_PARAM_N=1
         try() {
             for name in deaf both xrs piped; do
@@ -136,7 +137,7 @@ fn a_jvm_that_cannot_answer_costs_nothing_and_what_was_taken_is_kept() {
             jvm brief
             FAB_PARAM_PID=$(pid_of brief) run find find-jvm.sh
             # Ends after the first dump.
-            (until ls /tmp/fab-rs-threads.*/*-1.txt >/dev/null 2>&1; do sleep 0.1; done; sleep 2; kill -9 "$(pid_of brief)") &
+            (until grep -q '^JNI global ref' /tmp/fab-rs-threads.*/*-1.txt 2>/dev/null; do sleep 0.1; done; kill -9 "$(pid_of brief)") &
             run brief thread-dump.sh "$(field find handle)" api
             rm -rf /tmp/fab-rs-threads.*
         }

@@ -31,7 +31,7 @@ pub(crate) async fn many_hosts_share_one_bastion_login(ground: Arc<Ground>) {
                 name.clone()
             };
             let cancel = CancellationToken::new();
-            let session = transport.connect(&host, 1, &cancel).await.unwrap();
+            let session = transport.connect(&host, 1.into(), &cancel).await.unwrap();
             let (report, out, _) = exec(&session, &shell("hostname")).await;
             assert_eq!((report.exit, out), (Exit::Code(0), format!("{name}\n")));
             session
@@ -58,7 +58,7 @@ pub(crate) async fn many_hosts_share_one_bastion_login(ground: Arc<Ground>) {
     let mut host = ground.host("bash");
     host.ssh.jump = Some("gate,plain".into());
     let cancel = CancellationToken::new();
-    let chained = transport.connect(&host, 1, &cancel).await.unwrap();
+    let chained = transport.connect(&host, 1.into(), &cancel).await.unwrap();
     let (_, out, _) = exec(&chained, &shell("hostname; echo $SSH_CONNECTION")).await;
     let from = ground.fleet.host("plain").ip().to_string();
     assert!(out.starts_with("bash\n"), "{out}");

@@ -140,9 +140,9 @@ fn client_that_is_killed() {
     host.ssh.user = Some(variable("USER"));
     host.ssh.port = Some(variable("PORT").parse().unwrap());
     let transport = SshTransport::new(TransportSettings {
-        connect: Duration::from_secs(3),
-        login: Duration::from_secs(5),
-        transfer_stall: Duration::from_secs(20),
+        connect: PATIENCE,
+        login: PATIENCE,
+        transfer_stall: PATIENCE,
         known_hosts: Path::new("/dev/null").to_owned(),
         socket_dir: variable("SOCKETS").into(),
         sudo_password: None,
@@ -154,7 +154,7 @@ fn client_that_is_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let cancel = CancellationToken::new();
-        let session = transport.connect(&host, 1, &cancel).await.unwrap();
+        let session = transport.connect(&host, 1.into(), &cancel).await.unwrap();
         exec(&session, &command).await;
     });
 }

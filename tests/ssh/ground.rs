@@ -10,6 +10,9 @@ use fab_rs::transport::{
 use lab::Fleet;
 use tokio_util::sync::CancellationToken;
 
+/// How long anything may take before a check gives up on it: no statement about speed.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
 /// The fleet and one client's settings.
 pub(crate) struct Ground {
     pub(crate) fleet: Fleet,
@@ -26,11 +29,12 @@ impl Ground {
         host
     }
 
+    /// Limits that no working host reaches, however slow the machine is.
     pub(crate) fn settings(&self) -> TransportSettings {
         TransportSettings {
-            connect: Duration::from_secs(3),
-            login: Duration::from_secs(5),
-            transfer_stall: Duration::from_secs(20),
+            connect: PATIENCE,
+            login: PATIENCE,
+            transfer_stall: PATIENCE,
             known_hosts: self.folder.path().join("known hosts"),
             socket_dir: self.folder.path().join("s"),
             sudo_password: None,
@@ -43,7 +47,7 @@ impl Ground {
 
     pub(crate) async fn session(&self, transport: &SshTransport, name: &str) -> SshSession {
         transport
-            .connect(&self.host(name), 1, &CancellationToken::new())
+            .connect(&self.host(name), 1.into(), &CancellationToken::new())
             .await
             .unwrap_or_else(|error| panic!("{name}: {error:?}"))
     }
@@ -56,7 +60,7 @@ impl Ground {
         attempts: u32,
     ) -> (UnreachableKind, Vec<String>, Vec<String>, u32) {
         match transport
-            .connect(host, attempts, &CancellationToken::new())
+            .connect(host, attempts.into(), &CancellationToken::new())
             .await
         {
             Err(ConnectError::Unreachable {
@@ -129,9 +133,9 @@ pub(crate) async fn stopped_at(
     session.exec(command, &mut output, &stop).await
 }
 
-/// Waits for something, 10 s at most.
+/// Waits for something, for as long as a test's patience lasts.
 pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) -> bool {
-    for _ in 0..100 {
+    for _ in 0..PATIENCE.as_secs() * 10 {
         if holds() {
             return true;
         }

@@ -43,7 +43,7 @@ fn hosts() -> Vec<HostSpec> {
         host("denied").fault(Fault::RefusesKey),
         host("changed").fault(Fault::WrongHostKey),
         host("unknown").fault(Fault::UnknownHostKey),
-        host("drops").fault(Fault::Drops(2500)),
+        host("drops").fault(Fault::Drops(6000)),
         host("no-sudo").fault(Fault::NoSudo),
         host("sudo-password").fault(Fault::SudoPassword),
         host("gate").bastion(),

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{ssh, value};
-use crate::inventory::{SshKeys, address};
-use crate::model::{Diagnostic, Source, SourceSpan, Tags};
+use crate::inventory::SshKeys;
+use crate::model::{Diagnostic, Source, SourceSpan, Tags, check_address};
 use crate::yaml::{Fields, Node, NodeKind};
 
 /// A host that is written down.
@@ -195,7 +195,7 @@ fn names(
         }
         return None;
     };
-    if let Err(error) = address::check(&address) {
+    if let Err(error) = check_address(&address) {
         let place = fields
             .get("address")
             .or(fields.get("name"))

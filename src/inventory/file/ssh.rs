@@ -1,7 +1,7 @@
 //! The `ssh:` keys of an inventory, a rule or a host.
 
 use crate::inventory::SshKeys;
-use crate::model::{Diagnostic, HostKeys, Kex};
+use crate::model::{Diagnostic, HostKeys, Kex, check_jump, check_login};
 use crate::yaml::Node;
 
 const KEYS: [&str; 8] = [
@@ -43,17 +43,12 @@ pub(super) fn keys(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Opt
 
 /// A login name: one word that ssh cannot take for an option.
 pub(super) fn user(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Option<String> {
-    word(node, what, "a login name", errors)
+    word(node, what, check_login, errors)
 }
 
 /// `[user@]host[:port]`, several with commas.
 fn jump(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Option<String> {
-    word(
-        node,
-        what,
-        "a bastion such as `bastion.example.com`",
-        errors,
-    )
+    word(node, what, check_jump, errors)
 }
 
 /// A TCP port.
@@ -66,14 +61,15 @@ pub(super) fn port(node: &Node, what: &str, errors: &mut Vec<Diagnostic>) -> Opt
     Some(port)
 }
 
-fn word(node: &Node, what: &str, wanted: &str, errors: &mut Vec<Diagnostic>) -> Option<String> {
+fn word(
+    node: &Node,
+    what: &str,
+    check: impl Fn(&str) -> Result<(), &'static str>,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<String> {
     let text = node.expect_string(what, errors)?;
-    if text.is_empty()
-        || text.starts_with('-')
-        || text.contains(|c: char| c.is_whitespace() || c.is_control())
-    {
-        let message = format!("{what} must be {wanted}, not `{text}`");
-        errors.push(Diagnostic::new(message).at(&node.head()));
+    if let Err(wrong) = check(&text) {
+        errors.push(Diagnostic::new(format!("{what}: `{text}` {wrong}")).at(&node.head()));
         return None;
     }
     Some(text)

@@ -1,10 +1,14 @@
 //! From the text of a task to its plan.
 
 mod calls;
+mod laws;
 mod library;
 mod params;
+mod refusals;
+mod rollout;
 mod steps;
 mod whole;
+mod worked;
 
 use std::collections::HashMap;
 use std::sync::Arc;

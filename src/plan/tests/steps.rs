@@ -234,3 +234,91 @@ steps:
         ["step `list` puts a value unquoted into its shell text (`| raw`)"]
     );
 }
+
+const LATE: &str = "\
+task: late
+kind: change
+params:
+  wait: {type: duration, default: 90s}
+strategy: {batch: 1}
+facts: [{run: cat /mode, register: mode}]
+steps:
+  - run: \"echo {{ host.facts.mode.stdout }} {{ batch.index }}\"
+    when: host.facts.mode.ok
+    barrier: true
+    timeout: \"{{ params.wait }}\"
+  - log: \"{{ results['step-1'][host.label].stdout }}\"
+  - pause: \"{{ params.wait }}\"
+";
+
+#[test]
+fn durations_are_settled_and_what_hosts_tell_waits() {
+    let plan = Given::new(LATE).planned();
+    assert_eq!(
+        runs(&plan, "a1"),
+        [
+            "run: echo {{ host.facts.mode.stdout }} {{ batch.index }} (when host.facts.mode.ok, waits for the batch)",
+            "log: {{ results['step-1'][host.label].stdout }}",
+            "pause: 1 m 30 s",
+        ]
+    );
+    let step = &plan.phases[0].hosts[0].steps[0];
+    assert_eq!(
+        step.modifiers.timeout,
+        Some(std::time::Duration::from_secs(90))
+    );
+    assert!(step.open.is_empty());
+}
+
+#[test]
+fn a_duration_that_is_none_is_told_with_its_host() {
+    let text = LATE.replace("{type: duration, default: 90s}", "{default: soon}");
+    let errors = Given::new(&text).errors();
+    assert!(
+        errors[0].starts_with("`timeout`: `soon` is not a duration"),
+        "{errors:?}"
+    );
+}
+
+fn fetching(dest: &str, rest: &str) -> Given {
+    Given::new(&format!(
+        "task: t\nkind: read\nsteps:\n  - download: {{src: /tmp/x, dest: \"{dest}\"}}\n{rest}"
+    ))
+}
+
+#[test]
+fn files_of_several_hosts_are_not_brought_to_one_path() {
+    for dest in ["out/x", "out/"] {
+        let errors = fetching(dest, "").errors();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(
+            errors[0].starts_with(
+                "`download` brings the files of 4 hosts to one path, `out/x`: a1, a2, b1, … | \
+                 tasks/t.yml:4:5 | put `{{ host.label }}` into `dest`"
+            ),
+            "{}",
+            errors[0]
+        );
+    }
+    let inside =
+        "task: t\nkind: read\nsteps:\n  - group:\n      - download: {src: /x, dest: out}\n";
+    assert_eq!(Given::new(inside).errors().len(), 1);
+}
+
+#[test]
+fn files_that_stay_apart_or_come_from_one_host_are_planned() {
+    for (dest, rest) in [
+        ("out/{{ host.label }}/", ""),
+        ("out/{{ host.label }}.x", ""),
+        ("out/x", "    once: true\n"),
+        ("out/x", "    when: \"host.label == 'a0'\"\n"),
+        ("", ""),
+    ] {
+        fetching(dest, rest).planned();
+    }
+    let one = Given {
+        targets: Some(vec![0]),
+        ..fetching("out/x", "")
+    };
+    one.planned();
+}

@@ -141,9 +141,14 @@ impl Ledger {
             Found::Unfit { cause } => Vital::Troubled(Trouble::Unfit {
                 cause: cause.clone(),
             }),
-            Found::Silent { kind, causes } => Vital::Troubled(Trouble::Silent {
+            Found::Silent {
+                kind,
+                causes,
+                hints,
+            } => Vital::Troubled(Trouble::Silent {
                 unreachable_kind: *kind,
                 causes: causes.clone(),
+                hints: hints.clone(),
             }),
         };
         let was_well = !matches!(entry.vital, Vital::Troubled(_));
@@ -175,9 +180,14 @@ impl Ledger {
         *vital = match outcome {
             HostOutcome::Ok => Vital::Well,
             HostOutcome::NotRun { .. } => return,
-            HostOutcome::Unreachable { kind, causes } => Vital::Troubled(Trouble::Silent {
+            HostOutcome::Unreachable {
+                kind,
+                causes,
+                hints,
+            } => Vital::Troubled(Trouble::Silent {
                 unreachable_kind: *kind,
                 causes: causes.clone(),
+                hints: hints.clone(),
             }),
             HostOutcome::Unhealthy { check, cause } => Vital::Troubled(Trouble::Sick {
                 check: check.clone(),

@@ -111,14 +111,23 @@ impl Course {
     /// Targets that do not answer end so; none of them counts, since nothing was begun.
     fn end_silent(&mut self, hosts: &[HostIndex]) {
         for &host in hosts {
-            let (kind, causes) = match self.ledger.of(host).trouble() {
+            let (kind, causes, hints) = match self.ledger.of(host).trouble() {
                 Some(Trouble::Silent {
                     unreachable_kind,
                     causes,
-                }) => (*unreachable_kind, causes.clone()),
-                _ => (crate::model::UnreachableKind::Unclassified, Vec::new()),
+                    hints,
+                }) => (*unreachable_kind, causes.clone(), hints.clone()),
+                _ => (
+                    crate::model::UnreachableKind::Unclassified,
+                    Vec::new(),
+                    Vec::new(),
+                ),
             };
-            let end = HostEnd::of(HostOutcome::Unreachable { kind, causes });
+            let end = HostEnd::of(HostOutcome::Unreachable {
+                kind,
+                causes,
+                hints,
+            });
             self.tell_end(host, &end);
             self.ledger.ended(host, end, false);
         }

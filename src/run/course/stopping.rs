@@ -279,7 +279,7 @@ fn words(because: &StopCause) -> String {
         StopCause::Gate { answer, by } => match answer {
             GateAnswer::Pause => format!("paused (answered by {by})"),
             GateAnswer::Rollback => format!("rolled back (answered by {by})"),
-            _ => format!("not confirmed (answered by {by})"),
+            _ => super::super::summary::refused(by),
         },
         StopCause::Locked { holder } => format!("nothing was changed: {}", lock::held(holder)),
         StopCause::Unlockable { .. } => "nothing was changed: no host could be locked".to_owned(),

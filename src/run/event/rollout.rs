@@ -220,6 +220,9 @@ pub enum Trouble {
         unreachable_kind: UnreachableKind,
         /// From the sentence for people to the innermost cause.
         causes: Vec<String>,
+        /// What can be done about it.
+        #[serde(default)]
+        hints: Vec<String>,
     },
 }
 

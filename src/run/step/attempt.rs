@@ -193,19 +193,19 @@ impl<W: World> Work<W> {
     /// The action itself.
     pub(crate) async fn perform(&mut self, step: &Step, running: &Running) -> Done {
         match &step.action {
-            Action::Run(program) => self.run_program(step, running, program).await,
-            Action::Script(script) => self.run_script(step, running, script).await,
-            Action::Local(local) => self.run_local(step, running, &local.program).await,
-            Action::Copy(copy) => self.copy(step, running, copy).await.into(),
-            Action::Download(download) => self.download(step, running, download).await,
-            Action::WaitFor(wait) => self.wait_for(step, running, wait).await,
+            Action::Run(program) => Box::pin(self.run_program(step, running, program)).await,
+            Action::Script(script) => Box::pin(self.run_script(step, running, script)).await,
+            Action::Local(local) => Box::pin(self.run_local(step, running, &local.program)).await,
+            Action::Copy(copy) => Box::pin(self.copy(step, running, copy)).await.into(),
+            Action::Download(download) => Box::pin(self.download(step, running, download)).await,
+            Action::WaitFor(wait) => Box::pin(self.wait_for(step, running, wait)).await,
             Action::Assert { that, msg } => self.assert(that, msg.as_ref()).into(),
             Action::Fail(message) => self.fail(message).into(),
             Action::Log(message) => self.log(message).await.into(),
             Action::Set(variables) => self.set(variables).into(),
             Action::Pause(pause) => self.pause(*pause).await.into(),
             Action::Confirm(question) => self.confirm(question).await.into(),
-            Action::Reboot => self.reboot(step, running).await.into(),
+            Action::Reboot => Box::pin(self.reboot(step, running)).await.into(),
             Action::Group(group) => {
                 let guarded = Guarded {
                     steps: &group.steps,

@@ -290,6 +290,7 @@ impl<W: World> Work<W> {
             Exit::Lost if !report.started => End::Unreachable {
                 kind: UnreachableKind::Lost,
                 causes: vec!["the connection was lost before the command was sent".to_owned()],
+                hints: Vec::new(),
             },
             Exit::Lost => {
                 // Whatever comes next on this host needs another connection.
@@ -345,7 +346,15 @@ fn code_end(report: &ExecReport, code: u8, ok: &[u8]) -> End {
 /// How a step ends that has no connection.
 pub(crate) fn of_connection(unconnected: Unconnected) -> End {
     match unconnected {
-        Unconnected::Unreachable { kind, causes } => End::Unreachable { kind, causes },
+        Unconnected::Unreachable {
+            kind,
+            causes,
+            hints,
+        } => End::Unreachable {
+            kind,
+            causes,
+            hints,
+        },
         Unconnected::Cancelled => End::Cancelled { ended: true },
     }
 }

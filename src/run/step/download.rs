@@ -21,7 +21,7 @@ use crate::transport::{Fetch, Session as _, Sudo, TransferError};
 use super::attempt::Running;
 use super::command::of_connection;
 use super::end::{Done, End};
-use super::part_file::{appended, looked_at, open_part, remove_if_there};
+use super::part_file::{looked_at, open_part, part_of, remove_if_there};
 use super::remote_file::{RemoteFile, shown};
 use super::transfer::{Progress, local_fault, within};
 
@@ -153,7 +153,7 @@ impl<W: World> Work<W> {
             sudo,
             size: facts.size,
             sha256,
-            part: appended(&path, ".part"),
+            part: part_of(&path, self.host().map(|host| &host.label)),
             path,
             limit,
         }))

@@ -24,6 +24,7 @@ pub(crate) enum End {
     Unreachable {
         kind: UnreachableKind,
         causes: Vec<String>,
+        hints: Vec<String>,
     },
     /// The run was told to end what runs.
     Cancelled { ended: bool },
@@ -133,7 +134,16 @@ impl End {
             },
             Self::TimedOut { limit, ended } => Fault::TimedOut { step, limit, ended },
             Self::Lost => Fault::Lost { step },
-            Self::Unreachable { kind, causes } => Fault::Unreachable { step, kind, causes },
+            Self::Unreachable {
+                kind,
+                causes,
+                hints,
+            } => Fault::Unreachable {
+                step,
+                kind,
+                causes,
+                hints,
+            },
             Self::Cancelled { ended } => Fault::Cancelled {
                 step: Some(step),
                 ended,
@@ -183,6 +193,7 @@ pub(crate) enum Fault {
         step: StepRef,
         kind: UnreachableKind,
         causes: Vec<String>,
+        hints: Vec<String>,
     },
     Cancelled {
         step: Option<StepRef>,
@@ -283,7 +294,16 @@ impl Fault {
                     causes.first().map_or("no connection", String::as_str)
                 ),
             },
-            Self::Unreachable { kind, causes, .. } => HostOutcome::Unreachable { kind, causes },
+            Self::Unreachable {
+                kind,
+                causes,
+                hints,
+                ..
+            } => HostOutcome::Unreachable {
+                kind,
+                causes,
+                hints,
+            },
             Self::Cancelled { step, ended } => HostOutcome::Cancelled {
                 reason,
                 step: step.map(named),

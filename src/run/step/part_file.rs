@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnose::hprof;
+use crate::model::{Label, file_name_within};
 use crate::task::FileCheck;
 
 /// How much of a file that is looked at is read at a time.
@@ -47,9 +48,31 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A path with more at its end.
-pub(crate) fn appended(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
+/// Longest file name, bytes, that file systems take.
+const NAME_LENGTH: usize = 255;
+
+/// The file beside `path` that a host's download grows in: `.NAME.LABEL.part`, so that no two hosts ever write into
+/// one, and a later run finds its own again.
+pub(crate) fn part_of(path: &Path, label: Option<&Label>) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let label = label.map(|label| format!(".{}", label.file_name()));
+    let name = format!(".{name}{}", label.unwrap_or_default());
+    let ending = ".part";
+    path.with_file_name(file_name_within(name, NAME_LENGTH - ending.len()) + ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_has_a_part_of_its_own() {
+        let part = |name: &str, label: &str| part_of(Path::new(name), Some(&Label::new(label)));
+        assert_eq!(part("out/x", "a/1"), Path::new("out/.x.a%2F1.part"));
+        assert_ne!(part("out/x", "a"), part("out/x", "b"));
+        let long = "n".repeat(250);
+        let (one, other) = (part(&long, "a"), part(&long, "b"));
+        assert_eq!(one.as_os_str().len(), NAME_LENGTH);
+        assert_ne!(one, other);
+    }
 }

@@ -166,7 +166,8 @@ impl<W: World> Work<W> {
             }
         }
         let running = self.begin(step).await;
-        let (register, end) = self.attempts(step, &running).await;
+        // On the heap: what an action holds would else lie on the stack of everything around it.
+        let (register, end) = Box::pin(self.attempts(step, &running)).await;
         self.register(step, register.clone());
         match end.fault(&running.step) {
             None => Ok(register),

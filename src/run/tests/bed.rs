@@ -10,7 +10,9 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Zone};
-use crate::plan::{Asked, Batch, BatchRules, By, HostPlan, Lock, Pace, Phase, Plan, Resolved, WorstOut};
+use crate::plan::{
+    Asked, Batch, BatchRules, By, HostPlan, Lock, Pace, Phase, Plan, Resolved, WorstOut,
+};
 use crate::run::cancel::Signal;
 use crate::run::event::{EventKind, GateAnswer, RunEvent, RunSummary};
 use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
@@ -407,16 +409,25 @@ struct Folder {
     full: Option<String>,
 }
 
+impl Folder {
+    fn log(&self, name: &str) -> io::Result<std::fs::File> {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path.join(format!("{name}.log")))
+    }
+}
+
 impl Record for Folder {
     fn host_log(&self, host: &Host) -> io::Result<std::fs::File> {
         if self.full.as_deref() == Some(host.label.as_str()) {
             return std::fs::OpenOptions::new().write(true).open("/dev/full");
         }
-        let path = self.path.join(format!("{}.log", host.label.file_name()));
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
+        self.log(&host.label.file_name())
+    }
+
+    fn controller_log(&self) -> io::Result<std::fs::File> {
+        self.log(crate::model::CONTROLLER)
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {

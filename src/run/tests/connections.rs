@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{HostOutcome, UnreachableKind};
+use crate::run::event::EventKind;
 use crate::transport::scripted::{Act, Asked, Connect, HostScript};
 
 use super::bed::Bed;
@@ -30,7 +31,48 @@ async fn an_unreachable_host_costs_its_own_attempts_and_exit_3() {
         "{}",
         played.log("h1")
     );
+    assert_eq!(played.summary.hosts[1].hints, ["scripted hint"]);
+    assert_eq!(
+        played.outcome("h1"),
+        HostOutcome::Unreachable {
+            kind: UnreachableKind::Refused,
+            causes: vec!["scripted: Refused".to_owned()],
+            hints: vec!["scripted hint".to_owned()],
+        }
+    );
     assert_eq!(played.took, Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_tried_again_is_told_and_logged() {
+    let script = HostScript::new().connects(refused()).connects(refused());
+    let played = Bed::new(1, vec![run("work")])
+        .script("h0", script)
+        .play()
+        .await;
+    assert_eq!(played.words(), ["ok"]);
+    let retried: Vec<(u32, u32, &str)> = played
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::ConnectRetried {
+                attempt,
+                attempts,
+                cause,
+                ..
+            } => Some((*attempt, *attempts, cause.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        retried,
+        [(1, 3, "scripted: Refused"), (2, 3, "scripted: Refused")]
+    );
+    assert!(
+        played
+            .log("h0")
+            .contains("note| connection attempt 2 of 3 failed: scripted: Refused")
+    );
 }
 
 #[tokio::test(start_paused = true)]

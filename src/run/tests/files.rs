@@ -275,7 +275,8 @@ async fn a_download_lands_in_the_runs_files() {
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    assert!(!path.with_extension("hprof.part").exists());
+    let folder = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    assert_eq!(folder.count(), 1, "no part is left beside the file");
 }
 
 #[tokio::test]
@@ -319,7 +320,7 @@ async fn a_part_of_the_same_file_is_gone_on_with_and_one_of_another_is_not() {
         let desk = Desk::new();
         let src = desk.write("remote/x", b"a whole");
         let target = desk.path("here/x");
-        desk.write("here/x.part", part);
+        desk.write("here/.x.h0.part", part);
         let played = desk.play(get(into(&target, &src))).await;
         assert_eq!(played.words(), ["ok"], "{}", played.cause("h0"));
         assert_eq!(std::fs::read(&target).unwrap(), b"a whole");
@@ -413,7 +414,7 @@ async fn a_heap_dump_that_is_none_is_kept_aside() {
         "{}",
         played.cause("h0")
     );
-    assert_eq!(desk.names("here"), ["x.hprof.part"]);
+    assert_eq!(desk.names("here"), [".x.hprof.h0.part"]);
 }
 
 #[tokio::test]

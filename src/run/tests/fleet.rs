@@ -204,5 +204,6 @@ pub(super) fn unreachable() -> HostOutcome {
     HostOutcome::Unreachable {
         kind: UnreachableKind::Refused,
         causes: vec!["refused".to_owned()],
+        hints: Vec::new(),
     }
 }

@@ -164,6 +164,7 @@ impl Playing {
             Found::Silent {
                 kind: UnreachableKind::NoAnswer,
                 causes: vec!["no answer".to_owned()],
+                hints: Vec::new(),
             }
         } else if self.fleet.unfit.contains(name) {
             Found::Unfit {

@@ -141,7 +141,7 @@ async fn a_no_at_the_start_gate_runs_nothing() {
     let asked = played.transport.asked();
     let ran = asked.iter().any(|it| matches!(it, Asked::Exec(..)));
     assert!(!ran, "{asked:?}");
-    assert_eq!(played.cause("h0"), "not confirmed (answered by terminal)");
+    assert_eq!(played.cause("h0"), "the question was answered with no");
 }
 
 #[tokio::test(start_paused = true)]

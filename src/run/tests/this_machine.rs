@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::Host;
 use crate::transport::{
-    ConnectError, ExecReport, Fetch, Local, Output, RemoteCommand, Session, TransferError,
-    Transport, Upload,
+    Attempts, ConnectError, ExecReport, Fetch, Local, Output, RemoteCommand, Session,
+    TransferError, Transport, Upload,
 };
 
 /// Reaches this machine. The first transfers lose their connection after so many bytes.
@@ -42,7 +42,12 @@ impl ThisMachine {
 impl Transport for ThisMachine {
     type Session = Self;
 
-    async fn connect(&self, _: &Host, _: u32, _: &CancellationToken) -> Result<Self, ConnectError> {
+    async fn connect(
+        &self,
+        _: &Host,
+        _: Attempts<'_>,
+        _: &CancellationToken,
+    ) -> Result<Self, ConnectError> {
         Ok(self.clone())
     }
 

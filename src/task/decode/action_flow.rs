@@ -133,6 +133,7 @@ impl<'a> Reader<'a> {
         let fields = &step.fields;
         let rescue = self.rescue(fields, &format!("{position}-rescue"), &mut seen);
         let always = self.always(fields, &format!("{position}-always"), &mut seen);
+        scope.results |= seen.results;
         let recovered = fields.bool("recovered", &mut self.errors).unwrap_or(false);
         for (name, known) in seen.registers {
             scope.registers.insert(name, known);

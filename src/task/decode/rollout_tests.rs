@@ -32,130 +32,135 @@ fn wait(check: &Check) -> &WaitFor {
     wait
 }
 
-fn minutes(minutes: u64) -> Option<Duration> {
-    Some(Duration::from_mins(minutes))
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_mins(minutes)
 }
 
-/// Every form of every key of a strategy, against what it is without them.
+/// What a strategy is, in full.
+type Said = fn(&Strategy) -> bool;
+
+/// Every form of every key of a strategy.
+const STRATEGIES: [(&str, Said); 40] = [
+    ("{batch: 50%}", |s| s.batch == [Amount::Percent(50)]),
+    ("{batch: [1, 2, 100%]}", |s| {
+        s.batch == [Amount::Count(1), Amount::Count(2), Amount::Percent(100)]
+    }),
+    ("{by: az}", |s| s.by == Some(By::Az)),
+    ("{by: spread}", |s| s.by == Some(By::Spread)),
+    ("{by: flat}", |s| s.by == Some(By::Flat)),
+    ("{mode: window}", |s| s.mode == Mode::Window),
+    ("{canary: 2}", |s| {
+        s.canary.as_ref().is_some_and(|canary| {
+            (canary.hosts, canary.bake, canary.confirm) == (Amount::Count(2), None, false)
+        })
+    }),
+    ("{canary: {hosts: 10%, bake: 2m, confirm: true}}", |s| {
+        s.canary.as_ref().is_some_and(|canary| {
+            (canary.hosts, canary.bake, canary.confirm)
+                == (Amount::Percent(10), Some(minutes(2)), true)
+        })
+    }),
+    ("{zone_order: name}", |s| s.zone_order == ZoneOrder::Name),
+    ("{zone_order: auto}", |s| s.zone_order == ZoneOrder::Auto),
+    ("{zone_order: [b, a]}", |s| {
+        s.zone_order == ZoneOrder::Listed(vec!["b".to_owned(), "a".to_owned()])
+    }),
+    ("{order: random}", |s| s.order == HostOrder::Random),
+    ("{last: true}", |s| s.last == Some(Condition::Known(true))),
+    ("{last: \"false\"}", |s| {
+        s.last == Some(Condition::Known(false))
+    }),
+    ("{last: \"{{ host.label == 'a1' }}\"}", |s| {
+        matches!(&s.last, Some(Condition::Expression(last))
+                if last.source == "host.label == 'a1'" && last.registers.is_empty())
+    }),
+    ("{quorum: true}", |s| {
+        s.quorum.map(|quorum| quorum.at_once) == Some(1)
+    }),
+    ("{quorum: false}", |s| s.quorum.is_none()),
+    ("{quorum: {at_once: 2}}", |s| {
+        s.quorum.map(|quorum| quorum.at_once) == Some(2)
+    }),
+    ("{max_unavailable: 25%}", |s| {
+        s.max_unavailable == Some(Amount::Percent(25))
+    }),
+    ("{min_healthy: 0%}", |s| {
+        s.min_healthy == Some(Amount::Percent(0))
+    }),
+    ("{min_healthy: 75%}", |s| {
+        s.min_healthy == Some(Amount::Percent(75))
+    }),
+    ("{min_healthy_per_zone: 1}", |s| {
+        s.min_healthy_per_zone == Some(Amount::Count(1))
+    }),
+    ("{min_healthy_per_zone: 1}", |s| {
+        !s.single_host_zones_allowed
+    }),
+    ("{min_healthy_per_zone: 1, single_host_zones: allow}", |s| {
+        s.single_host_zones_allowed
+    }),
+    ("{max_failures: 0}", |s| s.max_failures == Amount::Count(0)),
+    ("{max_failures: 100%}", |s| {
+        s.max_failures == Amount::Percent(100)
+    }),
+    ("{max_failures_per_zone: 0%}", |s| {
+        s.max_failures_per_zone == Some(Amount::Percent(0))
+    }),
+    ("{max_failures_per_batch: 1}", |s| {
+        s.max_failures_per_batch == Some(Amount::Count(1))
+    }),
+    ("{unreachable: skip}", |s| {
+        s.unreachable == WhenUnreachable::Skip
+    }),
+    ("{bake: 30s}", |s| {
+        s.bakes.batch == Some(Duration::from_secs(30))
+    }),
+    ("{zone_bake: 2m, first_zone_bake: 5m}", |s| {
+        (s.bakes.zone, s.bakes.first_zone) == (Some(minutes(2)), Some(minutes(5)))
+    }),
+    ("{final_bake: 1m}", |s| s.bakes.last == Some(minutes(1))),
+    ("{health_wait: 30m}", |s| s.health_wait == minutes(30)),
+    ("{confirm: never}", |s| s.confirm.is_empty()),
+    (
+        "{canary: 1, confirm: [start, canary, zone, batch, phase, start]}",
+        |s| {
+            s.confirm
+                == [
+                    GateAt::Start,
+                    GateAt::Canary,
+                    GateAt::Zone,
+                    GateAt::Batch,
+                    GateAt::Phase,
+                ]
+        },
+    ),
+    ("{confirm_timeout: 10m}", |s| {
+        s.confirm_timeout == minutes(10)
+    }),
+    ("{on_stop: cancel}", |s| s.on_stop == OnStop::Cancel),
+    ("{host_timeout: 20m}", |s| {
+        s.host_timeout == Some(minutes(20))
+    }),
+    ("{}", |s| {
+        s.batch == [Amount::Count(1)]
+            && s.confirm == [GateAt::Start]
+            && s.max_failures == Amount::Count(0)
+            && s.health_wait == Strategy::HEALTH_WAIT
+            && s.confirm_timeout == Strategy::CONFIRM_TIMEOUT
+    }),
+    ("all", |s| {
+        s.batch.is_empty() && s.confirm == [GateAt::Start]
+    }),
+];
+
 #[test]
 fn a_strategy_is_what_it_says() {
-    type Said = fn(&Strategy) -> bool;
-    let cases: [(&str, Said); 40] = [
-        ("{batch: 50%}", |s| s.batch == [Amount::Percent(50)]),
-        ("{batch: [1, 2, 100%]}", |s| {
-            s.batch == [Amount::Count(1), Amount::Count(2), Amount::Percent(100)]
-        }),
-        ("{by: az}", |s| s.by == Some(By::Az)),
-        ("{by: spread}", |s| s.by == Some(By::Spread)),
-        ("{by: flat}", |s| s.by == Some(By::Flat)),
-        ("{mode: window}", |s| s.mode == Mode::Window),
-        ("{canary: 2}", |s| {
-            s.canary.as_ref().is_some_and(|canary| {
-                (canary.hosts, canary.bake, canary.confirm) == (Amount::Count(2), None, false)
-            })
-        }),
-        ("{canary: {hosts: 10%, bake: 2m, confirm: true}}", |s| {
-            s.canary.as_ref().is_some_and(|canary| {
-                (canary.hosts, canary.bake, canary.confirm)
-                    == (Amount::Percent(10), minutes(2), true)
-            })
-        }),
-        ("{zone_order: name}", |s| s.zone_order == ZoneOrder::Name),
-        ("{zone_order: auto}", |s| s.zone_order == ZoneOrder::Auto),
-        ("{zone_order: [b, a]}", |s| {
-            s.zone_order == ZoneOrder::Listed(vec!["b".to_owned(), "a".to_owned()])
-        }),
-        ("{order: random}", |s| s.order == HostOrder::Random),
-        ("{last: true}", |s| s.last == Some(Condition::Known(true))),
-        ("{last: \"false\"}", |s| {
-            s.last == Some(Condition::Known(false))
-        }),
-        ("{last: \"{{ host.label == 'a1' }}\"}", |s| {
-            matches!(&s.last, Some(Condition::Expression(last))
-                if last.source == "host.label == 'a1'" && last.registers.is_empty())
-        }),
-        ("{quorum: true}", |s| {
-            s.quorum.map(|quorum| quorum.at_once) == Some(1)
-        }),
-        ("{quorum: false}", |s| s.quorum.is_none()),
-        ("{quorum: {at_once: 2}}", |s| {
-            s.quorum.map(|quorum| quorum.at_once) == Some(2)
-        }),
-        ("{max_unavailable: 25%}", |s| {
-            s.max_unavailable == Some(Amount::Percent(25))
-        }),
-        ("{min_healthy: 0%}", |s| {
-            s.min_healthy == Some(Amount::Percent(0))
-        }),
-        ("{min_healthy: 75%}", |s| {
-            s.min_healthy == Some(Amount::Percent(75))
-        }),
-        ("{min_healthy_per_zone: 1}", |s| {
-            s.min_healthy_per_zone == Some(Amount::Count(1))
-        }),
-        ("{min_healthy_per_zone: 1}", |s| {
-            !s.single_host_zones_allowed
-        }),
-        ("{min_healthy_per_zone: 1, single_host_zones: allow}", |s| {
-            s.single_host_zones_allowed
-        }),
-        ("{max_failures: 0}", |s| s.max_failures == Amount::Count(0)),
-        ("{max_failures: 100%}", |s| {
-            s.max_failures == Amount::Percent(100)
-        }),
-        ("{max_failures_per_zone: 0%}", |s| {
-            s.max_failures_per_zone == Some(Amount::Percent(0))
-        }),
-        ("{max_failures_per_batch: 1}", |s| {
-            s.max_failures_per_batch == Some(Amount::Count(1))
-        }),
-        ("{unreachable: skip}", |s| {
-            s.unreachable == WhenUnreachable::Skip
-        }),
-        ("{bake: 30s}", |s| {
-            s.bakes.batch == Some(Duration::from_secs(30))
-        }),
-        ("{zone_bake: 2m, first_zone_bake: 5m}", |s| {
-            (s.bakes.zone, s.bakes.first_zone) == (minutes(2), minutes(5))
-        }),
-        ("{final_bake: 1m}", |s| s.bakes.last == minutes(1)),
-        ("{health_wait: 30m}", |s| Some(s.health_wait) == minutes(30)),
-        ("{confirm: never}", |s| s.confirm.is_empty()),
-        (
-            "{canary: 1, confirm: [start, canary, zone, batch, phase, start]}",
-            |s| {
-                s.confirm
-                    == [
-                        GateAt::Start,
-                        GateAt::Canary,
-                        GateAt::Zone,
-                        GateAt::Batch,
-                        GateAt::Phase,
-                    ]
-            },
-        ),
-        ("{confirm_timeout: 10m}", |s| {
-            Some(s.confirm_timeout) == minutes(10)
-        }),
-        ("{on_stop: cancel}", |s| s.on_stop == OnStop::Cancel),
-        ("{host_timeout: 20m}", |s| s.host_timeout == minutes(20)),
-        ("{}", |s| {
-            s.batch == [Amount::Count(1)]
-                && s.confirm == [GateAt::Start]
-                && s.max_failures == Amount::Count(0)
-                && s.health_wait == Strategy::HEALTH_WAIT
-                && s.confirm_timeout == Strategy::CONFIRM_TIMEOUT
-        }),
-        ("all", |s| {
-            s.batch.is_empty() && s.confirm == [GateAt::Start]
-        }),
-    ];
-    for (text, holds) in cases {
+    for (text, holds) in STRATEGIES {
         assert!(holds(&strategy(text)), "{text}");
     }
     // None of them is what a strategy is anyway.
     let plain = strategy("{}");
-    let same = cases.iter().filter(|(_, holds)| holds(&plain));
+    let same = STRATEGIES.iter().filter(|(_, holds)| holds(&plain));
     let same: Vec<&str> = same.map(|(text, _)| *text).collect();
     assert_eq!(
         same,
@@ -203,7 +208,7 @@ steps: [{run: x}]
         (first.step.id.as_str(), first.step.name.shown()),
         ("health-1", "tcp 80")
     );
-    assert_eq!((modifiers.timeout, first.watch), (minutes(2), false));
+    assert_eq!((modifiers.timeout, first.watch), (Some(minutes(2)), false));
     assert!(modifiers.read_only && modifiers.sudo.is_none() && modifiers.env.is_empty());
     assert_eq!(
         (wait(first).consecutive, wait(first).interval),
@@ -355,7 +360,7 @@ steps:
             .all(|step| matches!(step.action, Action::Reboot))
     );
     let limits = [7, 8, 9].map(|index| modifiers(index).timeout);
-    assert_eq!(limits, [10, 5, 3].map(minutes));
+    assert_eq!(limits, [10, 5, 3].map(|limit| Some(minutes(limit))));
 }
 
 #[test]
@@ -411,4 +416,23 @@ fn limits_that_count_health_without_checks_are_warned_of() {
         warnings("phases: [{name: a, strategy: {quorum: true}, steps: [{run: x}]}]\n").len(),
         1
     );
+}
+
+#[test]
+fn results_are_known_from_a_barrier_on() {
+    let errors = |steps: &str| {
+        let text = format!("strategy: all\nsteps: {steps}\n");
+        read_text("t.yml", &text).err().unwrap_or_default().len()
+    };
+    let reads = "{log: \"{{ results.a }}\"}";
+    assert_eq!(errors(&format!("[{reads}]")), 1);
+    assert_eq!(errors(&format!("[{{run: a, barrier: true}}, {reads}]")), 0);
+    assert_eq!(
+        errors(&format!(
+            "[{{group: [{{run: a, barrier: true}}]}}, {reads}]"
+        )),
+        0
+    );
+    assert_eq!(errors(&format!("[{{run: a}}]\nrollback: [{reads}]")), 1);
+    assert_eq!(errors(&format!("[{{run: a}}]\nafter: [{reads}]")), 0);
 }

@@ -98,6 +98,13 @@ fn misfits(caller: &Task, sub: &SubTask, task: &Task) -> Vec<Diagnostic> {
             errors.push(Diagnostic::new(message).hint("give it under `params:` of the step"));
         }
     }
+    if let Some(own) = task.own_rollout() {
+        let message = format!(
+            "task `{}` has {own} and cannot be a step of another task",
+            task.name
+        );
+        errors.push(Diagnostic::new(message).hint("they are a whole rollout's"));
+    }
     if caller.kind == Kind::Read && task.kind == Kind::Change {
         let message = format!(
             "task `{}` changes hosts, and `{}` only reads",

@@ -175,6 +175,36 @@ fn two_tasks_of_one_name_in_one_layer_are_an_error_of_the_second() {
 }
 
 #[test]
+fn a_task_with_a_rollout_of_its_own_is_no_step() {
+    let (_folder, library) = project(&[
+        (
+            "a.yml",
+            "kind: read\nsteps: [{task: b}, {task: c}, {task: d}]\n",
+        ),
+        (
+            "b.yml",
+            "kind: read\nafter: [{log: x}]\nsteps: [{run: x}]\n",
+        ),
+        (
+            "c.yml",
+            "kind: read\nphases: [{name: p, steps: [{run: x}]}]\n",
+        ),
+        (
+            "d.yml",
+            "kind: read\nfacts: [{run: x}]\nsteps: [{run: x}]\n",
+        ),
+    ]);
+    assert_eq!(
+        messages(&library.get("a").unwrap_err()),
+        [
+            "task `b` has `before` or `after` steps and cannot be a step of another task",
+            "task `c` has `phases` and cannot be a step of another task",
+            "task `d` has `facts` and cannot be a step of another task",
+        ]
+    );
+}
+
+#[test]
 fn called_tasks_exist_fit_and_do_not_come_back() {
     let (_folder, library) = project(&[
         ("a.yml", "kind: read\nsteps: [{task: b}]\n"),

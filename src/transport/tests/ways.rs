@@ -137,8 +137,10 @@ impl Way {
         let mut words: Vec<&str> = argv[..at].to_vec();
         words.extend(&self.shell);
         words.extend(&argv[at + 1..]);
-        let mut command = Command::new(which(words[0]));
-        command.args(&words[1..]);
+        // An sshd has its signals at their defaults; what starts these tests in the background ignores some.
+        let mut command = Command::new(which("env"));
+        command.arg("--default-signal=HUP,INT,QUIT");
+        command.arg(which(words[0])).args(&words[1..]);
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }

@@ -318,7 +318,7 @@ impl Host {
         init.signal(Signal::HUP);
         let listens =
             || (self.sshd_log().matches("Server listening").count() > before).then_some(());
-        poll(Duration::from_secs(10), listens)
+        poll(Duration::from_mins(1), listens)
             .with_context(|| format!("sshd on {} did not come back with its new key", self.name()))
     }
 

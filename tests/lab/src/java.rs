@@ -79,9 +79,9 @@ pub fn http_get(address: Ipv4Addr, port: u16, path: &str) -> Option<String> {
     (status == 200).then_some(body)
 }
 
-/// Asks a host's service; status and body. None when there is no whole answer within two seconds.
+/// Asks a host's service; status and body. None when there is no whole answer within ten seconds.
 pub fn http(address: Ipv4Addr, port: u16, method: &str, path: &str) -> Option<(u16, String)> {
-    let limit = Duration::from_secs(2);
+    let limit = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&(address, port).into(), limit).ok()?;
     stream.set_read_timeout(Some(limit)).ok()?;
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: lab\r\n\r\n").ok()?;

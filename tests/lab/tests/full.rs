@@ -21,17 +21,20 @@ fn app(zone: char, number: usize) -> HostSpec {
         .java()
 }
 
-fn ssh(fleet: &Machines, machine: &str, line: &str) -> Output {
+/// Runs a line by ssh, which gives up after so many seconds without a greeting.
+fn ssh(fleet: &Machines, limit: u32, machine: &str, line: &str) -> Output {
     let mut command = Command::new("ssh");
-    command
-        .arg("-F")
-        .arg(fleet.ssh_config())
-        .args(["-o", "ConnectTimeout=2", machine, line]);
+    command.arg("-F").arg(fleet.ssh_config()).args([
+        "-o",
+        &format!("ConnectTimeout={limit}"),
+        machine,
+        line,
+    ]);
     command.output().unwrap()
 }
 
 fn ssh_ok(fleet: &Machines, machine: &str, line: &str) -> String {
-    let output = ssh(fleet, machine, line);
+    let output = ssh(fleet, 60, machine, line);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {}: {said}", output.status);
     String::from_utf8_lossy(&output.stdout)
@@ -40,13 +43,14 @@ fn ssh_ok(fleet: &Machines, machine: &str, line: &str) -> String {
 }
 
 fn ssh_fails(fleet: &Machines, machine: &str, line: &str) -> String {
-    let output = ssh(fleet, machine, line);
+    let output = ssh(fleet, 2, machine, line);
     assert!(!output.status.success(), "{line}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Waits for as long as a test's patience lasts: no statement about speed.
 fn wait(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_mins(2);
     while !done() {
         assert!(Instant::now() < end, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(50));
@@ -163,8 +167,9 @@ fn a_drained_machine_goes_away_unnoticed(fleet: &Machines) {
         "app-b1 1.0.0\n"
     );
     balancer.wait_for("app-b1", false).unwrap();
-    // What HAProxy had handed over before.
-    std::thread::sleep(Duration::from_millis(200));
+    wait("what HAProxy had handed over is answered", || {
+        balancer.sessions("app-b1").unwrap() == Some(0)
+    });
     let before = client.so_far();
     ssh_ok(fleet, "app-b1", "sudo -n systemctl restart api");
     machine.wait_for_services().unwrap();
@@ -172,9 +177,8 @@ fn a_drained_machine_goes_away_unnoticed(fleet: &Machines) {
     wait("it answers again", || {
         client.so_far().answered_by("app-b1") > before.answered_by("app-b1")
     });
-    let seen = client.finish();
-    assert_eq!(seen.failures, []);
-    assert!(seen.requests() > 200, "{seen:?}");
+    wait("many were asked", || client.so_far().requests() > 200);
+    assert_eq!(client.finish().failures, []);
     assert_eq!(
         ssh_ok(fleet, "app-b1", "drain; restore"),
         "drained\nrestored"
@@ -242,6 +246,7 @@ fn a_reboot_is_a_boot(fleet: &Machines) {
     );
     ssh(
         fleet,
+        60,
         "app-a2",
         "touch /var/tmp/mark /run/mark; sudo -n systemctl reboot",
     );
@@ -418,23 +423,34 @@ fn a_quorum_loses_no_write() {
     };
     wait("somebody leads", || fleet.leader().is_some());
     let writer = fleet.write();
-    let leader = fleet.leader().unwrap();
     let roles = || {
         fleet
             .quorum()
             .filter_map(Machine::zookeeper_role)
             .collect::<Vec<_>>()
     };
-    assert_eq!(roles().iter().filter(|role| *role == "follower").count(), 2);
-    leader.exec_ok("systemctl restart zookeeper").unwrap();
+    wait("the others follow", || {
+        roles().iter().filter(|role| *role == "follower").count() == 2
+    });
+    let leader = fleet.leader().unwrap();
+    wait("writes are acknowledged", || writer.count() > 25);
+    // Not restarted: on a slow machine it could be back in time to lead again.
+    leader.exec_ok("systemctl stop zookeeper").unwrap();
     wait("another leads", || {
         fleet
             .leader()
             .is_some_and(|now| now.name() != leader.name())
-            && roles().len() == 3
     });
+    let before = writer.count();
+    wait("the new leader acknowledges", || {
+        writer.count() > before + 25
+    });
+    leader.exec_ok("systemctl start zookeeper").unwrap();
+    wait("all are there again", || roles().len() == 3);
+    let before = writer.count();
+    wait("all acknowledge", || writer.count() > before + 25);
     let mut written = writer.finish();
-    assert!(written.acknowledged.len() > 50, "{written:?}");
+    assert!(written.acknowledged.len() > 75, "{written:?}");
     assert_eq!(written.lost().unwrap(), Vec::<u64>::new());
     written.acknowledged.push(u64::MAX);
     assert_eq!(written.lost().unwrap(), [u64::MAX], "a loss would be seen");

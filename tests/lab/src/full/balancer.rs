@@ -82,17 +82,23 @@ impl Balancer {
 
     /// Each machine's state as HAProxy sees it: `UP`, `DOWN`, or on the way (`UP 1/2`).
     pub fn machines(&self) -> Result<BTreeMap<String, String>> {
-        Ok(states(&self.command("show stat")?))
+        Ok(column(&self.command("show stat")?, "status"))
     }
 
-    /// Waits until HAProxy sends requests to the machine, or no more. An error after ten seconds.
+    /// How many requests the machine is answering now; none where HAProxy does not know it.
+    pub fn sessions(&self, machine: &str) -> Result<Option<u64>> {
+        let counts = column(&self.command("show stat")?, "scur");
+        Ok(counts.get(machine).and_then(|count| count.parse().ok()))
+    }
+
+    /// Waits until HAProxy sends requests to the machine, or no more. An error after a minute.
     pub fn wait_for(&self, machine: &str, up: bool) -> Result<()> {
         let wanted = if up { "UP" } else { "DOWN" };
         let reached = || {
             let states = self.machines().ok()?;
             (states.get(machine)? == wanted).then_some(())
         };
-        poll(Duration::from_secs(10), reached).with_context(|| {
+        poll(Duration::from_mins(1), reached).with_context(|| {
             format!(
                 "for HAProxy, {machine} is not {wanted}: {:?}",
                 self.machines()
@@ -106,13 +112,13 @@ impl Balancer {
             let states = self.machines().ok()?;
             (!states.is_empty() && states.values().all(|state| state == "UP")).then_some(())
         };
-        poll(Duration::from_secs(20), all_up)
+        poll(Duration::from_mins(1), all_up)
             .with_context(|| format!("HAProxy does not see all machines: {:?}", self.machines()))
     }
 }
 
-/// Reads `show stat`: comma-separated, the names of its columns first.
-fn states(text: &str) -> BTreeMap<String, String> {
+/// One column of `show stat` by machine: comma-separated, the names of its columns first.
+fn column(text: &str, wanted: &str) -> BTreeMap<String, String> {
     let mut lines = text.lines();
     let names: Vec<_> = lines
         .next()
@@ -120,8 +126,8 @@ fn states(text: &str) -> BTreeMap<String, String> {
         .trim_start_matches("# ")
         .split(',')
         .collect();
-    let column = |name: &str| names.iter().position(|column| *column == name);
-    let (Some(server), Some(status)) = (column("svname"), column("status")) else {
+    let place = |name: &str| names.iter().position(|column| *column == name);
+    let (Some(server), Some(wanted)) = (place("svname"), place(wanted)) else {
         return BTreeMap::new();
     };
     let fields = lines.map(|line| line.split(',').collect::<Vec<_>>());
@@ -129,7 +135,7 @@ fn states(text: &str) -> BTreeMap<String, String> {
         .filter_map(|fields| {
             Some((
                 (*fields.get(server)?).to_owned(),
-                (*fields.get(status)?).to_owned(),
+                (*fields.get(wanted)?).to_owned(),
             ))
         })
         .filter(|(server, _)| server != "FRONTEND" && server != "BACKEND")
@@ -138,13 +144,18 @@ fn states(text: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::states;
+    use super::column;
 
     #[test]
-    fn states_are_read_by_the_names_of_columns() {
+    fn columns_are_read_by_their_names() {
         let text = "# pxname,svname,qcur,status,\ndoor,FRONTEND,,OPEN,\napi,app-a1,0,UP,\napi,app-b1,0,DOWN,\napi,BACKEND,0,UP,\n";
-        let states: Vec<_> = states(text).into_iter().collect();
-        let expected = [("app-a1", "UP"), ("app-b1", "DOWN")];
-        assert_eq!(states, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        for (name, expected) in [
+            ("status", [("app-a1", "UP"), ("app-b1", "DOWN")]),
+            ("qcur", [("app-a1", "0"), ("app-b1", "0")]),
+        ] {
+            let found: Vec<_> = column(text, name).into_iter().collect();
+            assert_eq!(found, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        }
+        assert!(column(text, "absent").is_empty());
     }
 }

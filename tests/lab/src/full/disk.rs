@@ -211,8 +211,9 @@ impl Disks<'_> {
                 "/bin/sh -c 'if [ -e {crash} ]; then echo {name} cannot start; sleep 0.3; exit 1; fi; while :; do sleep 3600; done'"
             )
         };
+        // Five starts in 20 s end a crash loop on a slow machine too, where a JVM takes long to fail.
         let unit = format!(
-            "[Unit]\nDescription={name} of the lab\n\n[Service]\nUser={owner}\nExecStart={program}\n\
+            "[Unit]\nDescription={name} of the lab\nStartLimitIntervalSec=20s\n\n[Service]\nUser={owner}\nExecStart={program}\n\
              SuccessExitStatus=143\nRestart=on-failure\nRestartSec=500ms\nTimeoutStopSec=30\n\n\
              [Install]\nWantedBy=multi-user.target\n"
         );

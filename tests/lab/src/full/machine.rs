@@ -249,7 +249,7 @@ impl Machine {
     pub fn kill(&self) -> Result<()> {
         let (nspawn, init) = (self.nspawn(), self.init()?);
         init.end(Duration::from_secs(5));
-        let gone = poll(Duration::from_secs(5), || {
+        let gone = poll(Duration::from_secs(30), || {
             nspawn.is_none_or(|nspawn| !nspawn.is_alive()).then_some(())
         });
         gone.with_context(|| format!("the machine {} does not end", self.name()))
@@ -286,7 +286,8 @@ fn greets(address: Ipv4Addr) -> bool {
         return false;
     };
     let mut banner = [0; 4];
-    stream.set_read_timeout(Some(limit)).is_ok()
+    // Behind the handshake there is somebody, however slow.
+    stream.set_read_timeout(Some(limit * 10)).is_ok()
         && stream.read_exact(&mut banner).is_ok()
         && &banner == b"SSH-"
 }

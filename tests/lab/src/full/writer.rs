@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Writer {
     stop: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
     thread: Option<JoinHandle<Written>>,
 }
 
@@ -46,9 +47,19 @@ pub struct Written {
 impl Writer {
     pub(crate) fn start(members: Vec<Ipv4Addr>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        let thread = Some(std::thread::spawn(move || write(members, &asked)));
-        Self { stop, thread }
+        let count = Arc::new(AtomicUsize::new(0));
+        let (asked, done) = (Arc::clone(&stop), Arc::clone(&count));
+        let thread = Some(std::thread::spawn(move || write(members, &asked, &done)));
+        Self {
+            stop,
+            count,
+            thread,
+        }
+    }
+
+    /// How many writes were acknowledged until now.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Stops it and says what it did.
@@ -122,7 +133,7 @@ fn stored(member: Ipv4Addr) -> io::Result<BTreeSet<u64>> {
     Ok(found)
 }
 
-fn write(members: Vec<Ipv4Addr>, stop: &AtomicBool) -> Written {
+fn write(members: Vec<Ipv4Addr>, stop: &AtomicBool, count: &AtomicUsize) -> Written {
     let mut written = Written {
         members,
         ..Written::default()
@@ -135,6 +146,7 @@ fn write(members: Vec<Ipv4Addr>, stop: &AtomicBool) -> Written {
             match attempt(&mut session, &written.members, &mut next, number) {
                 Ok(()) => {
                     written.acknowledged.push(number);
+                    count.store(written.acknowledged.len(), Ordering::Relaxed);
                     written.longest_gap = written.longest_gap.max(last.elapsed());
                     last = Instant::now();
                     break;
