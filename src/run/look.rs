@@ -188,7 +188,7 @@ impl<W: World> Job<W> {
             let read = work.steps(&member.facts, false).await;
             let facts = work.facts.take().filter(|_| read.is_ok());
             self.shared.known.keep_facts(&member.host.id, facts);
-            read.map_err(of_facts)?;
+            read.map_err(|fault| of_facts(fault, &work.teller.tail()))?;
         }
         Ok(())
     }
@@ -260,7 +260,8 @@ pub(crate) fn of_answer(answer: Result<Option<Sick>, End>) -> Found {
     }
 }
 
-fn of_facts(fault: Fault) -> Found {
+/// What a fact that failed makes of its host; the last line that it said is mostly the reason.
+fn of_facts(fault: Fault, said: &[String]) -> Found {
     match fault {
         Fault::Unreachable {
             kind,
@@ -274,9 +275,11 @@ fn of_facts(fault: Fault) -> Found {
         },
         fault => {
             let name = fault.step().map_or("", |step| &step.name);
-            Found::Unfit {
-                cause: format!("fact `{name}`: {}", fault.cause()),
+            let mut cause = format!("fact `{name}`: {}", fault.cause());
+            if let Some(reason) = said.last() {
+                cause = format!("{cause}: {reason}");
             }
+            Found::Unfit { cause }
         }
     }
 }

@@ -11,3 +11,5 @@ mod shell_text;
 mod spaces;
 mod threads;
 mod units;
+mod whole_host;
+mod zookeeper;

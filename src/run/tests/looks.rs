@@ -110,13 +110,21 @@ async fn facts_are_seen_by_last_by_steps_and_by_other_hosts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fact_that_fails_makes_a_host_unfit() {
-    let script = HostScript::new().on("mode", [Act::Exits(2)]);
-    let bed = bed(1).script("h0", script);
+    let words = b"looking\nno such unit\n".to_vec();
+    let speaking = [Act::Prints(Stream::Stderr, words), Act::Exits(2)];
+    let bed = bed(2)
+        .script("h0", HostScript::new().on("mode", [Act::Exits(2)]))
+        .script("h1", HostScript::new().on("mode", speaking));
     let mut plan = bed.plan();
     asks(&mut plan, &[run("mode")], &[]);
-    let told = hand_out(bed, plan, vec![look(&[0])]).await;
-    let cause = "fact `mode`: exit 2".to_owned();
-    assert_eq!(told.found(0), Found::Unfit { cause });
+    let told = hand_out(bed, plan, vec![look(&[0, 1])]).await;
+    for (host, cause) in [
+        (0, "fact `mode`: exit 2"),
+        (1, "fact `mode`: exit 2: no such unit"),
+    ] {
+        let cause = cause.to_owned();
+        assert_eq!(told.found(host), Found::Unfit { cause });
+    }
 }
 
 #[tokio::test(start_paused = true)]

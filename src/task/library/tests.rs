@@ -44,6 +44,9 @@ fn the_built_in_tasks_have_no_errors_and_use_only_what_works() {
         "jvms",
         "disk",
         "versions",
+        "rolling_restart",
+        "rolling_reboot",
+        "zk_rolling_restart",
     ] {
         let task = library.get(name).unwrap();
         assert!(!task.desc.is_empty() && task.folder.is_none(), "{name}");
@@ -151,7 +154,10 @@ fn an_unknown_name_has_the_nearest_and_all() {
     assert_eq!(error.message, "no task named `heapdmup`");
     assert_eq!(
         error.hints,
-        ["did you mean `heapdump`? all tasks: disk, heapdump, jvms, restart, threaddump, versions"]
+        [
+            "did you mean `heapdump`? all tasks: disk, heapdump, jvms, restart, rolling_reboot, \
+             rolling_restart, threaddump, versions, zk_rolling_restart"
+        ]
     );
 }
 

@@ -91,14 +91,14 @@ impl Access {
             if let Some(zone) = &door.spec.zone {
                 let _ = write!(source, ", zone: {}", quoted(zone));
             }
-            let tags: Vec<_> = door
-                .spec
-                .tags
-                .iter()
-                .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
-                .collect();
-            if !tags.is_empty() {
-                let _ = write!(source, ", tags: {{{}}}", tags.join(", "));
+            for (name, texts) in [("tags", &door.spec.tags), ("vars", &door.spec.vars)] {
+                let texts: Vec<_> = texts
+                    .iter()
+                    .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
+                    .collect();
+                if !texts.is_empty() {
+                    let _ = write!(source, ", {name}: {{{}}}", texts.join(", "));
+                }
             }
             source.push_str("}\n");
         }

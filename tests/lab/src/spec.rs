@@ -18,6 +18,9 @@ pub struct HostSpec {
     /// Tags beside `Name`, for example `role`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Variables in the inventory.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, String>,
     /// What runs there besides sshd.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
@@ -51,6 +54,7 @@ impl HostSpec {
             name: name.into(),
             zone: None,
             tags: BTreeMap::new(),
+            vars: BTreeMap::new(),
             services: Vec::new(),
             faults: Vec::new(),
             shell: Shell::default(),
@@ -76,6 +80,12 @@ impl HostSpec {
     /// Sets a tag.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets a variable in the inventory.
+    pub fn var(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.vars.insert(key.into(), value.into());
         self
     }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::full::{Machine, Machines};
-use lab::{Fault, HostSpec, Service, http, http_get};
+use lab::{HostSpec, Service, http, http_get};
 
 /// Tells the test that is started by another that it is.
 const CHILD: &str = "LAB_TEST_CHILD";
@@ -70,6 +70,7 @@ fn machines_are_real() {
     a_machine_is_one_of_its_own(&fleet);
     a_restart_is_systemds(&fleet);
     a_drained_machine_goes_away_unnoticed(&fleet);
+    a_machine_leaves_and_joins_by_command(&fleet);
     a_machine_that_is_not_drained_is_missed(&fleet);
     a_hotfix_is_a_link(&fleet);
     a_unit_can_crash_in_a_loop(&fleet);
@@ -110,7 +111,7 @@ fn a_machine_is_one_of_its_own(fleet: &Machines) {
     assert_eq!(machine.logins().unwrap(), 1);
     let inventory = std::fs::read_to_string(fleet.inventory()).unwrap();
     let line = format!(
-        r#"- {{name: "app-a1", address: "{}", zone: "us-west-2a", tags: {{"role": "app"}}}}"#,
+        r#"- {{name: "app-a1", address: "{}", zone: "us-west-2a", tags: {{"role": "app"}}, vars: "#,
         machine.ip()
     );
     assert!(
@@ -183,6 +184,29 @@ fn a_drained_machine_goes_away_unnoticed(fleet: &Machines) {
         ssh_ok(fleet, "app-b1", "drain; restore"),
         "drained\nrestored"
     );
+}
+
+fn a_machine_leaves_and_joins_by_command(fleet: &Machines) {
+    let (balancer, machine) = (fleet.balancer().unwrap(), fleet.machine("app-b1"));
+    let inventory = std::fs::read_to_string(fleet.inventory()).unwrap();
+    let vars = r#"vars: {"drain": "leave-balancer api", "drain_wait": "0s", "restore": "join-balancer api"}"#;
+    assert_eq!(inventory.matches(vars).count(), 6, "{inventory}");
+    let client = fleet.ask().unwrap();
+    let left = "left the load balancer";
+    assert_eq!(ssh_ok(fleet, "app-b1", "leave-balancer api"), left);
+    let before = client.so_far().answered_by("app-b1");
+    machine.exec_ok("systemctl restart api").unwrap();
+    machine.wait_for_services().unwrap();
+    // Well, and still out.
+    assert_eq!(client.so_far().answered_by("app-b1"), before);
+    assert_ne!(balancer.machines().unwrap()["app-b1"], "UP");
+    let joined = "joined the load balancer";
+    assert_eq!(ssh_ok(fleet, "app-b1", "join-balancer api"), joined);
+    assert_eq!(balancer.machines().unwrap()["app-b1"], "UP");
+    wait("it answers again", || {
+        client.so_far().answered_by("app-b1") > before
+    });
+    assert_eq!(client.finish().failures, []);
 }
 
 fn a_machine_that_is_not_drained_is_missed(fleet: &Machines) {
@@ -454,31 +478,4 @@ fn a_quorum_loses_no_write() {
     assert_eq!(written.lost().unwrap(), Vec::<u64>::new());
     written.acknowledged.push(u64::MAX);
     assert_eq!(written.lost().unwrap(), [u64::MAX], "a loss would be seen");
-}
-
-#[test]
-fn what_the_full_tier_has_not_is_refused() {
-    if !lab::full::available() {
-        return;
-    }
-    let error = |host: HostSpec| {
-        let started = Machines::builder("refused").host(host).start();
-        started
-            .map(|fleet| fleet.name().to_owned())
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(
-        error(HostSpec::new("a1").fault(Fault::Floods)),
-        "`a1`: the full tier has no fault `floods`, only refuses_key, wrong_host_key, unknown_host_key, no_sudo, \
-         sudo_password, crash_loop"
-    );
-    assert_eq!(
-        error(HostSpec::new("a1").bastion()),
-        "`a1`: the full tier has no `bastion`"
-    );
-    assert_eq!(
-        error(HostSpec::new("a1").service(Service::java("api").owner("root"))),
-        "`a1`: machines have the users deploy and app, not `root`"
-    );
 }

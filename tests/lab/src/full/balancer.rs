@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::machine::Machine;
 use crate::process::poll;
+use crate::spec::HostSpec;
 
 /// Where clients connect.
 pub(crate) const PORT: u16 = 80;
@@ -51,6 +52,23 @@ pub(crate) fn configuration(
         bail!("no machine has a Java service `{service}` for the load balancer");
     }
     Ok(text)
+}
+
+/// Tells the inventory how machines with this service leave the load balancer and join it again.
+pub(crate) fn name_commands<'a>(service: &str, hosts: impl Iterator<Item = &'a mut HostSpec>) {
+    for host in hosts {
+        if host.services.iter().any(|unit| unit.name == service) {
+            let commands = [
+                ("drain", format!("leave-balancer {service}")),
+                // The command returns when no requests come any more.
+                ("drain_wait", "0s".to_owned()),
+                ("restore", format!("join-balancer {service}")),
+            ];
+            for (key, command) in commands {
+                host.vars.entry(key.to_owned()).or_insert(command);
+            }
+        }
+    }
 }
 
 impl Balancer {

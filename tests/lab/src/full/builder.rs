@@ -194,6 +194,10 @@ fn check(host: &HostSpec) -> Result<()> {
 
 impl Machines {
     fn bring_up(&mut self, keys: &Keys, tree: &Path, tools: &Path) -> Result<()> {
+        if let Some(service) = &self.balancer {
+            let hosts = self.all.iter_mut().map(|machine| &mut machine.spec);
+            balancer::name_commands(service, hosts);
+        }
         self.lay_out(keys, tree, tools)?;
         let keeper = self
             .keeper
@@ -248,6 +252,7 @@ impl Machines {
             login_key: &self.access.login_key,
             hosts,
             members: quorum::members(&members),
+            balanced: self.balancer.is_some(),
             jdk: Jdk::own()?,
         };
         for machine in &self.all {
@@ -272,6 +277,11 @@ impl Machine {
         quorum::mode(self.ip())
     }
 
+    /// The last transaction that its ZooKeeper has seen, as it writes it; none while it does not serve.
+    pub fn zookeeper_transaction(&self) -> Option<String> {
+        quorum::transaction(self.ip())
+    }
+
     /// Waits until every service with a port answers.
     pub fn wait_for_services(&self) -> Result<()> {
         for service in &self.spec.services {
@@ -292,5 +302,31 @@ impl Machine {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::fault::Fault;
+    use crate::spec::{HostSpec, Service};
+
+    #[test]
+    fn what_the_full_tier_has_not_is_refused() {
+        let error = |host: HostSpec| check(&host).unwrap_err().to_string();
+        assert_eq!(
+            error(HostSpec::new("a1").fault(Fault::Floods)),
+            "`a1`: the full tier has no fault `floods`, only refuses_key, wrong_host_key, unknown_host_key, no_sudo, \
+             sudo_password, crash_loop"
+        );
+        assert_eq!(
+            error(HostSpec::new("a1").bastion()),
+            "`a1`: the full tier has no `bastion`"
+        );
+        assert_eq!(
+            error(HostSpec::new("a1").service(Service::java("api").owner("root"))),
+            "`a1`: machines have the users deploy and app, not `root`"
+        );
+        assert!(check(&HostSpec::new("a1").java()).is_ok());
     }
 }

@@ -17,6 +17,9 @@ use crate::{java, keys, place};
 /// The version of the Java service that a new machine runs.
 const VERSION: &str = "1.0.0";
 
+/// How a machine leaves HAProxy's service, and joins it again.
+const BALANCER: &str = include_str!("../host_files/balancer.sh");
+
 /// What the layers of all machines of a fleet have in common.
 pub(crate) struct Disks<'a> {
     /// The shared root tree.
@@ -27,6 +30,8 @@ pub(crate) struct Disks<'a> {
     pub(crate) hosts: String,
     /// The lines of `zoo.cfg` that name the members of the quorum.
     pub(crate) members: String,
+    /// Whether the fleet has HAProxy.
+    pub(crate) balanced: bool,
     pub(crate) jdk: Jdk,
 }
 
@@ -126,6 +131,11 @@ impl Disks<'_> {
                 &format!("usr/local/bin/{tool}"),
                 self.jdk.home.join("bin").join(tool),
             )?;
+        }
+        if self.balanced {
+            for command in ["leave-balancer", "join-balancer"] {
+                layer.file(&format!("usr/local/bin/{command}"), BALANCER, 0o755)?;
+            }
         }
         for service in &spec.services {
             self.service(&layer, service)?;

@@ -49,9 +49,16 @@ pub(crate) fn word(address: Ipv4Addr, word: &str) -> Option<String> {
 
 /// `leader`, `follower`, `observer`; none while the member does not serve.
 pub(crate) fn mode(address: Ipv4Addr) -> Option<String> {
+    described(address, "Mode: ")
+}
+
+/// The last transaction seen; none while the member does not serve.
+pub(crate) fn transaction(address: Ipv4Addr) -> Option<String> {
+    described(address, "Zxid: ")
+}
+
+fn described(address: Ipv4Addr, key: &str) -> Option<String> {
     let answer = word(address, "srvr")?;
-    let mode = answer
-        .lines()
-        .find_map(|line| line.strip_prefix("Mode: "))?;
-    Some(mode.to_owned())
+    let value = answer.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(value.to_owned())
 }
