@@ -10,7 +10,8 @@
 //!              ├─> journal ─> run::journal, run::progress │     │
 //!              ├─> run ───┬──> plan <─────────────────────┘     │
 //!              │          │      └──> task ─────────────────────┼──> model
-//!              │          └──> transport (traits) ──────────────┤
+//!              │          ├──> lock ──┐                         │
+//!              │          └───────────┴> transport (traits) ────┤
 //!              └─> inventory ───────────────────────────────────┘
 //! ```
 //!
@@ -21,6 +22,7 @@ pub(crate) mod cli;
 pub mod diagnose;
 pub mod inventory;
 pub mod journal;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod report;

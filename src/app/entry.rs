@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{adhoc, again, doctor, history, hosts, one_host, open_files, tasks};
+use super::{adhoc, again, doctor, history, hosts, lock, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -129,6 +129,7 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),
         Command::Ssh(args) => one_host::ssh(&context, args).await,
+        Command::Lock(command) => lock::lock(&context, command).await,
         Command::Doctor(args) => doctor::doctor(&context, args).await,
     }
 }

@@ -15,6 +15,7 @@ mod hosts;
 mod journal;
 mod kept_plan;
 mod library;
+mod lock;
 mod one_host;
 mod open_files;
 mod outside;

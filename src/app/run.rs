@@ -18,7 +18,7 @@ use crate::report::{
 };
 use crate::run::cancel::Signal;
 use crate::run::progress::Progress;
-use crate::run::{self, Parts, RunOptions};
+use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::task::{CommonParams, Engine, Fab, GivenParams, Kind, Task};
 use crate::transport::{Local, SshTransport, TransportSettings};
@@ -421,6 +421,13 @@ pub(super) fn options(
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
         secrets,
+        lock: LockOptions {
+            wait: settings.run.lock_wait.unwrap_or_default(),
+            folder: Some(settings.state_dir.join("locks")),
+            controller: environment::machine_name(),
+            token: u128::from(random()) << 64 | u128::from(random()),
+            adopt: false,
+        },
         cwd: settings.environment.cwd.clone(),
         progress: None,
         undo: false,

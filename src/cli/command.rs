@@ -78,6 +78,9 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show how a run ended
     Report(ReportArgs),
+    /// Show who holds the locks of hosts, or release one
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Open a shell on one host, with the same connection settings
     Ssh(SshArgs),
     /// Find out why a host does not connect
@@ -216,6 +219,43 @@ pub(crate) struct ReportArgs {
     /// The run's id, the start of one, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub(crate) run: String,
+}
+
+/// What is done about locks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Show the locks of hosts: who holds them, since when, and whether that run is alive
+    Status(LockStatusArgs),
+    /// Release the lock of a run that is over
+    Release(LockReleaseArgs),
+}
+
+/// Whose locks are shown.
+#[derive(Debug, Args)]
+pub(crate) struct LockStatusArgs {
+    /// Selectors
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) words: Vec<String>,
+    /// This key alone
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+/// Which lock is released.
+#[derive(Debug, Args)]
+pub(crate) struct LockReleaseArgs {
+    /// Selectors
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) words: Vec<String>,
+    /// The lock with this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// The lock of this run
+    #[arg(long = "run", value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Also another's, and one whose run is at work
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Which host is logged in to.

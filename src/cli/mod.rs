@@ -12,9 +12,10 @@ mod strategy_flags;
 mod values;
 
 pub(crate) use argv::{Typed, parse};
-pub(crate) use command::{AgainArgs, ResumeArgs, 
-    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
-    PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
+pub(crate) use command::{
+    AdhocArgs, AgainArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs,
+    LockCommand, LockReleaseArgs, LockStatusArgs, LogsArgs, PlanArgs, ReportArgs, ResumeArgs,
+    SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };
 pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};

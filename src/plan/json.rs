@@ -34,7 +34,7 @@ pub fn json(plan: &Plan) -> Value {
         "deadline_ms": plan.task.deadline.map(millis),
         "confirm": confirm(plan),
         "warnings": plan.warnings,
-        "lock": plan.lock,
+        "lock": plan.lock.as_ref().map(ToString::to_string),
         "task_hash": plan.task_hash,
         "before": steps(&plan.before),
         "after": steps(&plan.after),

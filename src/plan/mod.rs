@@ -30,6 +30,7 @@ pub use batch::{BatchRules, Situation, form_rest};
 pub use build::build;
 pub use drift::drift;
 pub use json::json;
+pub use lock::Lock;
 pub use overrides::{Overrides, TypedQuorum};
 pub use request::{PlanRequest, TaskFiles};
 pub use shape::{

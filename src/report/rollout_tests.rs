@@ -354,6 +354,8 @@ fn every_fact_has_its_words() {
     let said: Vec<String> = said.collect();
     insta::assert_snapshot!(said.join("\n"), @r"
     preflight: asking 1 host
+    waiting for the lock: `restart%2Fapi%2Fprod` is locked on app-1, by whom is not known (the folder is deploy's), held for 3 m 12 s
+    locked `restart/api/prod` on 2 hosts, first on app-1
     preflight: 1 host answers, 1 sick: app-1
     plan changed: no sick host comes first any more
     app-1  passed phase main after 1.5 s
@@ -374,6 +376,8 @@ fn every_fact_has_its_words() {
     stopped: no host is the one to take last (`last`), though one must be: there may be no leader; zone a not started
     stopped: step `migrate` failed on app-1, on which every host depends; zone a not started
     stopped: answered `stop` at a gate by terminal; zone a not started
+    stopped: `restart%2Fapi%2Fprod` is locked on app-1, by whom is not known (the folder is deploy's), held for 3 m 12 s
+    stopped: no host could be locked: app-3 (it does not answer)
     stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
     stopped: the run's journal cannot be written: No space left on device; zone a not started
     rolling back 1 host, in this order: app-1

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::lock::words::held;
 use crate::model::{ExitStatus, HostOutcome, Label, Zone, format_duration};
 use crate::run::event::{BakeReason, GateAnswer, Rule, Shortfall, StopCause, Trouble};
 
@@ -150,6 +151,17 @@ pub(crate) fn bake_words(why: BakeReason, view: &RunView) -> String {
     }
 }
 
+/// Hosts that could not be locked are named up to this many.
+const MAX_UNLOCKED: usize = 5;
+
+/// Whether nothing was begun: then what is not reached is everything, and is not worth a word.
+pub(crate) fn before_all(cause: &StopCause) -> bool {
+    matches!(
+        cause,
+        StopCause::Preflight { .. } | StopCause::Locked { .. } | StopCause::Unlockable { .. }
+    )
+}
+
 /// Why a rollout stopped, the rule with its number: `1 of 12 hosts failed, limit is 0`.
 pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> String {
     let of = |failed: usize, all: usize| match all {
@@ -199,6 +211,15 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
             )
         }
         StopCause::Gate { answer, by } => gate_words(*answer, by),
+        StopCause::Locked { holder } => safe(&held(holder)).into_owned(),
+        StopCause::Unlockable { hosts } => {
+            let named: Vec<String> = hosts
+                .iter()
+                .take(MAX_UNLOCKED)
+                .map(|host| format!("{} ({})", safe(host.host.as_str()), brief(&host.cause)))
+                .collect();
+            format!("no host could be locked: {}", named.join(", "))
+        }
         StopCause::Preflight { silent, unfit } => preflight_words(silent, unfit, view, width),
     }
 }

@@ -412,7 +412,7 @@ pub(crate) fn plan() -> Plan {
         phases: vec![phase],
         after: Vec::new(),
         warnings: vec!["us-west-2b has one host".into()],
-        lock: Some("deploy".into()),
+        lock: None,
         task_hash: "00".into(),
         task,
     }

@@ -18,6 +18,7 @@ pub use gate::{GateAnswer, GateFacts, NextUp, Troubled};
 pub use lines::{Line, Lines};
 pub use rollout::{
     BakeReason, PlanChange, RollbackResult, RolloutFact, Rule, Shortfall, StopCause, Trouble,
+    Unlocked,
 };
 
 /// One fact. Of one run: the first is `RunStarted`, the last `RunFinished`; every planned host has exactly

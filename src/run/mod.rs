@@ -19,6 +19,7 @@ mod host_log;
 pub mod journal;
 mod known;
 mod lines;
+mod locking;
 mod look;
 mod mask;
 mod meetings;
@@ -51,5 +52,5 @@ mod tests;
 
 pub use engine::execute;
 pub use lines::LINE_LIMIT;
-pub use options::{Parts, RunOptions};
+pub use options::{LockOptions, Parts, RunOptions};
 pub use preview::{HostPreview, Preview, preview};

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{CancelReason, Label, RunId};
+use crate::model::{CancelReason, HostOutcome, Label, RunId};
 use crate::plan::{HostPlan, Plan};
 use crate::task::{Action, Step};
 
 use super::cancel::{Ladder, Rung, Signal};
 use super::course::{Brake, Course};
+use super::errand::Errand;
 use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
 use super::journal::Fact;
@@ -131,7 +132,12 @@ impl RunState {
     pub(crate) fn apply(&mut self, message: UnitMessage) -> Reaction {
         match message {
             UnitMessage::Next { at } => {
-                let errand = self.course.next(at);
+                let errand = match self.course.next(at) {
+                    Errand::Unlock { .. } => Errand::Unlock {
+                        keep: self.keeps_lock(),
+                    },
+                    errand => errand,
+                };
                 self.reaction().answered(Reply::Errand(errand))
             }
             UnitMessage::Found(finding) => {
@@ -140,6 +146,14 @@ impl RunState {
             }
             UnitMessage::SectionEnded { section, passed } => {
                 self.course.section_ended(section, passed);
+                self.reaction()
+            }
+            UnitMessage::LockEnded(end) => {
+                self.course.lock_ended(end);
+                self.reaction()
+            }
+            UnitMessage::LockWaited(found) => {
+                self.course.lock_waited(*found);
                 self.reaction()
             }
             UnitMessage::GateAnswered { answer, by } => {
@@ -305,6 +319,43 @@ impl RunState {
         at_work.then(|| self.roster.host(host))
     }
 
+    fn ending(&self) -> Ending {
+        let course = self.course.ended();
+        let mut ends = self.roster.order().iter();
+        let internal = |&host: &HostIndex| {
+            let end = self.course.ledger().of(host).end();
+            end.is_some_and(|end| end.internal)
+        };
+        Ending {
+            kind: self.plan.kind,
+            internal: ends.any(internal),
+            preflight: course.preflight,
+            locked: course.locked,
+            refused: course.refused,
+            paused: course.paused,
+            stopped: course.stopped,
+            rolled_back: course.rolled_back,
+            reason: self.ladder.reason(),
+            rung: self.ladder.rung(),
+        }
+    }
+
+    /// Whether the run, if it ended now, could go on later: it keeps its lock then.
+    fn keeps_lock(&self) -> bool {
+        let not_run = HostOutcome::NotRun {
+            reason: String::new(),
+        };
+        let order = self.roster.order().iter().copied();
+        let outcomes = order.map(|host| {
+            let end = self.course.ledger().of(host).end();
+            end.map_or(&not_run, |end| &end.outcome)
+        });
+        let outcomes: Vec<&HostOutcome> = outcomes.collect();
+        let ending = self.ending();
+        let status = ending.status(outcomes.iter().copied());
+        matches!(ending.state(status, outcomes), "paused" | "interrupted")
+    }
+
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
         let order = self.roster.order().iter().copied();
         let ends: Vec<_> = order
@@ -313,18 +364,7 @@ impl RunState {
                 Some((&self.roster.entries()[host], of, of.end()?))
             })
             .collect();
-        let course = self.course.ended();
-        let ending = Ending {
-            kind: self.plan.kind,
-            internal: ends.iter().any(|(.., end)| end.internal),
-            preflight: course.preflight,
-            refused: course.refused,
-            paused: course.paused,
-            stopped: course.stopped,
-            rolled_back: course.rolled_back,
-            reason: self.ladder.reason(),
-            rung: self.ladder.rung(),
-        };
+        let ending = self.ending();
         let status = ending.status(ends.iter().map(|(.., end)| &end.outcome));
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);

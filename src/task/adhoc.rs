@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    Action, Copy, CopyContent, Download, GateAt, Kind, MAIN, Modifiers, OnFailure, Quoting,
-    RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
+    Action, Copy, CopyContent, Download, GateAt, Kind, LockKey, MAIN, Modifiers, OnFailure,
+    Quoting, RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
 };
 use crate::model::{Amount, Diagnostic, Source, SourceSpan};
 
@@ -187,6 +187,7 @@ fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner
             ..TaskPhase::new(MAIN, strategy)
         }],
         after: Vec::new(),
+        lock: LockKey::ByTags,
         on_failure: OnFailure::Stop,
         notify: Vec::new(),
         fanout: None,

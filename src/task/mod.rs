@@ -20,7 +20,7 @@ mod template;
 mod text;
 
 pub use decode::{document_name, read, read_document};
-pub use definition::{Kind, MAIN, Task, TaskPhase};
+pub use definition::{Kind, LockKey, MAIN, Task, TaskPhase};
 pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};

@@ -55,8 +55,7 @@ impl Course {
             return Some(errand);
         }
         if self.handed.gate.is_none() && self.halt.is_none() {
-            self.notify(Occasion::Start);
-            self.leg = Leg::Before;
+            self.leg = Leg::Lock;
         }
         None
     }

@@ -196,7 +196,7 @@ impl Course {
 }
 
 /// A host that was not heard of after a look does not answer either.
-fn is_silent(entry: &Entry) -> bool {
+pub(super) fn is_silent(entry: &Entry) -> bool {
     matches!(
         entry.vital,
         Vital::Unasked | Vital::Troubled(Trouble::Silent { .. })

@@ -15,6 +15,7 @@ use crate::task::{Kind, Occasion};
 
 use super::gates::Asking;
 use super::ledger::{Ledger, Stage};
+use super::locking::Hold;
 use super::pass::Pass;
 use super::resuming::Past;
 use super::stopping::{Ended, Halt};
@@ -28,6 +29,8 @@ pub(super) enum Leg {
     Preflight,
     /// Asking a person whether to begin.
     StartGate,
+    /// Taking the lock.
+    Lock,
     /// The task's `before`.
     Before,
     /// A phase begins: what of it, in turn.
@@ -89,6 +92,8 @@ pub(crate) struct Course {
     /// How many hosts were healthy when that was first asked.
     pub(super) baseline: Option<usize>,
     pub(super) handed: Handed,
+    /// Whether the lock is ours.
+    pub(super) hold: Hold,
     /// A look has just ended: nothing was waited for since.
     pub(super) fresh: bool,
     /// Errands to hand out before anything else.
@@ -126,6 +131,7 @@ impl Course {
             fail_fast,
             baseline: None,
             handed: Handed::default(),
+            hold: Hold::None,
             fresh: false,
             first: VecDeque::new(),
             bake: None,
@@ -153,6 +159,7 @@ impl Course {
             let errand = match self.leg {
                 Leg::Preflight => self.preflight(),
                 Leg::StartGate => self.start_gate(),
+                Leg::Lock => self.lock(),
                 Leg::Before => self.section(Section::Before, Leg::Opening(Opening::Look)),
                 Leg::Opening(opening) => self.opening(opening),
                 Leg::Batches => self.batches(at),
@@ -161,7 +168,7 @@ impl Course {
                 Leg::After => self.closing_of_all(),
                 Leg::Stopping => self.stopping(),
                 Leg::Undoing => self.undo(),
-                Leg::Over => Some(Errand::End),
+                Leg::Over => Some(self.leave()),
             };
             if let Some(errand) = errand {
                 self.fresh = false;

@@ -1,5 +1,6 @@
 //! What ends a rollout early, and what is then done about it.
 
+use crate::lock;
 use crate::model::{CancelReason, Label};
 use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{EventKind, RolloutFact, StopCause};
@@ -31,6 +32,8 @@ pub(super) enum Halt {
 pub(crate) struct Ended {
     /// Hosts could not be worked on; nothing was changed.
     pub(crate) preflight: bool,
+    /// Another run has the lock; nothing was changed.
+    pub(crate) locked: bool,
     /// The start gate was answered with no.
     pub(crate) refused: bool,
     /// It was paused at a gate.
@@ -83,7 +86,9 @@ impl Course {
                 OnStop::Cancel => Brake::Cancel,
             });
         }
-        self.ended.stopped = !(self.ended.preflight || self.ended.refused || self.ended.paused);
+        let ended = &self.ended;
+        let begun = !(ended.preflight || ended.locked || ended.refused || ended.paused);
+        self.ended.stopped = begun;
         let not_started = self.not_started();
         self.facts.push(Fact::Stop {
             because: because.clone(),
@@ -211,7 +216,11 @@ impl Course {
         let by_rule = match &self.halt {
             Some(Halt::Because(because)) => !matches!(
                 because,
-                StopCause::Gate { .. } | StopCause::Preflight { .. } | StopCause::Journal { .. }
+                StopCause::Gate { .. }
+                    | StopCause::Preflight { .. }
+                    | StopCause::Journal { .. }
+                    | StopCause::Locked { .. }
+                    | StopCause::Unlockable { .. }
             ),
             Some(Halt::Deadline) => true,
             Some(Halt::Signal) | None => false,
@@ -223,7 +232,12 @@ impl Course {
     fn scope(&self) -> Option<Scope> {
         match self.halt.as_ref()? {
             Halt::Signal
-            | Halt::Because(StopCause::Preflight { .. } | StopCause::Journal { .. }) => None,
+            | Halt::Because(
+                StopCause::Preflight { .. }
+                | StopCause::Journal { .. }
+                | StopCause::Locked { .. }
+                | StopCause::Unlockable { .. },
+            ) => None,
             Halt::Because(StopCause::Gate { answer, .. }) => {
                 (*answer == GateAnswer::Rollback).then_some(Scope::All)
             }
@@ -286,6 +300,8 @@ fn words(because: &StopCause) -> String {
             GateAnswer::Rollback => format!("rolled back (answered by {by})"),
             _ => super::super::summary::refused(by),
         },
+        StopCause::Locked { holder } => format!("nothing was changed: {}", lock::held(holder)),
+        StopCause::Unlockable { .. } => "nothing was changed: no host could be locked".to_owned(),
         StopCause::Preflight { silent, unfit } => format!(
             "nothing was changed: {} cannot be worked on",
             hosts(&(silent.len() + unfit.len()))

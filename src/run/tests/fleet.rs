@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Host, HostId, HostOutcome, Source, UnreachableKind, Zone};
 use crate::plan::{Overrides, Plan, PlanRequest, TaskFiles, build};
 use crate::run::cancel::Signal;
-use crate::run::errand::{GateAnswer, Section};
+use crate::run::errand::{GateAnswer, LockEnd, Section};
 use crate::run::event::{EventKind, RollbackResult, RunSummary};
 use crate::task::{CommonParams, Files, GivenParams, Param, ParamSource, Task, read};
 
@@ -120,6 +120,8 @@ pub(super) struct Fleet {
     /// The section that fails.
     pub(super) broken: Option<Section>,
     pub(super) fanout: usize,
+    /// What comes of taking the lock, where it is not simply taken.
+    pub(super) lock_end: Option<LockEnd>,
 }
 
 /// What came of it.
@@ -130,6 +132,8 @@ pub(super) struct Played {
     pub(super) taken: Vec<String>,
     /// Every errand's word, but waits and starts.
     pub(super) errands: Vec<String>,
+    /// What was done about the lock.
+    pub(super) locks: Vec<String>,
     pub(super) took: u64,
     /// Broken laws.
     pub(super) faults: Vec<String>,
@@ -149,6 +153,7 @@ impl Fleet {
             turns: Vec::new(),
             silences: Vec::new(),
             elections: Vec::new(),
+            lock_end: None,
             answers: VecDeque::new(),
             signals: Vec::new(),
             undone: HashMap::new(),

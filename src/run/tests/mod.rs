@@ -13,6 +13,7 @@ mod fleet;
 mod gates;
 mod journalled;
 mod laws;
+mod locks;
 mod looks;
 mod meetings;
 mod outcomes;

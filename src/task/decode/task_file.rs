@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         let deadline = fields.duration("deadline", &mut self.errors);
         let (vars, targets) = (self.read_vars(&fields), self.targets(&fields));
         let facts = self.read_facts(&fields);
-        self.lock(&fields);
+        let lock = self.lock(&fields);
         let mut task = Task {
             name: self.task.clone(),
             desc: fields.string("desc", &mut self.errors).unwrap_or_default(),
@@ -146,6 +146,7 @@ impl<'a> Reader<'a> {
             phases: Vec::new(),
             after: Vec::new(),
             fanout: self.fanout(&fields),
+            lock,
             on_failure: self.on_failure(&fields, document),
             notify: self.notify(&fields),
             deadline,

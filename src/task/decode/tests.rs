@@ -105,7 +105,7 @@ fn the_examples_of_the_format_have_no_errors() {
         let task = task(text);
         assert_eq!(task.name, name);
         let lacks = unsupported(&task);
-        let known = ["`aws`", "`detach`", "`lock`"];
+        let known = ["`aws`", "`detach`"];
         assert!(
             lacks.iter().all(|what| known.contains(&what.as_str())),
             "{name}: {lacks:?}"
@@ -323,7 +323,6 @@ fn every_later_part_of_the_format_is_noted() {
     let text = r#"
 strategy: all
 params: {from_ssm: {from: "ssm:/x"}}
-lock: app
 steps:
   - run: echo {{ secret("x") }}
   - line: {path: /x, line: y}
@@ -337,16 +336,11 @@ steps:
         unsupported(&task(text)),
         [
             "`from: ssm`",
-            "`lock`",
             "`secret` in a template",
             "`line`",
             "`replace`",
             "`detach`",
         ]
-    );
-    assert_eq!(
-        unsupported(&task(&text.replace("lock: app", "lock: none"))).len(),
-        5
     );
 }
 
