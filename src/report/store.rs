@@ -4,6 +4,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use indexmap::IndexMap;
 
@@ -118,7 +119,8 @@ impl RunStore {
         }
     }
 
-    /// Ids in rising order, which is the order of their starts.
+    /// Ids in the order of the runs' starts: an id tells it to the second, and of two in one second the folder made
+    /// first was first.
     fn ids(&self) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -133,7 +135,13 @@ impl RunStore {
             }
         }
         ids.sort_unstable();
+        ids.sort_by_cached_key(|id| (second_of(id).to_owned(), self.made(id)));
         Ok(ids)
+    }
+
+    /// When a run's folder was made, where the file system knows.
+    fn made(&self, id: &str) -> Option<SystemTime> {
+        fs::metadata(self.folder.join(id)).ok()?.created().ok()
     }
 
     fn open(&self, id: &str) -> StoredRun {
@@ -199,6 +207,11 @@ impl StoredRun {
         logs.sort_by(|(left, _), (right, _)| natural(left.as_str(), right.as_str()));
         Ok(logs)
     }
+}
+
+/// The second in which a run began, as its id has it.
+fn second_of(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(second, _)| second)
 }
 
 /// When a run began and its task, from `YYYYMMDDThhmmssZ-TASK-xxxx`; `None` for other names.
@@ -294,6 +307,17 @@ mod tests {
         );
         assert_eq!(newest[1].task, "heap_dump");
         assert_eq!(newest[1].started, "2025-01-02 00:00:00 UTC");
+    }
+
+    #[tokio::test]
+    async fn of_two_runs_begun_in_one_second_the_later_is_the_last() {
+        let state = tempfile::tempdir().unwrap();
+        let (first, second) = ("20250102T010000Z-run-ff00", "20250102T010000Z-run-00ff");
+        for id in [first, second] {
+            drop(record(state.path(), id, true).await);
+        }
+        let found = RunStore::new(state.path()).find("last").unwrap();
+        assert_eq!(found.id.as_str(), second);
     }
 
     #[tokio::test]

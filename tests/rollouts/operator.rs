@@ -101,7 +101,7 @@ impl Operator {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The folders of all runs.
+    /// The folders of all runs, oldest first: two of them may have begun in one second.
     fn runs(&self) -> Vec<PathBuf> {
         let found = fs::read_dir(self.folder.path().join("state/runs"));
         let mut found: Vec<_> = found
@@ -111,7 +111,7 @@ impl Operator {
             .map(|entry| entry.path())
             .filter(|path| path.is_dir() && !path.is_symlink())
             .collect();
-        found.sort();
+        found.sort_by_key(|path| fs::metadata(path).and_then(|of| of.created()).ok());
         found
     }
 }
