@@ -17,9 +17,10 @@ use super::failure::Failure;
 use super::fleet;
 use super::kept_plan::Kept;
 use super::library::TaskSource;
+use super::prepared::{self, Prepared, Work};
 use super::preview;
 use super::rerun;
-use super::run::{self, Prepared, Work};
+use super::run;
 
 /// Runs a task of the library.
 ///
@@ -40,7 +41,7 @@ pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus
         rerun,
         again: whole.and_then(|words| rerun::command(&context.settings, &words, &[])),
     };
-    let prepared = run::prepare(context, work).await?;
+    let prepared = prepared::prepare(context, work).await?;
     finish(context, prepared).await
 }
 
@@ -103,7 +104,7 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
         rerun: None,
         again: None,
     };
-    let prepared = run::prepare(context, work).await?;
+    let prepared = prepared::prepare(context, work).await?;
     if args.probe {
         return preview::probe(context, prepared).await;
     }
@@ -181,7 +182,7 @@ async fn go(
         rerun,
         again: None,
     };
-    let prepared = run::prepare(context, work).await?;
+    let prepared = prepared::prepare(context, work).await?;
     finish(context, prepared).await
 }
 

@@ -17,7 +17,8 @@ use crate::task::Kind;
 use super::entry::Context;
 use super::failure::Failure;
 use super::journal::{kept_on, started, this_process};
-use super::run::{self, Again, Only};
+use super::prepared::Only;
+use super::run::{self, Again};
 use super::stored::{RESUMABLE, Stored, open, untrusted};
 
 /// States in which a run can be rolled back.
@@ -38,7 +39,7 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     let stored = open(context, &args.run)?;
     stored.must_be(&RESUMABLE, "resumed")?;
     let undo = stored.progress.rolling_back.is_some();
-    go_on(context, stored, (undo, args.accept_changed)).await
+    Box::pin(go_on(context, stored, (undo, args.accept_changed))).await
 }
 
 /// Rolls back what a run did.
@@ -53,7 +54,7 @@ pub(super) async fn rollback(context: &Context, args: ResumeArgs) -> Result<Exit
         // Its own rollback, if it had one, is over: this one is of everything.
         stored.progress.rolling_back = None;
     }
-    go_on(context, stored, (true, args.accept_changed)).await
+    Box::pin(go_on(context, stored, (true, args.accept_changed))).await
 }
 
 async fn go_on(

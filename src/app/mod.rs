@@ -22,6 +22,7 @@ mod outside;
 mod overrides;
 mod params;
 mod password;
+mod prepared;
 mod preview;
 mod prompt;
 mod rerun;

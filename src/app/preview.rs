@@ -23,7 +23,8 @@ use crate::transport::{Local, SshTransport};
 use super::entry::Context;
 use super::failure::Failure;
 use super::kept_plan;
-use super::run::{Prepared, options, random, screen_options, transport_settings};
+use super::prepared::Prepared;
+use super::run::{options, random, screen_options, transport_settings};
 
 /// Looks at the plan's hosts and shows what would come of it.
 ///

@@ -18,7 +18,7 @@ use crate::task::{Action, OnResume, Step};
 use super::entry::Context;
 use super::failure::Failure;
 use super::library::TaskSource;
-use super::run::{self, Only, Prepared, Work};
+use super::prepared::{self, Only, Prepared, Work};
 use super::settings::Settings;
 
 /// States in which a run can be gone on with; `None` is one whose process died.
@@ -180,7 +180,7 @@ impl Stored {
             again: None,
         };
         let params = self.opening.typed["params"].as_object().cloned();
-        run::prepare_again(again, work, (&only, &params.unwrap_or_default())).await
+        prepared::prepare_again(again, work, (&only, &params.unwrap_or_default())).await
     }
 
     /// Refuses a task that is another by now.

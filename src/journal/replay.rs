@@ -162,12 +162,12 @@ fn is_worth_keeping(register: &Kept) -> bool {
 }
 
 fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
-    let id = match fact {
-        Fact::HostStarted { host, .. }
-        | Fact::HostPassed { host, .. }
-        | Fact::HostFinished { host, .. }
-        | Fact::RollbackFinished { host, .. } => host,
-        _ => return,
+    let (Fact::HostStarted { host: id, .. }
+    | Fact::HostPassed { host: id, .. }
+    | Fact::HostFinished { host: id, .. }
+    | Fact::RollbackFinished { host: id, .. }) = fact
+    else {
+        return;
     };
     let host = progress.hosts.entry(id.clone()).or_default();
     match fact {

@@ -313,9 +313,17 @@ mod tests {
     async fn of_two_runs_begun_in_one_second_the_later_is_the_last() {
         let state = tempfile::tempdir().unwrap();
         let (first, second) = ("20250102T010000Z-run-ff00", "20250102T010000Z-run-00ff");
-        for id in [first, second] {
-            drop(record(state.path(), id, true).await);
-        }
+        drop(record(state.path(), first, true).await);
+        // The clock of a file system ticks in milliseconds.
+        let made = |path: &Path| fs::metadata(path).unwrap().created().unwrap();
+        let begun = made(&state.path().join("runs").join(first));
+        while made(
+            tempfile::NamedTempFile::new_in(state.path())
+                .unwrap()
+                .path(),
+        ) == begun
+        {}
+        drop(record(state.path(), second, true).await);
         let found = RunStore::new(state.path()).find("last").unwrap();
         assert_eq!(found.id.as_str(), second);
     }

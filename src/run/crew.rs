@@ -130,13 +130,10 @@ impl<W: World> Crew<W> {
         let Some(target) = shared.places.target(host) else {
             return false;
         };
-        let mut verdict = Verdict::Proceed;
-        if member.kind == Kind::Forward {
-            verdict = shared.wire.ask(UnitMessage::HostStarting { host }).await;
-            if verdict == Verdict::Refuse {
-                shared.meetings.ended(host);
-                return true;
-            }
+        let verdict = shared.wire.ask(UnitMessage::HostStarting { host }).await;
+        if verdict == Verdict::Refuse {
+            shared.meetings.ended(host);
+            return true;
         }
         shared.known.taken(host);
         member.started = Instant::now();

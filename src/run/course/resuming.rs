@@ -148,7 +148,7 @@ impl Course {
     /// A phase's batches: as the plan has them, or as an earlier process left them.
     pub(super) fn next_pass(&self, phase: usize) -> Pass {
         let mut pass = Pass::new(&self.plan, phase);
-        let Some(past) = self.past.phases.get(&phase) else {
+        let Some(earlier) = self.past.phases.get(&phase) else {
             return pass;
         };
         let ids = self.by_id();
@@ -161,7 +161,7 @@ impl Course {
             matches!(self.ledger.of(*host).stage, Stage::Pending)
                 && self.ledger.of(*host).ahead <= phase
         };
-        for taken in &past.taken {
+        for taken in &earlier.taken {
             let members = members(&taken.batch);
             let closed = taken.closed || members.iter().any(is_left);
             pass.remember(&taken.batch, (members, closed), &self.ledger);
@@ -176,13 +176,13 @@ impl Course {
             (!hosts.is_empty()).then(|| self.batch(batch, &hosts))
         };
         for urgency in [Urgency::Interrupted, Urgency::Failed, Urgency::Pending] {
-            for taken in &past.taken {
+            for taken in &earlier.taken {
                 let mut hosts = members(&taken.batch);
                 hosts.retain(|host| self.past.urgency.get(host) == Some(&urgency));
                 pass.first.extend(left_of(&taken.batch, hosts));
             }
         }
-        for formed in &past.formed {
+        for formed in &earlier.formed {
             pass.rest.extend(left_of(formed, members(formed)));
         }
         // What no stored batch holds stays in the plan's own.
