@@ -231,6 +231,7 @@ pub(super) fn options(
             token: u128::from(random()) << 64 | u128::from(random()),
             adopt: false,
         },
+        syslog: Some(environment::machine_name()),
         cwd: settings.environment.cwd.clone(),
         progress: None,
         undo: false,

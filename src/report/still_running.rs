@@ -5,14 +5,24 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
-use crate::model::{HostOutcome, Label};
+use crate::model::HostOutcome;
 
 use super::fold::fold_within;
 use super::host_failure::short;
+use super::processes::{PATTERN, escaped};
 use super::sanitize::safe;
 use super::style::Role;
 use super::summary::{Closing, SummaryLook, joined, quoted};
 use super::view::RunView;
+
+/// Processes that are shown for a step.
+const MAX_LEFT: usize = 5;
+
+/// A host where something may still be running, and what it said is left.
+struct Left<'a> {
+    label: &'a str,
+    processes: &'a [String],
+}
 
 /// Hosts where something may still be running, by the step that was at work, each with the command to look.
 pub(crate) fn push_still_running(
@@ -21,36 +31,69 @@ pub(crate) fn push_still_running(
     closing: &Closing,
     look: &SummaryLook<'_>,
 ) {
-    let flagged = |label: &Label| {
-        let summary = view.summary.as_ref()?;
-        Some(summary.hosts.get(label)?.may_still_run)
-    };
-    let mut steps: IndexMap<Option<&str>, Vec<&str>> = IndexMap::new();
-    for (label, host) in &view.hosts {
-        let Some(end) = host.end() else { continue };
-        let (step, left) = left_running(&end.outcome);
-        if left || flagged(label) == Some(true) {
-            steps.entry(step).or_default().push(label.as_str());
-        }
-    }
-    for (step, labels) in steps {
+    for (step, hosts) in by_step(view) {
         let lead = look.styles.paint(Role::Warning, "may still be running");
-        let hosts = fold_within(labels.iter().copied(), look.width / 2);
+        let labels: Vec<&str> = hosts.iter().map(|host| host.label).collect();
+        let folded = fold_within(labels.iter().copied(), look.width / 2);
         let what = step
             .map(|step| format!(" (step `{}`)", safe(&short(step))))
             .unwrap_or_default();
-        let probe = step.map_or_else(
-            || "ps -ef".to_owned(),
-            |step| {
+        let _ = writeln!(out, "{lead} on {}{what}", safe(&folded));
+        let processes = hosts.iter().flat_map(|host| {
+            let processes = host.processes.iter();
+            processes.map(|process| (host.label, process.as_str()))
+        });
+        for (label, process) in processes.clone().take(MAX_LEFT) {
+            let _ = writeln!(out, "  left on {}: {}", safe(label), safe(process));
+        }
+        let more = processes.clone().count().saturating_sub(MAX_LEFT);
+        if more > 0 {
+            let _ = writeln!(out, "  and {more} more");
+        }
+        let pattern = match (
+            processes.clone().find_map(|(_, process)| command(process)),
+            step,
+        ) {
+            (Some(command), _) => Some(command),
+            (None, Some(step)) => {
                 let pattern = closing.processes.get(step).map_or(step, String::as_str);
-                format!("pgrep -af {}", quoted(&hidden_from_itself(pattern)))
-            },
+                Some(pattern.to_owned())
+            }
+            (None, None) => None,
+        };
+        let probe = pattern.map_or_else(
+            || "ps -ef".to_owned(),
+            |pattern| format!("pgrep -af {}", quoted(&hidden_from_itself(&pattern))),
         );
-        let _ = writeln!(out, "{lead} on {}{what}", safe(&hosts));
         let command = format!("fab-rs run -H {} -- {probe}", joined(&labels));
         let hint = look.styles.paint(Role::Hint, "check with:");
         let _ = writeln!(out, "  {hint} {}", safe(&command));
     }
+}
+
+fn by_step(view: &RunView) -> IndexMap<Option<&str>, Vec<Left<'_>>> {
+    let mut steps: IndexMap<Option<&str>, Vec<Left<'_>>> = IndexMap::new();
+    for (label, host) in &view.hosts {
+        let Some(end) = host.end() else { continue };
+        let told = view.summary.as_ref();
+        let told = told.and_then(|summary| summary.hosts.get(label));
+        let (step, left) = left_running(&end.outcome);
+        if left || told.is_some_and(|told| told.may_still_run) {
+            let host = Left {
+                label: label.as_str(),
+                processes: told.map_or(&[][..], |told| &told.left),
+            };
+            steps.entry(step).or_default().push(host);
+        }
+    }
+    steps
+}
+
+/// By what `pgrep -f` finds a process that a host named.
+fn command(process: &str) -> Option<String> {
+    let (_pid, command) = process.split_once(' ')?;
+    let command: String = command.trim().chars().take(PATTERN).collect();
+    (!command.is_empty()).then(|| escaped(command.trim_end()))
 }
 
 /// The step an outcome left behind, and whether it may be running still.

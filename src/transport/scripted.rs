@@ -405,6 +405,7 @@ fn report(exit: Exit) -> ExecReport {
         started: true,
         left_running: false,
         group_ended: false,
+        trace: None,
         notes: Vec::new(),
         sudo_refused: None,
     }

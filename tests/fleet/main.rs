@@ -1,5 +1,6 @@
 //! The real binary against real hosts: what an operator would try on fleets that nobody has seen.
 
+mod audit;
 mod bastion;
 mod desk;
 mod disks;
