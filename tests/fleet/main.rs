@@ -9,6 +9,7 @@ mod ec2;
 mod faults;
 mod fleets;
 mod hostile;
+mod left;
 mod locks;
 mod resuming;
 mod rollouts;
