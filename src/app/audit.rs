@@ -83,7 +83,7 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         folder: context.settings.environment.cwd.clone(),
     };
     let begun = audit.begins(about).await;
-    let aborted = again::abort(context, args).await;
+    let aborted = Box::pin(again::abort(context, args)).await;
     let (state, status) = match &aborted {
         Ok(status) => ("aborted", *status),
         Err(failure) => ("refused", failure.status),

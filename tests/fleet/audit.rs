@@ -135,25 +135,28 @@ fn changed(desk: &Desk, socket: &UnixDatagram) {
     assert!(!text.contains("hunter"), "{text}");
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let said = messages(socket);
+    told(desk, &messages(socket), start);
+    assert!(!ran.all().contains("syslog has no line"), "{}", ran.all());
+}
+
+/// The line on the one host, and the note that there is none on the other.
+fn told(desk: &Desk, said: &[String], start: &Value) {
     assert_eq!(said.len(), 1, "{said:?}");
-    let controller = start["controller"].as_str().unwrap();
+    let word = |key: &str| start[key].as_str().unwrap().to_owned();
+    let run = format!("run={}", word("run"));
     for part in [
         "user=ann",
-        &format!("run={run}"),
+        &run,
         "task=turn",
         "outcome=ok",
-        controller,
+        &word("controller"),
     ] {
         assert!(said[0].contains(part), "{said:?}");
     }
     let log = desk.record().join("hosts/app-1.log");
     let log = fs::read_to_string(log).unwrap();
-    assert!(
-        log.contains("note| the host's syslog has no line: "),
-        "{log}"
-    );
-    assert!(!ran.all().contains("syslog has no line"), "{}", ran.all());
+    let note = "note| the host's syslog has no line: ";
+    assert!(log.contains(note), "{log}");
 }
 
 /// Hosts that fail are told, and so are those that are rolled back; nobody writes a second line into a syslog.

@@ -137,17 +137,9 @@ fn somebody_elses(ground: &Ground) {
     ran.ended(1);
     let summary = desk.summary();
     let found = left(&summary, "app-0").join("\n");
-    let runs = ground.runs("app-0", "sleep 602");
-    assert_eq!(found.contains("sleep 602"), runs, "{}", ran.all());
-    assert_eq!(
-        of(&summary, "app-0")["may_still_run"],
-        runs,
-        "{}",
-        ran.all()
-    );
-    if runs {
-        ground.tidy("app-0", "sleep 602");
-    }
+    assert!(found.contains("sleep 602"), "{}", ran.all());
+    assert_eq!(of(&summary, "app-0")["may_still_run"], true);
+    ground.tidy("app-0", "sleep 602");
 }
 
 /// A host that answers nothing cannot be asked, and is listed; the other is not.
