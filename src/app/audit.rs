@@ -30,6 +30,8 @@ pub(super) struct Audit {
     task: String,
     action: Action,
     user: String,
+    /// A change's lines survive a crash of the machine; a run that only reads waits for no disk.
+    durable: bool,
     began: Instant,
 }
 
@@ -41,8 +43,8 @@ pub(super) struct About<'a> {
     pub(super) of: Option<RunId>,
     /// The command, where it is of no task.
     pub(super) command: Option<String>,
-    /// The checkout that the task is from.
-    pub(super) folder: PathBuf,
+    /// The task's folder; `None` for one that is built in or was typed.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// Says that a run of this plan begins, before it does anything.
@@ -52,15 +54,14 @@ pub(super) async fn begin(
     (run, action): (&RunId, Action),
     screen: &ScreenHandle,
 ) -> Audit {
-    let task = &prepared.plan.task;
-    let audit = Audit::new(context, run, (&task.name, action));
-    let folder = task.folder.clone();
+    let (task, plan) = (&prepared.plan.task, prepared.json());
+    let audit = Audit::new(context, (run, &plan), (&task.name, action));
     let is_typed = AD_HOC.contains(&task.name.as_str());
     let about = About {
-        plan: &prepared.json(),
+        plan: &plan,
         of: prepared.retries.clone(),
         command: is_typed.then(|| audit::command(&task.source.text)),
-        folder: folder.unwrap_or_else(|| context.settings.environment.cwd.clone()),
+        folder: task.folder.clone(),
     };
     if let Some(trouble) = audit.begins(about).await {
         screen.note(format!("warning: {trouble}"));
@@ -75,12 +76,13 @@ pub(super) async fn begin(
 pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
     let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
     let plan = std::fs::read(run.path.join("plan.json")).unwrap_or_default();
-    let audit = Audit::new(context, &run.id, (&run.task, Action::Abort));
+    let plan: Value = serde_json::from_slice(&plan).unwrap_or_default();
+    let audit = Audit::new(context, (&run.id, &plan), (&run.task, Action::Abort));
     let about = About {
-        plan: &serde_json::from_slice(&plan).unwrap_or_default(),
+        plan: &plan,
         of: None,
         command: None,
-        folder: context.settings.environment.cwd.clone(),
+        folder: None,
     };
     let begun = audit.begins(about).await;
     let aborted = Box::pin(again::abort(context, args)).await;
@@ -96,29 +98,36 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
 }
 
 impl Audit {
-    fn new(context: &Context, run: &RunId, (task, action): (&str, Action)) -> Self {
+    fn new(
+        context: &Context,
+        (run, plan): (&RunId, &Value),
+        (task, action): (&str, Action),
+    ) -> Self {
         Self {
             file: AuditFile::below(&context.settings.state_dir),
             run: run.clone(),
             task: task.to_owned(),
             action,
             user: context.settings.environment.user.clone(),
+            durable: plan["kind"] == "change",
             began: Instant::now(),
         }
     }
 
     /// Says that the run begins, before it does anything; what kept it from being written, for people.
     async fn begins(&self, about: About<'_>) -> Option<String> {
-        let revision = git::head(&about.folder);
-        let dirty = match revision {
-            Some(_) => git::is_dirty(&about.folder).await,
-            None => None,
+        let who = self.who();
+        let revision = git::head(about.folder.as_ref().unwrap_or(&who.cwd));
+        // Where no file of a checkout is run, nobody waits for git.
+        let dirty = match (&revision, &about.folder) {
+            (Some(_), Some(folder)) => git::is_dirty(folder).await,
+            _ => None,
         };
         let plan = about.plan;
         let text = |key: &str| plan[key].as_str().unwrap_or_default().to_owned();
         let hosts = targets(plan);
         let line = Started {
-            who: self.who(),
+            who,
             of: about.of,
             kind: text("kind"),
             task_hash: text("task_hash"),
@@ -166,7 +175,7 @@ impl Audit {
             task: &self.task,
             of,
         };
-        let error = self.file.append(&line).await.err()?;
+        let error = self.file.append(&line, self.durable).await.err()?;
         let path = self.file.path().display();
         Some(match event {
             "run_started" => {

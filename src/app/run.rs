@@ -92,6 +92,7 @@ pub(super) async fn execute(
     let mut options = RunOptions {
         progress: (!progress.is_new()).then_some(progress),
         undo,
+        syslog: Some(environment::machine_name()),
         ..options(
             context,
             folder.id().clone(),
@@ -232,7 +233,7 @@ pub(super) fn options(
             token: u128::from(random()) << 64 | u128::from(random()),
             adopt: false,
         },
-        syslog: Some(environment::machine_name()),
+        syslog: None,
         cwd: settings.environment.cwd.clone(),
         progress: None,
         undo: false,

@@ -62,7 +62,7 @@ pub struct Started {
     pub task_hash: String,
     /// The commit that is checked out where the task is, or in the working directory.
     pub git_revision: Option<String>,
-    /// Whether files there differ from it; `None` where that is not known.
+    /// Whether files there differ from it; `None` where that is not known, and for tasks without a folder.
     pub git_dirty: Option<bool>,
     /// Params that are the same for all hosts, redacted.
     pub params: Map<String, Value>,

@@ -21,6 +21,8 @@ params:
 strategy: {by: flat, batch: 2}
 on_failure: rollback_batch
 steps:
+  - run: "true"
+    read_only: true
   - run: exit {{ params.code }}
     name: "turn it\nuser=root"
 rollback:
@@ -81,6 +83,7 @@ fn it_is_kept_who_did_what() {
     let without = "mount --bind /dev/null \"$(command -v logger)\"";
     fleet.host("app-1").exec_ok(without).unwrap();
     changed(&desk, &socket);
+    looked_at(&desk, &socket);
     undone(&desk, &socket);
     only_read(&desk, &socket);
     killed_and_resumed(&desk, &fleet);
@@ -157,6 +160,21 @@ fn told(desk: &Desk, said: &[String], start: &Value) {
     let log = fs::read_to_string(log).unwrap();
     let note = "note| the host's syslog has no line: ";
     assert!(log.contains(note), "{log}");
+}
+
+/// A look before a change is none.
+fn looked_at(desk: &Desk, socket: &UnixDatagram) {
+    let words = [
+        "plan",
+        "--probe",
+        "turn",
+        "role=app",
+        "--params-file",
+        "secret.yml",
+    ];
+    desk.fab(&words).ended(0).says("logger");
+    assert_eq!(messages(socket), [""; 0]);
+    assert_eq!(audit_of(desk).len(), 2, "nothing ran");
 }
 
 /// Hosts that fail are told, and so are those that are rolled back; nobody writes a second line into a syslog.

@@ -93,10 +93,7 @@ fn stubborn(ground: &Ground) {
     assert!(!ran.err().contains("still be running"), "{}", ran.all());
     assert!(!ground.runs("app-0", "sleep 600"));
     let log = std::fs::read_to_string(desk.record().join("hosts/app-0.log")).unwrap();
-    assert!(
-        log.contains("the host was asked: nothing of it is left"),
-        "{log}"
-    );
+    assert!(log.contains("asked what is left of it: nothing"), "{log}");
 }
 
 /// What went into a session of its own is not ended, and is named; as root too.

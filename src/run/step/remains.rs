@@ -44,18 +44,21 @@ impl<W: World> Work<W> {
         let Some(trace) = report.trace.take() else {
             return executed;
         };
+        let place = match ground {
+            Ground::Host => "",
+            Ground::Controller => " on this machine",
+        };
         let asked = timeout(LIMIT, self.ask_what_is_left(ground, sudo, &trace)).await;
         let asked = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
         report.group_ended = asked.as_ref().is_ok_and(Vec::is_empty);
         match asked {
             Ok(left) if left.is_empty() => {
-                self.teller
-                    .hint("the host was asked: nothing of it is left");
+                self.teller.hint("asked what is left of it: nothing");
             }
             Ok(left) => {
                 let left = left.iter().map(|line| self.teller.mask.text(line));
                 let left: Vec<String> = left.collect();
-                let text = format!("it was ended, and left running: {}", named(&left));
+                let text = format!("it was ended, and left running{place}: {}", named(&left));
                 self.teller.note(&text).await;
                 if ground == Ground::Host {
                     self.left.extend(left);

@@ -28,6 +28,8 @@ if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
   marked=$(grep -lsF "FAB_MARK=$2" /proc/[0-9]*/environ | cut -d/ -f3)
 fi
 for pid in $(printf '%s\n' $found $marked | sort -un | head -n 20); do
+  # It may have ended meanwhile.
+  [ -d "/proc/$pid" ] || [ ! -d /proc/self ] || continue
   words=$(tr '\0\n' '  ' <"/proc/$pid/cmdline" 2>/dev/null | cut -c1-100)
   printf '%s %s\n' "$pid" "$words"
 done
