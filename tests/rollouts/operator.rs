@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub(crate) const QUICK: &[&str] = &[
     "--bake",
     "1s",
+    "--canary-bake",
+    "1s",
     "--zone-bake",
     "1s",
     "--first-zone-bake",
@@ -63,7 +65,7 @@ impl Operator {
     }
 
     /// Writes a file into the working directory.
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
@@ -117,6 +119,12 @@ impl Operator {
 }
 
 impl Running<'_> {
+    /// Ends it as nothing can heed: its process is gone, and nobody cleans up after it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Whether it still runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
