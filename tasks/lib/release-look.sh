@@ -123,7 +123,7 @@ for place in /etc/crontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/cronta
     fi
 done
 for unit in chef-client.timer chef-solo.timer chef-client.service; do
-    if [ -z "$chef" ] && systemctl is-active --quiet "$unit" 2>/dev/null; then
+    if [ -z "$chef" ] && systemctl is-active --quiet "$unit" >/dev/null 2>&1; then
         chef=$unit
     fi
 done

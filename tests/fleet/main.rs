@@ -8,6 +8,7 @@ mod ec2;
 mod faults;
 mod fleets;
 mod hostile;
+mod hotfixes;
 mod locks;
 mod resuming;
 mod rollouts;
