@@ -116,6 +116,10 @@ impl Course {
             (None, None) => {}
         }
         self.ledger.of_mut(host).ended_at = of.ended_at;
+        let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
+        if undo && !of.touched.is_empty() && of.touched.iter().all(is_undone) {
+            self.end_undo(host, RollbackResult::Done);
+        }
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {
