@@ -40,10 +40,8 @@ fn trees(host: &Host, key: &str) -> Vec<String> {
     answers.iter().map(|answer| tree(&answer.shell)).collect()
 }
 
-#[test]
-fn only_what_is_not_there_and_has_room_is_sent() {
-    let Some(host) = host(
-        r#"
+/// What may be sent, and what may not.
+const STAGE_LOOKS: &str = r#"
         service look
         look absent
         mkdir "$FAB_PARAM_DIR/releases/1.1.0"
@@ -80,8 +78,11 @@ fn only_what_is_not_there_and_has_room_is_sent() {
         service chef
         look chef
         umount /var/spool
-        "#,
-    ) else {
+        "#;
+
+#[test]
+fn only_what_is_not_there_and_has_room_is_sent() {
+    let Some(host) = host(STAGE_LOOKS) else {
         return;
     };
     for (key, staged, what) in [
@@ -124,10 +125,8 @@ fn only_what_is_not_there_and_has_room_is_sent() {
     );
 }
 
-#[test]
-fn a_release_is_whole_or_not_there() {
-    let Some(host) = host(
-        r#"
+/// What arrived, and what a cut-off run left.
+const PLACINGS: &str = r#"
         place() { run "$1" release-place.sh "$SUM"; tree "$1"; }
         export RELEASE_GIT=c0ffee RELEASE_WHO=ann RELEASE_RUN=run-1
         service whole
@@ -153,8 +152,11 @@ fn a_release_is_whole_or_not_there() {
         sent
         place link
         ls "$OUT/outside" >"$OUT/outside.ls"
-        "#,
-    ) else {
+        "#;
+
+#[test]
+fn a_release_is_whole_or_not_there() {
+    let Some(host) = host(PLACINGS) else {
         return;
     };
     let old = "current 777 releases/1.0.0\n";
@@ -198,10 +200,8 @@ fn a_release_is_whole_or_not_there() {
     }
 }
 
-#[test]
-fn a_switch_remembers_what_was_there() {
-    let Some(host) = host(
-        r#"
+/// Forth, cut off, back.
+const SWITCHES: &str = r#"
         now() { run "$1" release-now.sh; }
         switch() { run "$@"; tree "$1"; }
         service links
@@ -219,8 +219,11 @@ fn a_switch_remembers_what_was_there() {
         rm "$FAB_PARAM_DIR/current"
         cp -R "$FAB_PARAM_DIR/releases/1.0.0" "$FAB_PARAM_DIR/current"
         switch folder release-switch.sh releases/1.1.0 releases/1.0.0
-        "#,
-    ) else {
+        "#;
+
+#[test]
+fn a_switch_remembers_what_was_there() {
+    let Some(host) = host(SWITCHES) else {
         return;
     };
     let json = |key: &str| host.answers(key)[0].json();
@@ -275,10 +278,8 @@ fn a_switch_remembers_what_was_there() {
     );
 }
 
-#[test]
-fn what_runs_is_what_is_open() {
-    let Some(host) = host(
-        r#"
+/// Processes that have a release open.
+const PROCESSES: &str = r#"
         mkdir -p "$OUT/bin"
         printf '#!/bin/sh\nsed -n "s/^[0-9]*:[^:]*:/ControlGroup=/p" /proc/self/cgroup | tail -n 1\n' >"$OUT/bin/systemctl"
         chmod +x "$OUT/bin/systemctl"
@@ -307,8 +308,11 @@ fn what_runs_is_what_is_open() {
         kill "$new"
         wait "$new" 2>/dev/null
         :
-        "#,
-    ) else {
+        "#;
+
+#[test]
+fn what_runs_is_what_is_open() {
+    let Some(host) = host(PROCESSES) else {
         return;
     };
     for (key, words) in [
