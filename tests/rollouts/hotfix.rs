@@ -138,3 +138,64 @@ fn cut_off_in_mid_switch_it_goes_on_and_can_be_undone(fleet: &Machines, operator
     assert_eq!(seen.failures, []);
     all_run(fleet, "1.1.0", "releases/1.0.0");
 }
+
+/// After so many lines of its journal a run is killed.
+const KILLS: [usize; 6] = [30, 75, 96, 111, 140, 190];
+
+/// Wherever it is cut off, forward or back, it comes to its end, and loses no request.
+#[test]
+#[ignore = "takes ten minutes; with --ignored"]
+fn wherever_it_is_killed_it_goes_on() {
+    let _alone = alone();
+    let Some(fleet) = behind_balancer("killed", &ALL) else {
+        return;
+    };
+    let operator = Operator::new(&fleet.inventory());
+    let mut now = "1.0.0".to_owned();
+    for (round, lines) in KILLS.into_iter().enumerate() {
+        let next = format!("2.{round}.0");
+        let jar = fs::read(service_jar(&next).unwrap()).unwrap();
+        operator.write("next.jar", jar);
+        let version = format!("version={next}");
+        let client = fleet.ask().unwrap();
+        cut_off_after(&operator, &hotfix("artifact=next.jar", &version), lines);
+        let ran = operator.fab(&["resume", "last", "--yes=all"]);
+        ran.ended(0).had("ok", &ALL);
+        all_run(&fleet, &next, &format!("releases/{now}"));
+        let written = operator.journal();
+        cut_off_after(
+            &operator,
+            &["rollback", "last", "--yes=all"],
+            written + lines / 2,
+        );
+        let ran = operator.fab(&["resume", "last", "--yes=all"]);
+        let seen = client.finish();
+        assert_eq!(seen.failures, [], "{lines} lines: {}", ran.all());
+        ran.ended(5);
+        for machine in fleet.machines() {
+            assert_eq!(
+                running(machine),
+                now,
+                "{} after {lines} lines",
+                machine.name()
+            );
+        }
+        // Another run, so that there is something before.
+        let words = hotfix("artifact=next.jar", &version);
+        operator.fab(&words).ended(0);
+        all_run(&fleet, &next, &format!("releases/{now}"));
+        now = next;
+    }
+}
+
+/// Kills what these words start once the newest run's journal has so many lines.
+fn cut_off_after(operator: &Operator, words: &[&str], lines: usize) {
+    let runs = operator.count();
+    let is_new = words[0] == "hotfix";
+    let mut run = operator.start(words);
+    until("its journal has so many lines", || {
+        assert!(run.runs(), "too late: {}", run.so_far());
+        (!is_new || operator.count() > runs) && operator.journal() >= lines
+    });
+    run.kill();
+}

@@ -98,6 +98,18 @@ impl Operator {
         self.start(words).end()
     }
 
+    /// How many runs there were.
+    pub(crate) fn count(&self) -> usize {
+        self.runs().len()
+    }
+
+    /// How many lines the newest run's journal has.
+    pub(crate) fn journal(&self) -> usize {
+        let newest = self.runs().pop();
+        let text = newest.and_then(|run| fs::read_to_string(run.join("journal.jsonl")).ok());
+        text.unwrap_or_default().lines().count()
+    }
+
     fn said(&self, stream: &str) -> String {
         let bytes = fs::read(self.folder.path().join(stream)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
