@@ -10,6 +10,7 @@ mod faults;
 mod fleets;
 mod hostile;
 mod left;
+mod hotfixes;
 mod locks;
 mod resuming;
 mod rollouts;
