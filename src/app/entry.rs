@@ -122,7 +122,7 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Schema(args) => Ok(tasks::schema(&context, &args)),
         Command::Config(args) => Ok(config(&context, &args)),
         Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
-        Command::Retry(args) => again::retry(&context, args).await,
+        Command::Retry(args) => Box::pin(again::retry(&context, args)).await,
         Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
         Command::Abort(args) => Box::pin(audit::abort(&context, args)).await,
         Command::Runs => history::runs(&context),
