@@ -36,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "run::event",
             "run::sink",
             "run::record",
+            "journal::glance",
             "plan",
             "task",
             "diagnose",

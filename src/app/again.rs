@@ -1,26 +1,31 @@
 //! `resume`, `retry`, `rollback`, `abort`: what is done about a run that an earlier process began. What they
 //! need of it is in its journal; the plan is made anew from what was typed then, and must be the same.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::cli::{AgainArgs, ResumeArgs};
+use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
 use crate::journal;
-use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
+use crate::model::{Diagnostic, ExitStatus, HostOutcome};
 use crate::report::{RunStore, StoredRun};
 use crate::run::journal::{Fact, Journal as _};
 use crate::run::progress::{Progress, Standing};
 use crate::task::Kind;
 
+use super::adhoc;
+use super::earlier::Earlier;
 use super::entry::Context;
 use super::failure::Failure;
-use super::journal::{kept_on, started, this_process};
+use super::journal::{kept_on, started};
 use super::prepared::Only;
-use super::run::{self, Again};
-use super::stored::{RESUMABLE, Stored, open, untrusted};
+use super::prompt;
+use super::run;
+use super::stored::{open, untrusted};
+use super::undo::Undo;
 
+/// States in which a run can be gone on with.
+const RESUMABLE: [&str; 3] = ["failed", "paused", "interrupted"];
 /// States in which a run can be rolled back.
 const REVERSIBLE: [&str; 6] = [
     "failed",
@@ -30,6 +35,8 @@ const REVERSIBLE: [&str; 6] = [
     "done_partial",
     "rollback_failed",
 ];
+/// States in which what a run left undone can be taken by another one.
+const REPEATABLE: [&str; 5] = ["failed", "done", "done_partial", "aborted", "rolled_back"];
 
 /// Goes on with a run.
 ///
@@ -39,64 +46,80 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     let stored = open(context, &args.run)?;
     stored.must_be(&RESUMABLE, "resumed")?;
     let undo = stored.progress.rolling_back.is_some();
-    Box::pin(go_on(context, stored, (undo, args.accept_changed))).await
-}
-
-/// Rolls back what a run did.
-///
-/// # Errors
-/// As [`resume`].
-pub(super) async fn rollback(context: &Context, args: ResumeArgs) -> Result<ExitStatus, Failure> {
-    let mut stored = open(context, &args.run)?;
-    stored.must_be(&REVERSIBLE, "rolled back")?;
-    let is_cut = stored.progress.ended.is_none();
-    if !is_cut {
-        // Its own rollback, if it had one, is over: this one is of everything.
-        stored.progress.rolling_back = None;
-    }
-    Box::pin(go_on(context, stored, (true, args.accept_changed))).await
-}
-
-async fn go_on(
-    context: &Context,
-    stored: Stored,
-    (undo, accept_changed): (bool, bool),
-) -> Result<ExitStatus, Failure> {
     let again = stored.context(context)?;
     let only = Only {
         population: Some(stored.opening.population.clone()),
         targets: stored.opening.targets.clone(),
+        include_new: args.include_new && !undo,
     };
     let prepared = stored.prepare(&again, only).await?;
-    stored.same_task(&prepared.plan, accept_changed)?;
-    let gone = stored.drift(&again, &prepared);
-    if !undo {
-        stored.answerable(&prepared)?;
+    stored.same_task(&again, &prepared, args.accept_changed)?;
+    let earlier = Earlier::new(stored, &prepared, undo);
+    earlier.say_drift(&again, &prepared);
+    say(&again, &earlier.outline());
+    if again.settings.run.dry_run {
+        adhoc::show(&again, &prepared);
+        return Ok(ExitStatus::Ok);
     }
-    let path = stored.run.path.join(journal::FILE);
-    let records = stored.read.records.len() as u64;
-    let writer = kept_on(
-        &path,
-        (&stored.run.id, prepared.plan.kind),
-        (stored.read.whole, records),
-    )?;
-    writer.note(Fact::RunResumed {
-        process: this_process(),
-        gone,
-    });
-    let kept = writer.settled().await;
-    kept.map_err(|fault| anyhow::anyhow!("{fault}; nothing was run"))?;
-    stored
-        .folder
-        .begin_again()
-        .context("cannot write the run's record")?;
-    let record = Again {
-        folder: stored.folder,
-        journal: writer,
-        progress: Arc::new(stored.progress),
-        undo,
+    earlier.answerable(&prepared)?;
+    run::execute(&again, prepared, Some(earlier)).await
+}
+
+/// Rolls back what a run did, once somebody has said yes.
+///
+/// # Errors
+/// As [`resume`]; nothing of it can be undone, or nobody says yes.
+pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<ExitStatus, Failure> {
+    let stored = open(context, &args.run)?;
+    stored.must_be(&REVERSIBLE, "rolled back")?;
+    let again = stored.context(context)?;
+    let only = Only {
+        population: Some(stored.opening.population.clone()),
+        targets: stored.opening.targets.clone(),
+        include_new: false,
     };
-    run::execute(&again, prepared, Some(record)).await
+    let prepared = stored.prepare(&again, only).await?;
+    stored.same_task(&again, &prepared, args.accept_changed)?;
+    let undo = Undo::of(&prepared.plan, &stored.progress);
+    undo.check(&stored.run.id)?;
+    let earlier = Earlier::new(stored, &prepared, true);
+    earlier.say_drift(&again, &prepared);
+    say(&again, &undo.text(&earlier.stored.run.id));
+    if again.settings.run.dry_run {
+        return Ok(ExitStatus::Ok);
+    }
+    earlier
+        .questions(&prepared.plan)
+        .check(&again.settings, prepared.terminal)?;
+    if !again.settings.says_yes() && !confirmed(&again, prepared.terminal, &undo)? {
+        again.console.note("nothing was rolled back");
+        return Ok(ExitStatus::Stopped);
+    }
+    run::execute(&again, prepared, Some(earlier)).await
+}
+
+/// Asks whether to roll back.
+fn confirmed(again: &Context, terminal: bool, undo: &Undo) -> Result<bool, Failure> {
+    if !terminal {
+        let error =
+            Diagnostic::new("a rollback asks before it starts, and there is no terminal to ask at");
+        return Err(error
+            .hint("`-y` answers yes; `-n` shows what would be rolled back")
+            .hint("nothing was run")
+            .into());
+    }
+    let hosts = undo.count();
+    let hosts = format!("{hosts} host{}", if hosts == 1 { "" } else { "s" });
+    let question = format!("roll back {hosts}?");
+    Ok(prompt::confirm(&again.console, &question))
+}
+
+/// A line for whoever watches.
+fn say(context: &Context, text: &str) {
+    let output = &context.settings.output;
+    if !output.json && !output.quiet {
+        context.console.note(text);
+    }
 }
 
 /// A new run over every host that the run left undone.
@@ -105,25 +128,31 @@ async fn go_on(
 /// As [`resume`]; nothing is left.
 pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
     let stored = open(context, &args.run)?;
-    let hosts = stored.progress.hosts.iter();
-    let left: Vec<HostId> = hosts
-        .filter(|(_, host)| host.urgency().is_some())
-        .map(|(id, _)| id.clone())
-        .collect();
+    let id = stored.run.id.clone();
+    if stored.opening.changes {
+        // It keeps its lock, and what is half done is known to it alone.
+        stored.must_be(&REPEATABLE, "retried")?;
+    }
+    let left = stored.left();
     if left.is_empty() {
-        let message = format!("run {} left no host undone", stored.run.id);
+        let message = format!("run {id} is {} and left no host undone", stored.state());
         return Err(Diagnostic::new(message).hint("nothing was run").into());
     }
     let again = stored.context(context)?;
+    say(
+        &again,
+        &format!("retry of run {id}: {} of its hosts are left", left.len()),
+    );
     let only = Only {
         population: None,
         targets: left,
+        include_new: false,
     };
     let mut prepared = stored.prepare(&again, only).await?;
-    prepared.retries = Some(stored.run.id.clone());
+    prepared.retries = Some(id);
     // The new run has a record of its own.
     drop(stored);
-    run::execute(&again, prepared, None).await
+    adhoc::finish(&again, prepared).await
 }
 
 /// Gives a run up: one that lives is told to end, of another it is said what it left half done.
@@ -141,8 +170,9 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
     if let Some((state, _)) = &stored.progress.ended
         && ["done", "done_partial", "aborted", "rolled_back"].contains(&state.as_str())
     {
-        let message = format!("run {} has ended: it is {state}", stored.run.id);
-        return Err(Diagnostic::new(message).into());
+        let message = format!("run {} is {state} and cannot be aborted", stored.run.id);
+        let report = format!("`fab-rs report {}` says how it ended", stored.run.id);
+        return Err(Diagnostic::new(message).hint(report).into());
     }
     let path = stored.run.path.join(journal::FILE);
     let records = stored.read.records.len() as u64;
@@ -162,7 +192,14 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         .folder
         .write_state("aborted")
         .context("cannot write the run's record")?;
-    for line in half_done(&stored.progress) {
+    let left = half_done(&stored.progress);
+    if context.settings.output.json {
+        let (run, state) = (&stored.run.id, "aborted");
+        let said = serde_json::json!({"run": run, "state": state, "half_done": left});
+        context.console.json(&said);
+        return Ok(ExitStatus::Ok);
+    }
+    for line in left {
         context.console.note(&line);
     }
     context
@@ -188,6 +225,11 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
         let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         sent.context("cannot tell the run's process to end")?;
         tokio::time::sleep(pause).await;
+    }
+    if context.settings.output.json {
+        let said = serde_json::json!({"run": run.id, "state": "ending", "half_done": []});
+        context.console.json(&said);
+        return Ok(ExitStatus::Ok);
     }
     context.console.note(&format!(
         "run {} was told to end what it runs (process {pid:?}); `fab-rs report {}` says how it ends",

@@ -110,7 +110,7 @@ fn end(console: &Console, failure: &Failure) -> ExitStatus {
 
 async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Failure> {
     match command {
-        Command::Task(args) => adhoc::task(&context, args).await,
+        Command::Task(args) => Box::pin(adhoc::task(&context, args)).await,
         Command::Run(args) => adhoc::run(&context, args).await,
         Command::Plan(args) => adhoc::plan(&context, args).await,
         Command::Put(args) => adhoc::put(&context, args).await,
@@ -122,7 +122,7 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Schema(args) => Ok(tasks::schema(&context, &args)),
         Command::Config(args) => Ok(config(&context, &args)),
         Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
-        Command::Retry(args) => again::retry(&context, args).await,
+        Command::Retry(args) => Box::pin(again::retry(&context, args)).await,
         Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
         Command::Abort(args) => again::abort(&context, args).await,
         Command::Runs => history::runs(&context),

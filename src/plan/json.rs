@@ -8,7 +8,7 @@ use std::time::Duration;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
-use super::{Pace, Phase, Plan, StepText, step_texts};
+use super::{Pace, Phase, Plan, StepText, TakenIn, step_texts};
 use crate::model::{HostId, Zone};
 use crate::task::{Action, Check, Condition, GateAt, Step};
 
@@ -36,9 +36,17 @@ pub fn json(plan: &Plan) -> Value {
         "warnings": plan.warnings,
         "lock": plan.lock.as_ref().map(ToString::to_string),
         "task_hash": plan.task_hash,
+        "sources": sources(plan),
         "before": steps(&plan.before),
         "after": steps(&plan.after),
     })
+}
+
+/// The files that the task is made of, by their hashes.
+fn sources(plan: &Plan) -> Vec<Value> {
+    let sources = plan.sources.iter();
+    let source = |source: &TakenIn| json!({ "path": source.path, "sha256": source.sha256 });
+    sources.map(source).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

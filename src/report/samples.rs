@@ -414,6 +414,7 @@ pub(crate) fn plan() -> Plan {
         warnings: vec!["us-west-2b has one host".into()],
         lock: None,
         task_hash: "00".into(),
+        sources: Vec::new(),
         task,
     }
 }

@@ -78,12 +78,11 @@ fn stopped_rollout() -> RunView {
 
 fn closing() -> Closing {
     Closing {
-        resumable: false,
-        rerun: Some("fab-rs deploy".into()),
-        again: None,
+        repeatable: true,
         processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
             .into_iter()
             .collect(),
+        ..Closing::default()
     }
 }
 

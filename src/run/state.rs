@@ -15,8 +15,8 @@ use super::errand::Errand;
 use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
 use super::journal::Fact;
-use super::message::{HostIndex, Reply, UnitMessage, Verdict};
-use super::progress::Progress;
+use super::message::{HostEnd, HostIndex, Reply, UnitMessage, Verdict};
+use super::progress::{Progress, Told};
 use super::relay;
 use super::roster::Roster;
 use super::summary;
@@ -106,17 +106,22 @@ impl RunState {
             let entry = &roster.entries()[host];
             (entry.host.clone(), entry.zone.clone())
         };
+        let told = settings.progress.as_ref().map(|progress| &progress.told);
+        let gone = told.map_or(&[][..], |told| &told.gone);
         let started = EventKind::RunStarted {
             task: plan.task.name.clone(),
             task_kind: plan.kind,
-            hosts: targets.map(entry).collect(),
+            hosts: targets.map(entry).chain(gone.iter().cloned()).collect(),
             record: settings.record.clone(),
         };
         let (fail_fast, of) = (settings.fail_fast, (Arc::clone(&plan), Arc::clone(&roster)));
-        let course = match &settings.progress {
+        let mut course = match &settings.progress {
             None => Course::new(of.0, of.1, fail_fast),
             Some(progress) => Course::resumed(of.0, of.1, fail_fast, (progress, settings.undo)),
         };
+        for (host, _) in gone {
+            course.tell_gone(host);
+        }
         let state = Self {
             harmless: harmless(&plan),
             plan,
@@ -126,6 +131,14 @@ impl RunState {
             course,
         };
         (state, started)
+    }
+
+    /// What earlier processes of the run told.
+    pub(crate) fn told(&self) -> Told {
+        let progress = self.settings.progress.as_ref();
+        progress
+            .map(|progress| progress.told.clone())
+            .unwrap_or_default()
     }
 
     /// Takes a message in.
@@ -364,8 +377,14 @@ impl RunState {
                 Some((&self.roster.entries()[host], of, of.end()?))
             })
             .collect();
+        let told = self.told();
+        let gone = HostEnd::of(HostOutcome::Gone);
+        let outcomes = || {
+            let gone = told.gone.iter().map(|_| &gone.outcome);
+            ends.iter().map(|(.., end)| &end.outcome).chain(gone)
+        };
         let ending = self.ending();
-        let status = ending.status(ends.iter().map(|(.., end)| &end.outcome));
+        let status = ending.status(outcomes());
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);
             (entry.host.host.clone(), line)
@@ -374,11 +393,13 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending
-                .state(status, ends.iter().map(|(.., end)| &end.outcome))
-                .to_owned(),
-            hosts: ends.iter().map(line).collect(),
-            counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
+            state: ending.state(status, outcomes()).to_owned(),
+            hosts: ends
+                .iter()
+                .map(line)
+                .chain(told.gone.iter().map(summary::of_gone))
+                .collect(),
+            counts: summary::counts(outcomes()),
             started: self.settings.started,
             ended,
             record: self.settings.record.clone(),

@@ -1,7 +1,9 @@
 //! How hosts end: what is told of it, and whether it is one failure too many.
 
+use std::time::Duration;
+
 use crate::model::HostOutcome;
-use crate::run::event::{EventKind, RolloutFact, Trouble};
+use crate::run::event::{EventKind, HostRef, RolloutFact, Trouble};
 use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
@@ -126,6 +128,16 @@ impl Course {
             self.ledger.ended(host, end, false);
         }
         self.finish_undo();
+    }
+
+    /// Tells of a host of the run that is not there any more.
+    pub(crate) fn tell_gone(&mut self, host: &HostRef) {
+        self.events.push(EventKind::HostFinished {
+            host: host.clone(),
+            outcome: HostOutcome::Gone,
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+        });
     }
 
     pub(super) fn tell_end(&mut self, host: HostIndex, end: &HostEnd) {

@@ -11,7 +11,7 @@ use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{RollbackResult, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Part};
 use crate::run::message::{HostEnd, HostIndex};
-use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, Urgency};
+use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, ToldEnd, Urgency};
 use crate::run::roster::Roster;
 
 use super::ledger::{Entry, Stage};
@@ -53,7 +53,8 @@ impl Course {
         course.asks_no_more = progress.asks_no_more;
         for host in course.roster.order().to_vec() {
             if let Some(of) = progress.hosts.get(&course.roster.host(host).id) {
-                course.take_over(host, of, undo);
+                let told = progress.told.ends.get(&course.roster.host(host).id);
+                course.take_over(host, (of, told), undo);
             }
         }
         let phases = course.plan.phases.len();
@@ -76,7 +77,12 @@ impl Course {
     }
 
     /// A host as the earlier process left it.
-    fn take_over(&mut self, host: HostIndex, of: &HostProgress, undo: bool) {
+    fn take_over(
+        &mut self,
+        host: HostIndex,
+        (of, told): (&HostProgress, Option<&ToldEnd>),
+        undo: bool,
+    ) {
         let phases = self.plan.phases.len();
         let undone = of.undone.iter();
         let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
@@ -101,7 +107,12 @@ impl Course {
         };
         if let Some(outcome) = outcome {
             let counts = outcome.counts_as_failure();
-            let end = HostEnd::of(outcome);
+            let told = told.cloned().unwrap_or_default();
+            let end = HostEnd {
+                duration: told.duration,
+                tail: told.tail,
+                ..HostEnd::of(outcome)
+            };
             self.tell_known_end(host, &end);
             self.ledger.ended(host, end, counts);
         } else if let Some(urgency) = of.urgency() {
@@ -109,6 +120,20 @@ impl Course {
             self.ledger.of_mut(host).continues = of.continues();
         }
         self.ledger.of_mut(host).ended_at = of.ended_at;
+        self.take_over_undo(host, of);
+    }
+
+    /// How a host was rolled back by an earlier process of the run stays its word, unless its turn comes again.
+    fn take_over_undo(&mut self, host: HostIndex, of: &HostProgress) {
+        let done = RollbackResult::Done;
+        let Some(result) = of.undone.values().find(|result| **result != done) else {
+            let is_whole = of.touched.iter().all(|phase| of.undone.contains_key(phase));
+            if !of.undone.is_empty() && is_whole {
+                self.end_undo(host, done);
+            }
+            return;
+        };
+        self.end_undo(host, result.clone());
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {

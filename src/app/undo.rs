@@ -1,0 +1,112 @@
+//! What a rollback from the command line would undo: hosts and phases, before anybody is asked. Pure; the engine finds
+//! the same by the same rules when it begins.
+
+use std::fmt::Write as _;
+
+use crate::model::{Diagnostic, HostId, Label, RunId};
+use crate::plan::Plan;
+use crate::report::fold;
+use crate::run::event::RollbackResult;
+use crate::run::progress::{HostProgress, Progress};
+
+/// What would be undone, and what cannot be.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    /// Each phase that is undone, the last first, with its hosts.
+    phases: Vec<(String, Vec<Label>)>,
+    /// Phases that did something and have no `rollback:` steps, with their hosts.
+    stays: Vec<(String, Vec<Label>)>,
+    /// A rollback was begun, and its end is not written.
+    begun: bool,
+}
+
+impl Undo {
+    /// What a rollback of this run would undo.
+    pub(super) fn of(plan: &Plan, progress: &Progress) -> Self {
+        let mut undo = Self {
+            begun: progress.rolling_back.is_some() && progress.ended.is_none(),
+            ..Self::default()
+        };
+        let scope = progress.rolling_back.as_deref();
+        let within = |id: &HostId| scope.is_none_or(|hosts| hosts.contains(id));
+        for (number, phase) in plan.phases.iter().enumerate().rev() {
+            let (mut hosts, mut stay) = (Vec::new(), Vec::new());
+            for planned in phase.hosts.iter().filter(|host| within(&host.host.id)) {
+                let of = progress.hosts.get(&planned.host.id);
+                if !of.is_some_and(|of| is_changed(of, number)) {
+                    continue;
+                }
+                let label = planned.host.label.clone();
+                if planned.rollback.is_empty() {
+                    stay.push(label);
+                } else {
+                    hosts.push(label);
+                }
+            }
+            for (list, hosts) in [(&mut undo.phases, hosts), (&mut undo.stays, stay)] {
+                if !hosts.is_empty() {
+                    list.push((phase.name.clone(), hosts));
+                }
+            }
+        }
+        undo
+    }
+
+    /// How many hosts it touches.
+    pub(super) fn count(&self) -> usize {
+        let hosts = self.phases.iter().flat_map(|(_, hosts)| hosts);
+        let hosts: std::collections::BTreeSet<&str> = hosts.map(Label::as_str).collect();
+        hosts.len()
+    }
+
+    /// Refuses where nothing can be undone.
+    ///
+    /// # Errors
+    /// Nothing was changed, or what was changed has no `rollback:` steps.
+    pub(super) fn check(&self, run: &RunId) -> Result<(), Diagnostic> {
+        if self.begun || !self.phases.is_empty() {
+            return Ok(());
+        }
+        let error = Diagnostic::new(format!("nothing of run {run} can be rolled back"));
+        let error = match &self.stays[..] {
+            [] => error.cause("no step that changes a host was begun on any host that is there"),
+            stays => stays
+                .iter()
+                .fold(error, |error, stay| error.cause(stays_as(stay))),
+        };
+        Err(error
+            .hint(format!("`fab-rs report {run}` says what was done where"))
+            .hint("nothing was run"))
+    }
+
+    /// What is about to happen, in lines.
+    pub(super) fn text(&self, run: &RunId) -> String {
+        let mut text = format!("rollback of run {run}:\n");
+        for (phase, hosts) in &self.phases {
+            let _ = writeln!(text, "  phase `{phase}` is undone on {}", named(hosts));
+        }
+        if self.phases.is_empty() {
+            text.push_str("  every host of it is rolled back already\n");
+        }
+        for stay in &self.stays {
+            let _ = writeln!(text, "  {}", stays_as(stay));
+        }
+        text
+    }
+}
+
+/// Whether a phase began something on a host, and was not undone since.
+fn is_changed(host: &HostProgress, phase: usize) -> bool {
+    host.touched.contains(&phase) && host.undone.get(&phase) != Some(&RollbackResult::Done)
+}
+
+fn named(hosts: &[Label]) -> String {
+    let count = hosts.len();
+    let hosts = fold(hosts.iter().map(Label::as_str));
+    format!("{hosts} ({count})")
+}
+
+fn stays_as((phase, hosts): &(String, Vec<Label>)) -> String {
+    let hosts = named(hosts);
+    format!("phase `{phase}` has no `rollback:` steps: what it did stays on {hosts}")
+}
