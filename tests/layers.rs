@@ -42,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "diagnose",
             "lock::answer",
             "lock::gather",
+            "lock::note",
             "lock::words",
         ],
     ),

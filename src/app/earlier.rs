@@ -1,7 +1,6 @@
 //! A run of an earlier process that goes on in this one: who came and went, whether somebody has to be asked, and its
 //! record, which is touched last. How it is read is `stored`'s job, which command it is for `again`'s.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,9 +53,9 @@ impl Earlier {
 
     /// Says which hosts came and went.
     pub(super) fn say_drift(&self, context: &Context, prepared: &Prepared) {
-        let known: BTreeMap<HostId, Label> = self.labels();
+        let known = self.stored.labels();
         let shown = |id: &HostId| match known.get(id) {
-            Some(label) if label.as_str() != id.as_str() => format!("{label} ({id})"),
+            Some(label) if label != id.as_str() => format!("{label} ({id})"),
             _ => id.to_string(),
         };
         if !self.gone.is_empty() {
@@ -78,13 +77,6 @@ impl Earlier {
             }
             context.console.warn(&text);
         }
-    }
-
-    /// How people saw the run's hosts.
-    fn labels(&self) -> BTreeMap<HostId, Label> {
-        let told = self.stored.run.told().unwrap_or_default();
-        let hosts = told.hosts.into_iter();
-        hosts.map(|(id, host)| (id, host.label)).collect()
     }
 
     /// One line about what is left and what is not touched.

@@ -1,5 +1,6 @@
 //! The composition root: settings, one file a subcommand. Alone in naming concrete adapters.
 
+mod abort;
 mod adhoc;
 mod again;
 mod config;

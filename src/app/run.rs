@@ -84,7 +84,7 @@ pub(super) async fn execute(
         prompt: asker(context, prepared.terminal, handle),
     };
     let plan = prepared.plan;
-    let options = RunOptions {
+    let mut options = RunOptions {
         progress: going.progress,
         undo: going.undo,
         ..options(
@@ -94,6 +94,7 @@ pub(super) async fn execute(
             secrets.into_iter().collect(),
         )
     };
+    options.lock.adopt = options.progress.is_some();
     let closing = Closing {
         state: None,
         repeatable: !prepared.stdin_taken,

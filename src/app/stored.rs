@@ -1,6 +1,7 @@
 //! A run that an earlier process began, as its record tells it: whether it may be gone on with, and how the same
 //! is planned again.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{self, Command};
 use crate::journal::{self, Read};
-use crate::model::{Diagnostic, ExitStatus, HostId};
+use crate::model::{Diagnostic, ExitStatus, Host, HostId};
 use crate::report::{self, HeldFolder, RunStore, StoredRun};
 use crate::run::event::RollbackResult;
 use crate::run::journal::Opening;
@@ -109,6 +110,32 @@ impl Stored {
             _ => format!("`fab-rs report {id}` says how it ended"),
         };
         Err(error.hint(hint).hint("nothing was run"))
+    }
+
+    /// Refuses a change that can still go on itself: it keeps its lock, and what is half done is known to it alone.
+    ///
+    /// # Errors
+    /// It is paused, interrupted or half rolled back.
+    pub(super) fn may_be_retried(&self) -> Result<(), Failure> {
+        let (id, state) = (&self.run.id, self.state());
+        let (command, status) = match state {
+            "paused" | "interrupted" => ("resume", ExitStatus::Locked),
+            "rollback_failed" => ("rollback", ExitStatus::Refused),
+            _ => return Ok(()),
+        };
+        if !self.opening.changes {
+            return Ok(());
+        }
+        let error = Diagnostic::new(format!("run {id} is {state} and cannot be retried"))
+            .hint(format!("`fab-rs {command} {id}` goes on with it"))
+            .hint(format!(
+                "`fab-rs abort {id}` gives it up; then it can be retried"
+            ))
+            .hint("nothing was run");
+        Err(Failure {
+            status,
+            diagnostics: vec![error],
+        })
     }
 
     /// The hosts that are not as the run was to make them: left undone, or rolled back.
@@ -222,6 +249,37 @@ impl Stored {
             return Err(Diagnostic::new(message).hint("nothing was run").into());
         };
         Ok((Arc::new(task), words))
+    }
+
+    /// What its hosts were called.
+    pub(super) fn labels(&self) -> HashMap<HostId, String> {
+        let told = self.run.told().unwrap_or_default();
+        let hosts = told.hosts.into_iter();
+        hosts
+            .map(|(id, host)| (id, host.label.to_string()))
+            .collect()
+    }
+
+    /// Hosts of the run as the inventory has them now, and the invocation by which it is asked.
+    ///
+    /// # Errors
+    /// The inventory gives no answer, or the task is not there any more.
+    pub(super) async fn hosts(
+        &self,
+        now: &Context,
+        ids: &[HostId],
+    ) -> Result<(Context, Vec<Host>), Failure> {
+        let again = self.context(now)?;
+        let only = Only {
+            population: None,
+            targets: ids.to_vec(),
+            include_new: false,
+        };
+        let prepared = Box::pin(self.prepare(&again, only)).await?;
+        let hosts = prepared.plan.population.iter();
+        let hosts = hosts.filter(|host| ids.contains(&host.id));
+        let hosts = hosts.map(|host| Host::clone(host)).collect();
+        Ok((again, hosts))
     }
 
     /// Shows what a task has become since, and refuses another one unless it is accepted.

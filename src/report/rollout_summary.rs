@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 
 use crate::lock::answer::Found;
+use crate::lock::note::NoteState;
 use crate::model::{HostOutcome, Label};
 use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 
@@ -156,6 +157,20 @@ fn push_locked(out: &mut String, holder: &Found, look: &SummaryLook<'_>) {
     let host = quoted(holder.host.as_str());
     let host = safe(&host);
     let _ = writeln!(out, "{lead} fab-rs lock status -H {host}");
+    if let Some(note) = &holder.note
+        && note.state == NoteState::Paused
+    {
+        let (run, place) = (quoted(note.run.as_str()), safe(&note.controller));
+        let run = safe(&run);
+        let _ = writeln!(
+            out,
+            "      fab-rs resume {run}  # on {place}: goes on with it"
+        );
+        let _ = writeln!(
+            out,
+            "      fab-rs abort {run}  # on {place}: gives it up and lets go of the lock"
+        );
+    }
     let force = if holder.is_live() || holder.note.is_none() {
         " --force"
     } else {

@@ -169,8 +169,13 @@ impl RunStore {
             Some((state, exit)) => (RunState::Ended(state), Some(exit)),
             None => (RunState::Interrupted, None),
         };
-        let opening = journal.map(|journal| journal.opening);
-        let repeatable = opening.iter().any(|opening| opening.is_repeatable());
+        let (retries, repeatable) = match journal {
+            Some(journal) => (
+                journal.opening.retries.clone(),
+                journal.opening.is_repeatable(),
+            ),
+            None => (None, false),
+        };
         let mut run = StoredRun {
             id,
             path,
@@ -180,7 +185,7 @@ impl RunStore {
             exit,
             counts: summary.map(|summary| summary.counts).unwrap_or_default(),
             repeatable,
-            retries: opening.and_then(|opening| opening.retries),
+            retries,
         };
         if run.counts.is_empty() {
             let counts = run.view().map(|view| view.counts()).unwrap_or_default();

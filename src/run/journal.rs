@@ -74,6 +74,13 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         added: Vec<HostId>,
     },
+    /// The lock of the run is about to be taken on these hosts.
+    LockStarted {
+        /// The hosts.
+        hosts: Vec<HostId>,
+    },
+    /// The lock was let go of.
+    LockReleased,
     /// Every host was asked.
     Preflight {
         /// How many are well.

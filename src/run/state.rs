@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{CancelReason, HostOutcome, Label, RunId};
+use crate::model::{CancelReason, ExitStatus, HostOutcome, Label, RunId};
 use crate::plan::{HostPlan, Plan};
 use crate::task::{Action, Step};
 
@@ -15,7 +15,7 @@ use super::errand::Errand;
 use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
 use super::journal::Fact;
-use super::message::{HostEnd, HostIndex, Reply, UnitMessage, Verdict};
+use super::message::{HostIndex, Reply, UnitMessage, Verdict};
 use super::progress::{Progress, Told};
 use super::relay;
 use super::roster::Roster;
@@ -364,9 +364,24 @@ impl RunState {
             end.map_or(&not_run, |end| &end.outcome)
         });
         let outcomes: Vec<&HostOutcome> = outcomes.collect();
+        let (_, state) = self.how(&outcomes);
+        matches!(state, "paused" | "interrupted")
+    }
+
+    /// The run's exit status and state, its hosts having ended so. One that is taken up again and does not begin
+    /// stays what it was.
+    fn how(&self, outcomes: &[&HostOutcome]) -> (ExitStatus, &str) {
         let ending = self.ending();
         let status = ending.status(outcomes.iter().copied());
-        matches!(ending.state(status, outcomes), "paused" | "interrupted")
+        let state = ending.state(status, outcomes.iter().copied());
+        let stood = self.settings.progress.as_ref().map(|progress| {
+            let ended = progress.ended.as_ref();
+            ended.map_or("interrupted", |(state, _)| state)
+        });
+        (
+            status,
+            stood.filter(|_| state == "aborted").unwrap_or(state),
+        )
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
@@ -378,13 +393,10 @@ impl RunState {
             })
             .collect();
         let told = self.told();
-        let gone = HostEnd::of(HostOutcome::Gone);
-        let outcomes = || {
-            let gone = told.gone.iter().map(|_| &gone.outcome);
-            ends.iter().map(|(.., end)| &end.outcome).chain(gone)
-        };
-        let ending = self.ending();
-        let status = ending.status(outcomes());
+        let gone = HostOutcome::Gone;
+        let outcomes = ends.iter().map(|(.., end)| &end.outcome);
+        let outcomes: Vec<_> = outcomes.chain(told.gone.iter().map(|_| &gone)).collect();
+        let (status, state) = self.how(&outcomes);
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);
             (entry.host.host.clone(), line)
@@ -393,13 +405,13 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending.state(status, outcomes()).to_owned(),
+            state: state.to_owned(),
             hosts: ends
                 .iter()
                 .map(line)
                 .chain(told.gone.iter().map(summary::of_gone))
                 .collect(),
-            counts: summary::counts(outcomes()),
+            counts: summary::counts(outcomes.iter().copied()),
             started: self.settings.started,
             ended,
             record: self.settings.record.clone(),
