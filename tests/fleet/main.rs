@@ -13,5 +13,6 @@ mod resuming;
 mod rollouts;
 mod stopping;
 mod streams;
+mod taken_up;
 mod volume;
 mod words;
