@@ -145,7 +145,11 @@ pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>
         host.end()
             .is_none_or(|end| !matches!(end.outcome, HostOutcome::NotRun { .. }))
     });
-    if let Some(words) = exit_words(exit, &summary.state, begun) {
+    let well = view.hosts.values().all(|host| {
+        host.end()
+            .is_some_and(|end| matches!(end.outcome, HostOutcome::Ok | HostOutcome::Gone))
+    });
+    if let Some(words) = exit_words(exit, &summary.state, (begun, well)) {
         let lead = look.styles.paint(Role::Strong, format!("exit {exit}:"));
         let _ = writeln!(out, "{lead} {words}");
     }

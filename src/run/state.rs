@@ -374,14 +374,13 @@ impl RunState {
         let ending = self.ending();
         let status = ending.status(outcomes.iter().copied());
         let state = ending.state(status, outcomes.iter().copied());
+        let undoes_nothing = self.settings.undo && ending.rolled_back.is_none();
+        let unbegun = state == "aborted" || undoes_nothing;
         let stood = self.settings.progress.as_ref().map(|progress| {
             let ended = progress.ended.as_ref();
             ended.map_or("interrupted", |(state, _)| state)
         });
-        (
-            status,
-            stood.filter(|_| state == "aborted").unwrap_or(state),
-        )
+        (status, stood.filter(|_| unbegun).unwrap_or(state))
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {

@@ -19,6 +19,9 @@ use super::pass::Pass;
 use super::steering::{Course, Leg};
 use super::stopping::Halt;
 
+/// Who answers for what was typed.
+const COMMAND_LINE: &str = "the command line";
+
 /// What an earlier process of the run did.
 #[derive(Debug, Default)]
 pub(super) struct Past {
@@ -127,20 +130,17 @@ impl Course {
             (None, None) => {}
         }
         self.ledger.of_mut(host).ended_at = of.ended_at;
-        self.take_over_undo(host, of);
-    }
-
-    /// How a host was rolled back by an earlier process of the run stays its word, unless its turn comes again.
-    fn take_over_undo(&mut self, host: HostIndex, of: &HostProgress) {
-        let done = RollbackResult::Done;
-        let Some(result) = of.undone.values().find(|result| **result != done) else {
-            let is_whole = of.touched.iter().all(|phase| of.undone.contains_key(phase));
-            if !of.undone.is_empty() && is_whole {
-                self.end_undo(host, done);
-            }
-            return;
+        let plan = &self.plan;
+        let reversible = |phase: &&usize| {
+            let phase = plan.phases.get(**phase);
+            let mut hosts = phase.into_iter().flat_map(|phase| &phase.hosts);
+            hosts.any(|host| !host.rollback.is_empty())
         };
-        self.end_undo(host, result.clone());
+        let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
+        let mut touched = of.touched.iter().filter(reversible).peekable();
+        if undo && touched.peek().is_some() && touched.all(is_undone) {
+            self.end_undo(host, RollbackResult::Done);
+        }
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {
@@ -149,17 +149,30 @@ impl Course {
             let hosts = hosts.iter();
             hosts.filter_map(|id| ids.get(id).copied()).collect()
         });
+        self.undoing.asked = true;
+        // It changes hosts as the way forward did: under the lock.
+        self.leg = Leg::Lock;
+    }
+
+    /// Begins what the command line asked for, the lock being ours.
+    pub(super) fn undo_as_asked(&mut self) {
         self.ended.told = true;
         self.leg = Leg::Stopping;
         self.halt = Some(Halt::Because(StopCause::Gate {
             answer: GateAnswer::Rollback,
-            by: "the command line".to_owned(),
+            by: COMMAND_LINE.to_owned(),
         }));
     }
 
     /// A rollback that goes on finds nothing left: whether all of it was done.
     pub(super) fn nothing_to_undo(&mut self) {
-        if let Some(only) = &self.undoing.only {
+        let begins = Halt::Because(StopCause::Gate {
+            answer: GateAnswer::Rollback,
+            by: COMMAND_LINE.to_owned(),
+        });
+        if let Some(only) = &self.undoing.only
+            && self.halt == Some(begins)
+        {
             let done = |host: &HostIndex| {
                 let of = self.ledger.of(*host);
                 of.touched
