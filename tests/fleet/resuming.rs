@@ -256,7 +256,9 @@ fn came_and_went(ground: &Ground) {
     desk.write("tasks/slow.yml", TASK.replace("RESUME", "rerun"));
     let begin = || {
         for host in ground.fleet.hosts() {
-            host.exec_ok("rm -f /var/tmp/trail /var/tmp/go").unwrap();
+            // A host that went took the run's lock with it; this one comes back.
+            let line = "rm -rf /var/tmp/trail /var/tmp/go /var/tmp/fab-rs/locks";
+            host.exec_ok(line).unwrap();
         }
         desk.write("inventory.yml", without("app-3"));
         ground.go(0..1);
