@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::cli::{self, Command};
+use crate::inventory::InventoryRef;
 use crate::journal::{self, Read};
 use crate::model::{Diagnostic, ExitStatus, Host, HostId};
 use crate::report::{self, HeldFolder, RunStore, StoredRun};
@@ -80,6 +81,24 @@ pub(super) fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnost
         .cause(format!("{corrupt} ({})", path.display()))
         .hint("what was done on which host is in the hosts' logs beside it")
         .hint("nothing was run")
+}
+
+/// Has what was typed relative to the working directory of then stay there, wherever this is typed.
+fn anchor(settings: &mut Settings) {
+    let cwd = &settings.environment.cwd;
+    let paths = [
+        &mut settings.run.params_file,
+        &mut settings.run.file,
+        &mut settings.ssh.flags.identity,
+    ];
+    for path in paths.into_iter().flatten() {
+        *path = cwd.join(&*path);
+    }
+    if let Some(inventory) = &mut settings.inventory
+        && let InventoryRef::Path(path) = InventoryRef::new(inventory)
+    {
+        *inventory = cwd.join(path).to_string_lossy().into_owned();
+    }
 }
 
 impl Stored {
@@ -182,6 +201,7 @@ impl Stored {
         settings.run.yes = now.settings.run.yes;
         settings.run.dry_run = now.settings.run.dry_run;
         settings.run.lock_wait = now.settings.run.lock_wait.or(settings.run.lock_wait);
+        anchor(&mut settings);
         if settings.hosts_on_stdin() {
             // Whoever wrote them there has gone; the run knows who they were.
             let hosts = self.opening.population.iter();

@@ -110,3 +110,70 @@ fn stays_as((phase, hosts): &(String, Vec<Label>)) -> String {
     let hosts = named(hosts);
     format!("phase `{phase}` has no `rollback:` steps: what it did stays on {hosts}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(names: &[&str]) -> Vec<Label> {
+        names.iter().map(|name| Label::new(*name)).collect()
+    }
+
+    fn run() -> RunId {
+        RunId::from_text("20250102T030405Z-hotfix-00ff")
+    }
+
+    fn undo() -> Undo {
+        Undo {
+            phases: vec![("activate".to_owned(), labels(&["app-1", "app-2"]))],
+            stays: vec![("stage".to_owned(), labels(&["app-1", "app-2", "app-3"]))],
+            begun: false,
+        }
+    }
+
+    #[test]
+    fn what_is_undone_is_named_and_so_is_what_stays() {
+        let undo = undo();
+        assert!(undo.check(&run()).is_ok());
+        assert_eq!(undo.count(), 2);
+        insta::assert_snapshot!(undo.text(&run()), @r"
+        rollback of run 20250102T030405Z-hotfix-00ff:
+          phase `activate` is undone on app-[1-2] (2)
+          phase `stage` has no `rollback:` steps: what it did stays on app-[1-3] (3)
+        ");
+    }
+
+    #[test]
+    fn where_nothing_can_be_undone_it_is_refused_with_the_reason() {
+        let only_staged = Undo {
+            phases: Vec::new(),
+            ..undo()
+        };
+        let error = only_staged.check(&run()).unwrap_err();
+        assert_eq!(
+            error.causes,
+            ["phase `stage` has no `rollback:` steps: what it did stays on app-[1-3] (3)"]
+        );
+        let error = Undo::default().check(&run()).unwrap_err();
+        assert!(error.causes[0].starts_with("no step that changes a host was begun"));
+        // The end of a rollback that was cut off is still to be written.
+        let begun = Undo {
+            begun: true,
+            ..Undo::default()
+        };
+        assert!(begun.check(&run()).is_ok());
+    }
+
+    #[test]
+    fn a_phase_that_was_undone_is_not_undone_twice() {
+        let mut host = HostProgress::default();
+        assert!(!is_changed(&host, 0));
+        host.touched.insert(0);
+        assert!(is_changed(&host, 0));
+        let cause = "exit 3".to_owned();
+        host.undone.insert(0, RollbackResult::Failed { cause });
+        assert!(is_changed(&host, 0));
+        host.undone.insert(0, RollbackResult::Done);
+        assert!(!is_changed(&host, 0));
+    }
+}

@@ -400,8 +400,7 @@ pub(crate) fn plan() -> Plan {
     let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
     let strategy = &task.phases[0].strategy;
     let phase = phase(strategy, first, vec![planned(&hosts[2], &other)]);
-    let mut population = hosts.to_vec();
-    population.push(host("app-4", "us-west-2b"));
+    let population = [&hosts[..], &[host("app-4", "us-west-2b")]].concat();
     Plan {
         kind: Kind::Change,
         params,

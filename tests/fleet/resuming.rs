@@ -295,10 +295,10 @@ fn came_and_went(ground: &Ground) {
         desk.summary()["counts"],
         serde_json::json!({"ok": 3, "gone": 1})
     );
-    let batches = events(&desk.record()).into_iter();
+    let events = events(&desk.record());
+    let mut batches = events.iter().rev();
     let last = batches
-        .filter(|event| event["kind"] == "batch_started")
-        .last()
+        .find(|event| event["kind"] == "batch_started")
         .unwrap();
     assert_eq!(last["hosts"], serde_json::json!(["app-3"]));
     let kept = json(&desk.record().join("plan.json"));

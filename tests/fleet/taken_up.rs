@@ -87,7 +87,10 @@ fn reading(ground: &Ground) {
     assert!(!journal.contains("hushhush"), "{journal}");
     ground.everywhere("touch /var/tmp/go");
     desk.write("params.yml", "{word: second, token: hushhush}\n");
-    let again = desk.fab(&["retry", "last"]);
+    // From another folder: what was typed relative to that of then stays there.
+    let mut command = desk.command(&["retry", "last"]);
+    command.current_dir(desk.path().join("home"));
+    let again = crate::desk::Running::of(&mut command).end();
     again
         .ended(0)
         .says("3 of its hosts are left")

@@ -36,7 +36,7 @@ pub(super) struct Past {
     /// The hosts that are taken again, or still.
     urgency: HashMap<HostIndex, Urgency>,
     /// How those of them that it had begun stood: what they are to the end, where their turn does not come again.
-    pub(super) stood: HashMap<HostIndex, HostOutcome>,
+    pub(super) stood: HashMap<HostIndex, HostEnd>,
 }
 
 impl Course {
@@ -99,48 +99,43 @@ impl Course {
         entry.batch = of.batch;
         entry.undone_phases = undone;
         entry.ahead = ahead;
-        let stood = match &of.standing {
-            Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => {
-                None
+        let stood = stood(of, ahead).map(|outcome| {
+            let told = told.cloned().unwrap_or_default();
+            HostEnd {
+                duration: told.duration,
+                tail: told.tail,
+                ..HostEnd::of(outcome)
             }
-            Standing::Ended(outcome) => Some(outcome.clone()),
-            Standing::Begun => {
-                let step = of.interrupted(Part::Steps(ahead)).next();
-                let step = step.map_or_else(String::new, |mark| mark.id.to_string());
-                Some(HostOutcome::Unknown { step })
-            }
-        };
+        });
         match (of.urgency().filter(|_| !undo || stood.is_none()), stood) {
             (Some(urgency), stood) => {
                 self.past.urgency.insert(host, urgency);
                 self.past.stood.extend(stood.map(|stood| (host, stood)));
                 self.ledger.of_mut(host).continues = of.continues();
             }
-            (None, Some(outcome)) => {
-                let counts = outcome.counts_as_failure();
-                let told = told.cloned().unwrap_or_default();
-                let end = HostEnd {
-                    duration: told.duration,
-                    tail: told.tail,
-                    ..HostEnd::of(outcome)
-                };
+            (None, Some(end)) => {
+                let counts = end.outcome.counts_as_failure();
                 self.tell_known_end(host, &end);
                 self.ledger.ended(host, end, counts);
             }
             (None, None) => {}
         }
         self.ledger.of_mut(host).ended_at = of.ended_at;
-        let plan = &self.plan;
+        if undo && self.is_undone(of) {
+            self.end_undo(host, RollbackResult::Done);
+        }
+    }
+
+    /// Whether everything that can be undone on a host was.
+    fn is_undone(&self, of: &HostProgress) -> bool {
         let reversible = |phase: &&usize| {
-            let phase = plan.phases.get(**phase);
+            let phase = self.plan.phases.get(**phase);
             let mut hosts = phase.into_iter().flat_map(|phase| &phase.hosts);
             hosts.any(|host| !host.rollback.is_empty())
         };
         let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
         let mut touched = of.touched.iter().filter(reversible).peekable();
-        if undo && touched.peek().is_some() && touched.all(is_undone) {
-            self.end_undo(host, RollbackResult::Done);
-        }
+        touched.peek().is_some() && touched.all(is_undone)
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {
@@ -316,5 +311,18 @@ impl Course {
             self.leg = Leg::StartGate;
         }
         None
+    }
+}
+
+/// How a host stood that was begun, its part in so many phases being done.
+fn stood(of: &HostProgress, ahead: usize) -> Option<HostOutcome> {
+    match &of.standing {
+        Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => None,
+        Standing::Ended(outcome) => Some(outcome.clone()),
+        Standing::Begun => {
+            let step = of.interrupted(Part::Steps(ahead)).next();
+            let step = step.map_or_else(String::new, |mark| mark.id.to_string());
+            Some(HostOutcome::Unknown { step })
+        }
     }
 }
