@@ -39,6 +39,15 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         let report = format!("`fab-rs report {}` says how it ended", stored.run.id);
         return Err(Diagnostic::new(message).hint(report).into());
     }
+    let left = half_done(&stored.progress, &stored.labels());
+    if context.settings.run.dry_run {
+        for line in &left {
+            context.console.note(line);
+        }
+        let text = format!("run {} would be aborted", stored.run.id);
+        context.console.note(&text);
+        return Ok(ExitStatus::Ok);
+    }
     let path = stored.run.path.join(journal::FILE);
     let records = stored.read.records.len() as u64;
     let kind = if stored.opening.changes {
@@ -57,8 +66,6 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         .folder
         .write_state("aborted")
         .context("cannot write the run's record")?;
-    let labels = stored.labels();
-    let left = half_done(&stored.progress, &labels);
     if !context.settings.output.json {
         for line in &left {
             context.console.note(line);
@@ -111,6 +118,14 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
         let message = format!("run {} is alive, and its process cannot be found", run.id);
         return Err(Diagnostic::new(message).into());
     };
+    if context.settings.run.dry_run {
+        let text = format!(
+            "run {} is alive, and would be told to end what it runs",
+            run.id
+        );
+        context.console.note(&text);
+        return Ok(ExitStatus::Ok);
+    }
     for pause in [Duration::from_secs(1), Duration::ZERO] {
         let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         sent.context("cannot tell the run's process to end")?;

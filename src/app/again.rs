@@ -72,7 +72,10 @@ pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<Ex
     undo.check(&stored.run.id)?;
     let earlier = Earlier::new(stored, &prepared, true);
     earlier.say_drift(&again, &prepared);
-    say(&again, &undo.text(&earlier.stored.run.id));
+    let output = &again.settings.output;
+    if !output.json && !(output.quiet && again.settings.says_yes()) {
+        again.console.note(&undo.text(&earlier.stored.run.id));
+    }
     if again.settings.run.dry_run {
         return Ok(ExitStatus::Ok);
     }

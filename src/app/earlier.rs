@@ -7,12 +7,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::journal;
-use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, Label, Zone};
+use crate::model::{Diagnostic, ExitStatus, HostId, Label, Zone};
 use crate::plan::Plan;
 use crate::report::{self, ScreenHandle, StoredRun};
 use crate::run::event::HostRef;
 use crate::run::journal::{Fact, Journal as _, Part};
-use crate::run::progress::{Standing, Told, ToldEnd, Urgency};
+use crate::run::progress::{Told, ToldEnd, Urgency};
 use crate::task::{Action, Kind, OnResume, Step};
 
 use super::entry::Context;
@@ -89,7 +89,6 @@ impl Earlier {
                 Some(Urgency::Interrupted) => half += 1,
                 Some(Urgency::Failed) => failed += 1,
                 Some(Urgency::Pending) => left += 1,
-                None if host.standing == Standing::Ended(HostOutcome::Gone) => {}
                 None => done += 1,
             }
         }

@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Give a run up: end it if it lives, and say what it left half done
     Abort(AgainArgs),
     /// List earlier runs
-    Runs,
+    Runs(RunsArgs),
     /// Show a run's output, of all hosts or one
     Logs(LogsArgs),
     /// Show how a run ended
@@ -181,6 +181,14 @@ pub(crate) struct TransferArgs {
     /// `SRC… DEST` for put, `SRC…` for get
     #[arg(last = true, value_name = "PATH", required = true)]
     pub(crate) paths: Vec<String>,
+}
+
+/// Which runs are listed.
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// This one alone: its id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
 }
 
 /// Whose output is shown.

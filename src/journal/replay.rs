@@ -1,6 +1,6 @@
 //! From facts to how far a run had come: a fold, and nothing else. Pure.
 
-use crate::model::{HostId, HostOutcome};
+use crate::model::HostId;
 use crate::run::event::GateAnswer;
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{HostProgress, Progress, Standing, StepProgress, TakenBatch};
@@ -18,18 +18,11 @@ pub fn replay<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Progress {
 fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
     match fact {
         Fact::RunStarted(opening) => opened(progress, opening),
-        Fact::RunResumed {
-            process,
-            gone,
-            added,
-        } => {
+        // A host that is gone stands as it stood: it may be there again when the run goes on once more.
+        Fact::RunResumed { process, added, .. } => {
             progress.process = Some(process.clone());
             progress.ended = None;
             add(progress, added);
-            for host in gone {
-                let host = progress.hosts.entry(host.clone()).or_default();
-                host.standing = Standing::Ended(HostOutcome::Gone);
-            }
         }
         Fact::GateAnswered { gate, answer, .. } => answered(progress, gate, *answer),
         Fact::PhaseStarted { phase, baseline } => {

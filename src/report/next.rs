@@ -13,14 +13,19 @@ pub(crate) struct Stand<'a> {
     pub(crate) reversible: bool,
 }
 
+/// Whether a run in this state can be gone on with.
+pub(crate) fn may_go_on(state: &str) -> bool {
+    matches!(state, "failed" | "paused" | "interrupted")
+}
+
 /// The commands, the first of them the one to type; none where a person has to decide.
 pub(crate) fn next_commands(stand: Stand<'_>) -> Vec<&'static str> {
     if !stand.repeatable {
         return Vec::new();
     }
     match stand.state {
-        "failed" | "paused" | "interrupted" if stand.reversible => vec!["resume", "rollback"],
-        "failed" | "paused" | "interrupted" => vec!["resume"],
+        state if may_go_on(state) && stand.reversible => vec!["resume", "rollback"],
+        state if may_go_on(state) => vec!["resume"],
         "rollback_failed" => vec!["rollback"],
         "done_partial" | "aborted" if stand.undone => vec!["retry"],
         _ => Vec::new(),

@@ -15,7 +15,7 @@ use crate::run::event::RunSummary;
 use crate::journal::glance;
 
 use super::fold::natural;
-use super::next::{Stand, next_commands};
+use super::next::{Stand, may_go_on, next_commands};
 use super::replay::replayed;
 use super::view::RunView;
 
@@ -211,7 +211,7 @@ impl StoredRun {
             state: self.state.word(),
             undone: self.counts.iter().any(undone) || self.summary().is_none(),
             repeatable: self.repeatable,
-            reversible: self.is_reversible(),
+            reversible: may_go_on(self.state.word()) && self.is_reversible(),
         })
     }
 

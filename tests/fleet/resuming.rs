@@ -186,6 +186,10 @@ fn alive(ground: Ground) -> Ground {
     ground.fab(&["resume", "last"]).ended(9).says("is alive");
     ground.fab(&["abort", "last"]).ended(0);
     running.end().ended(143);
+    ground
+        .fab(&["-n", "abort", "last"])
+        .ended(0)
+        .says("would be aborted");
     ground.fab(&["abort", "last"]).ended(0).says("is half done");
     ground.fab(&["resume", "last"]).ended(2).says("is aborted");
     ground

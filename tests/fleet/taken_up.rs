@@ -1,11 +1,12 @@
 //! What a run left is taken by another one, or undone from another process: `retry` and `rollback` as they are typed.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use lab::{Fleet, HostSpec};
 use serde_json::Value;
 
-use crate::desk::{Desk, until};
+use crate::desk::{Desk, Ran, Running, until};
 
 const HOSTS: usize = 4;
 
@@ -90,7 +91,7 @@ fn reading(ground: &Ground) {
     // From another folder: what was typed relative to that of then stays there.
     let mut command = desk.command(&["retry", "last"]);
     command.current_dir(desk.path().join("home"));
-    let again = crate::desk::Running::of(&mut command).end();
+    let again = Running::of(&mut command).end();
     again
         .ended(0)
         .says("3 of its hosts are left")
@@ -150,6 +151,8 @@ fn typed_on_the_spot(ground: &Ground) {
     desk.fab(&["retry", "last"]).ended(0);
     assert!(desk.record().join("files/app-3/none").exists());
 
+    in_batches(ground);
+
     // Hosts that came from stdin are known by now; a script that did is not.
     let mut command = desk.command(&["-H", "-", "run", "--", "test -e /var/tmp/gone"]);
     let running = piped(&mut command, b"app-1\napp-2\n");
@@ -166,11 +169,43 @@ fn typed_on_the_spot(ground: &Ground) {
         .says("came from stdin and is not kept");
 }
 
+/// A change that was typed on the spot goes on after a pause.
+fn in_batches(ground: &Ground) {
+    let desk = &ground.desk;
+    ground.everywhere("rm -f /var/tmp/trail");
+    let line = "echo once >> /var/tmp/trail; sleep 1";
+    let running = desk.start(&["-y", "run", "--batch", "1", "role=app", "--", line]);
+    until("the first host works", || ground.trail(0) == "once\n");
+    running.signal("INT");
+    running.end().ended(130).says("next: fab-rs resume last");
+    desk.fab(&["runs", "last"]).ended(0).prints("paused");
+    assert_eq!(ground.trail(3), "");
+    desk.fab(&["-y", "resume", "last"]).ended(0);
+    for host in 0..HOSTS {
+        assert_eq!(ground.trail(host), "once\n", "host {host}");
+    }
+}
+
 /// Runs a command to its end, with this on its stdin.
-fn piped(command: &mut std::process::Command, text: &[u8]) -> crate::desk::Ran {
-    let mut running = crate::desk::Running::of(command.stdin(std::process::Stdio::piped()));
+fn piped(command: &mut Command, text: &[u8]) -> Ran {
+    let mut running = Running::of(command.stdin(Stdio::piped()));
     running.type_in(text);
     running.close_stdin();
+    running.end()
+}
+
+/// Runs fab-rs at a terminal of its own, where this is answered once it asks.
+fn at_a_terminal(ground: &Ground, words: &str, answer: &str) -> Ran {
+    let inventory = ground.fleet.inventory();
+    let program = env!("CARGO_BIN_EXE_fab-rs");
+    let line = format!("{program} -I {} {words}", inventory.display());
+    let mut command = Command::new("script");
+    ground.desk.surround(&mut command);
+    command.args(["-qec", &line, "/dev/null"]);
+    command.stdin(Stdio::piped());
+    let mut running = Running::of(&mut command);
+    running.until_it_says("[y/n]");
+    running.type_in(format!("{answer}\n").as_bytes());
     running.end()
 }
 
@@ -217,10 +252,25 @@ fn done(ground: &Ground) {
     );
     assert_eq!(ground.trail(0), "turned\n");
 
+    let no = at_a_terminal(ground, "rollback last", "n");
+    assert_eq!(no.status, 4, "{}", no.all());
+    assert!(no.out().contains("nothing was rolled back"), "{}", no.all());
+    assert_eq!(
+        fs::read(desk.record().join("journal.jsonl")).unwrap(),
+        journal
+    );
+
     ground.on(2, "touch /var/tmp/stuck");
-    desk.fab(&["-y", "rollback", "last"])
-        .ended(6)
-        .says("next: fab-rs rollback last");
+    let yes = at_a_terminal(ground, "rollback last", "y");
+    assert_eq!(yes.status, 6, "{}", yes.all());
+    assert!(
+        yes.out().contains("roll back 4 hosts? [y/n]"),
+        "{}",
+        yes.all()
+    );
+    desk.fab(&["report", "last"])
+        .ended(0)
+        .prints(&format!("next: fab-rs rollback {}", ground.id()));
     assert_eq!(desk.summary()["state"], "rollback_failed");
     assert_eq!(
         ground.runs()[0]["next"][0],
