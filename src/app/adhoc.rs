@@ -73,7 +73,7 @@ pub(super) async fn finish(context: &Context, prepared: Prepared) -> Result<Exit
         show(context, &prepared);
         return Ok(ExitStatus::Ok);
     }
-    run::execute(context, prepared, None).await
+    Box::pin(run::execute(context, prepared, None)).await
 }
 
 pub(super) fn show(context: &Context, prepared: &Prepared) {

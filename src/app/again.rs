@@ -1,6 +1,7 @@
 //! `resume`, `retry`, `rollback`: goes on with what an earlier process began. What they need of it is in its journal;
 //! the plan is made anew from what was typed then, and must be the same. Giving a run up is `abort`'s job.
 
+use crate::audit::Action;
 use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
 use crate::model::{Diagnostic, ExitStatus};
 
@@ -42,7 +43,7 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     };
     let prepared = stored.prepare(&again, only).await?;
     stored.same_task(&again, &prepared, args.accept_changed)?;
-    let earlier = Earlier::new(stored, &prepared, undo);
+    let earlier = Earlier::new(stored, &prepared, (Action::Resume, undo));
     earlier.say_drift(&again, &prepared);
     say(&again, &earlier.outline());
     if again.settings.run.dry_run {
@@ -70,10 +71,11 @@ pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<Ex
     stored.same_task(&again, &prepared, args.accept_changed)?;
     let undo = Undo::of(&prepared.plan, &stored.progress);
     undo.check(&stored.run.id)?;
-    let earlier = Earlier::new(stored, &prepared, true);
+    let earlier = Earlier::new(stored, &prepared, (Action::Rollback, true));
     earlier.say_drift(&again, &prepared);
     let output = &again.settings.output;
-    if !output.json && !(output.quiet && again.settings.says_yes()) {
+    let is_silent = output.json || (output.quiet && again.settings.says_yes());
+    if !is_silent {
         again.console.note(&undo.text(&earlier.stored.run.id));
     }
     if again.settings.run.dry_run {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::audit;
 use crate::journal;
 use crate::model::{Diagnostic, ExitStatus, HostId, Label, Zone};
 use crate::plan::Plan;
@@ -32,11 +33,17 @@ pub(super) struct Earlier {
     pub(super) added: Vec<HostId>,
     /// Roll back, and nothing else.
     pub(super) undo: bool,
+    /// What was asked for.
+    pub(super) action: audit::Action,
 }
 
 impl Earlier {
     /// A run that goes on with this plan.
-    pub(super) fn new(stored: Stored, prepared: &Prepared, undo: bool) -> Self {
+    pub(super) fn new(
+        stored: Stored,
+        prepared: &Prepared,
+        (action, undo): (audit::Action, bool),
+    ) -> Self {
         let targets = &prepared.plan.targets;
         let gone = stored.opening.targets.iter();
         let gone = gone.filter(|id| !targets.contains(id)).cloned().collect();
@@ -48,6 +55,7 @@ impl Earlier {
             gone,
             added,
             undo,
+            action,
         }
     }
 
@@ -96,7 +104,7 @@ impl Earlier {
             (half, "half done"),
             (failed, "failed"),
             (left, "not begun"),
-            (done, "done, and not touched again"),
+            (done, "done already"),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0);
         let parts: Vec<String> = parts
@@ -209,6 +217,7 @@ impl Earlier {
             journal: writer,
             progress: Some(Arc::new(progress)),
             undo: self.undo,
+            action: self.action,
         })
     }
 }

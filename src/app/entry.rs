@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{abort, adhoc, again, doctor, history, hosts, lock, one_host, open_files, tasks};
+use super::{adhoc, again, audit, doctor, history, hosts, lock, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -124,7 +124,7 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
         Command::Retry(args) => Box::pin(again::retry(&context, args)).await,
         Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
-        Command::Abort(args) => Box::pin(abort::abort(&context, args)).await,
+        Command::Abort(args) => Box::pin(audit::abort(&context, args)).await,
         Command::Runs(args) => history::runs(&context, &args),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),

@@ -3,6 +3,7 @@
 mod abort;
 mod adhoc;
 mod again;
+mod audit;
 mod config;
 mod doctor;
 mod earlier;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
+use crate::audit::Action;
 use crate::journal::Writer;
 use crate::model::{Diagnostic, ExitStatus, RunId, Secret};
 use crate::plan::Plan;
@@ -19,6 +20,7 @@ use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::transport::{Local, SshTransport, TransportSettings};
 
+use super::audit;
 use super::earlier::Earlier;
 use super::entry::Context;
 use super::environment;
@@ -28,6 +30,9 @@ use super::journal;
 use super::password;
 use super::prepared::Prepared;
 use super::prompt::Asker;
+
+/// Tasks of what was typed on the spot; no library has one of these names.
+pub(super) const AD_HOC: [&str; 3] = ["run", "put", "get"];
 
 /// A run of which this process has the record.
 pub(super) struct Going {
@@ -39,6 +44,8 @@ pub(super) struct Going {
     pub(super) progress: Option<Arc<Progress>>,
     /// Roll back, and nothing else.
     pub(super) undo: bool,
+    /// What was asked for.
+    pub(super) action: Action,
 }
 
 /// Runs the plan to its end and says how it ended; of an earlier run, goes on with that.
@@ -74,6 +81,8 @@ pub(super) async fn execute(
         .folder
         .sink()
         .context("cannot write the run's record")?;
+    let of = (going.folder.id(), going.action);
+    let audit = audit::begin(context, &prepared, of, &handle).await;
     let parts = Parts {
         transport: SshTransport::new(transport_settings),
         local: Local,
@@ -87,6 +96,7 @@ pub(super) async fn execute(
     let mut options = RunOptions {
         progress: going.progress,
         undo: going.undo,
+        syslog: Some(environment::machine_name()),
         ..options(
             context,
             going.folder.id().clone(),
@@ -103,6 +113,7 @@ pub(super) async fn execute(
     };
     let summary = run::execute(plan, parts, options, received).await;
     screen.finish(closing).await;
+    audit.ends(context, &summary).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
@@ -147,6 +158,10 @@ async fn begun(
         folder,
         progress: None,
         undo: false,
+        action: match &prepared.retries {
+            Some(_) => Action::Retry,
+            None => Action::Run,
+        },
     })
 }
 
@@ -221,6 +236,7 @@ pub(super) fn options(
             token: u128::from(random()) << 64 | u128::from(random()),
             adopt: false,
         },
+        syslog: None,
         cwd: settings.environment.cwd.clone(),
         progress: None,
         undo: false,

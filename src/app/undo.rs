@@ -16,6 +16,8 @@ pub(super) struct Undo {
     phases: Vec<(String, Vec<Label>)>,
     /// Phases that did something and have no `rollback:` steps, with their hosts.
     stays: Vec<(String, Vec<Label>)>,
+    /// The task has one phase: its name says nothing.
+    single: bool,
     /// A rollback was begun, and its end is not written.
     begun: bool,
 }
@@ -24,6 +26,7 @@ impl Undo {
     /// What a rollback of this run would undo.
     pub(super) fn of(plan: &Plan, progress: &Progress) -> Self {
         let mut undo = Self {
+            single: plan.phases.len() == 1,
             begun: progress.rolling_back.is_some() && progress.ended.is_none(),
             ..Self::default()
         };
@@ -83,7 +86,12 @@ impl Undo {
     pub(super) fn text(&self, run: &RunId) -> String {
         let mut text = format!("rollback of run {run}:\n");
         for (phase, hosts) in &self.phases {
-            let _ = writeln!(text, "  phase `{phase}` is undone on {}", named(hosts));
+            let what = if self.single {
+                "what it did".to_owned()
+            } else {
+                format!("phase `{phase}`")
+            };
+            let _ = writeln!(text, "  {what} is undone on {}", named(hosts));
         }
         if self.phases.is_empty() {
             text.push_str("  every host of it is rolled back already\n");
@@ -127,6 +135,7 @@ mod tests {
         Undo {
             phases: vec![("activate".to_owned(), labels(&["app-1", "app-2"]))],
             stays: vec![("stage".to_owned(), labels(&["app-1", "app-2", "app-3"]))],
+            single: false,
             begun: false,
         }
     }

@@ -41,10 +41,14 @@ pub fn spelled(plan: &Value) -> String {
         steps(&mut text, "after", &phase["after"]);
     }
     steps(&mut text, "after", &plan["after"]);
-    for source in list(&plan["sources"]) {
+    let sources = list(&plan["sources"]);
+    if !sources.is_empty() {
+        text.push_str("files:\n");
+    }
+    for source in sources {
         let hash = word(&source["sha256"]);
         let hash = hash.get(..HASH).unwrap_or(hash);
-        let _ = writeln!(text, "file {} (sha256 {hash})", word(&source["path"]));
+        let _ = writeln!(text, "  {} (sha256 {hash})", word(&source["path"]));
     }
     text
 }
@@ -99,7 +103,7 @@ mod tests {
             }],
             "sources": [{"path": "tasks/t.yml", "sha256": "0123456789abcdef"}],
         });
-        let expected = "kind: \"change\"\nphase main:\n  asked: {\"batch\":2}\n  steps:\n    go: run (sudo)\n      echo a\n      echo b\nfile tasks/t.yml (sha256 0123456789ab)\n";
+        let expected = "kind: \"change\"\nphase main:\n  asked: {\"batch\":2}\n  steps:\n    go: run (sudo)\n      echo a\n      echo b\nfiles:\n  tasks/t.yml (sha256 0123456789ab)\n";
         assert_eq!(spelled(&plan), expected);
     }
 }

@@ -1,5 +1,6 @@
 //! The real binary against real hosts: what an operator would try on fleets that nobody has seen.
 
+mod audit;
 mod bastion;
 mod desk;
 mod disks;
@@ -8,6 +9,8 @@ mod ec2;
 mod faults;
 mod fleets;
 mod hostile;
+mod left;
+mod hotfixes;
 mod locks;
 mod resuming;
 mod rollouts;

@@ -284,7 +284,8 @@ impl<W: World> Work<W> {
 /// A register as the journal keeps it, where anybody can read it.
 fn kept(step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
     let name = step.modifiers.register.clone()?;
-    let withheld = step.modifiers.quiet && !register.skipped;
+    // Of what is sticky the first value is needed again, whatever becomes of the host: that says to keep it.
+    let withheld = step.modifiers.quiet && !step.modifiers.sticky && !register.skipped;
     Some(Box::new(Kept {
         name: Some(name),
         sticky: step.modifiers.sticky,
