@@ -16,5 +16,6 @@ mod resuming;
 mod rollouts;
 mod stopping;
 mod streams;
+mod taken_up;
 mod volume;
 mod words;
