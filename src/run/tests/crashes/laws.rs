@@ -1,0 +1,294 @@
+//! A run that dies, and the processes that go on with it: what must hold of what they did.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::model::{HostId, HostOutcome};
+use crate::plan::Plan;
+use crate::run::event::{RunSummary, StepResult};
+use crate::run::journal::{Fact, Mark, Opening, Part, Process};
+use crate::run::progress::{HostProgress, Progress, Standing, StepProgress};
+use crate::run::{Parts, RunOptions, execute};
+
+use super::case::Case;
+use super::disk::{Death, Disk, reread};
+use super::world::{Contents, World};
+
+/// No run of these takes as long.
+const FOR_EVER: Duration = Duration::from_hours(24 * 30);
+
+/// What a run without any trouble came to.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) facts: Vec<Fact>,
+    summary: Arc<RunSummary>,
+    hosts: BTreeMap<String, Contents>,
+}
+
+/// Where a process dies: so many facts after those that it found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Crash {
+    pub(super) after: usize,
+    pub(super) death: Death,
+}
+
+pub(super) fn opening(plan: &Plan) -> Fact {
+    Fact::RunStarted(Box::new(Opening {
+        task: "work".to_owned(),
+        task_hash: String::new(),
+        changes: true,
+        population: plan.targets.clone(),
+        targets: plan.targets.clone(),
+        retries: None,
+        process: Process { pid: 1, started: 1 },
+        typed: serde_json::Value::Null,
+    }))
+}
+
+fn resumed(number: u32) -> Fact {
+    Fact::RunResumed {
+        process: Process {
+            pid: number,
+            started: 1,
+        },
+        gone: Vec::new(),
+    }
+}
+
+/// Plays until the end, or until the process dies.
+async fn play(
+    case: &Case,
+    world: &World,
+    disk: &Arc<Disk>,
+    progress: Option<Progress>,
+) -> Option<Arc<RunSummary>> {
+    let bed = case.bed();
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let scripted = crate::transport::scripted::Scripted::default();
+    let parts = bed.parts(world.clone(), scripted, (folder.path(), &events));
+    let parts = Parts {
+        transport: parts.transport,
+        local: world.clone(),
+        engine: parts.engine,
+        sink: parts.sink,
+        record: parts.record,
+        journal: Arc::clone(disk) as Arc<_>,
+        prompt: world.clone(),
+    };
+    let options = RunOptions {
+        undo: progress
+            .as_ref()
+            .is_some_and(|progress| progress.rolling_back.is_some()),
+        progress: progress.map(Arc::new),
+        ..bed.options.clone()
+    };
+    world.process(disk);
+    let (_sender, signals) = mpsc::channel(1);
+    let running = execute(case.plan(&bed), parts, options, signals);
+    tokio::select! {
+        biased;
+        () = disk.dead.cancelled() => None,
+        summary = timeout(FOR_EVER, running) => summary.ok(),
+    }
+}
+
+pub(super) async fn whole(case: &Case) -> Whole {
+    let world = World::new(case.nature());
+    let first = vec![opening(&case.plan(&case.bed()))];
+    let disk = Disk::endless(first);
+    let summary = play(case, &world, &disk, None).await;
+    Whole {
+        facts: disk.facts(),
+        summary: summary.expect("nothing kills it"),
+        hosts: world.hosts(),
+    }
+}
+
+/// Lets a run die, and each process that goes on with it, but for the last one; and compares.
+pub(super) async fn check(
+    case: &Case,
+    crashes: &[Crash],
+    whole: &Whole,
+) -> Result<(), TestCaseError> {
+    let run = case.bed().options.run;
+    let world = World::new(case.nature());
+    let mut facts = vec![opening(&case.plan(&case.bed()))];
+    let mut progress = None;
+    let mut ends = None;
+    let deaths = crashes.iter().map(Some).chain([None]);
+    for (crash, number) in deaths.zip(1..) {
+        if let Some(progress) = &progress {
+            let Progress { ended, .. } = progress;
+            if ended.is_some() {
+                break;
+            }
+            facts.push(resumed(number));
+        }
+        let before = facts.len();
+        let disk = match crash {
+            Some(crash) => Disk::new(facts, before + crash.after, crash.death),
+            None => Disk::endless(facts),
+        };
+        ends = play(case, &world, &disk, progress.clone()).await.or(ends);
+        facts = disk.facts();
+        prop_assert_eq!(world.unwritten(), Vec::new(), "sent before it was kept");
+        if let Some(progress) = &progress {
+            no_repetition(progress, &facts[before..], &world)?;
+        }
+        progress = Some(reread(&run, &facts));
+    }
+    let progress = progress.expect("a process ran");
+    nothing_left_out(case, &progress)?;
+    let ends = ends.expect("nothing kills the last one");
+    same_end(case, (whole, &facts), (&ends, &world.hosts()))
+}
+
+fn is_ok(step: &StepProgress) -> bool {
+    matches!(
+        step,
+        StepProgress::Ended {
+            result: StepResult::Ok { .. } | StepResult::Skipped,
+            ..
+        }
+    )
+}
+
+/// Hosts that begin a phase from its first step.
+fn starts(facts: &[Fact]) -> HashMap<(&HostId, usize), usize> {
+    let mut starts = HashMap::new();
+    for fact in facts {
+        if let Fact::HostStarted {
+            host,
+            phase,
+            afresh: true,
+        } = fact
+        {
+            *starts.entry((host, *phase)).or_default() += 1;
+        }
+    }
+    starts
+}
+
+/// Steps that passed, on hosts that do not start over in their phase, are not run by a later process: neither
+/// by what it keeps, nor by what hosts see.
+fn no_repetition(before: &Progress, after: &[Fact], world: &World) -> Result<(), TestCaseError> {
+    let starts = starts(after);
+    let of_host = |(host, of): (&HostId, &HostProgress)| -> Vec<(Option<HostId>, Mark)> {
+        let steps = of.steps.iter().filter(|(mark, step)| {
+            let phase = match mark.part {
+                Part::Steps(phase) => phase,
+                _ => return is_ok(step),
+            };
+            is_ok(step) && !starts.contains_key(&(host, phase))
+        });
+        steps
+            .map(|(mark, _)| (Some(host.clone()), mark.clone()))
+            .collect()
+    };
+    let own = before.hosts.iter().flat_map(of_host);
+    let shared = before.shared.iter().filter(|(_, step)| is_ok(step));
+    let shared = shared.map(|(mark, _)| (None, mark.clone()));
+    let done: HashSet<_> = own.chain(shared).collect();
+    for fact in after {
+        if let Fact::StepStarted {
+            host,
+            step,
+            changes: true,
+        } = fact
+        {
+            let host = host.clone().filter(|_| step.once.is_none());
+            prop_assert!(
+                !done.contains(&(host, step.clone())),
+                "ran again: {:?}",
+                fact
+            );
+        }
+    }
+    let is_done = |host: &str, key: &str| {
+        done.iter().any(|(of, mark)| {
+            let of = of.as_ref().map(HostId::as_str);
+            of == Some(host) && mark.passes.is_empty() && *mark.id == *key
+        })
+    };
+    for sent in world.sent_last() {
+        let mut words = sent.text.split_whitespace();
+        let (verb, key) = (words.next().unwrap(), words.next().unwrap());
+        let again = !["get", "has"].contains(&verb) && is_done(&sent.host, key);
+        prop_assert!(!again, "sent again: {:?}", sent);
+    }
+    Ok(())
+}
+
+/// Every step of every host that ended well is known to have passed.
+fn nothing_left_out(case: &Case, progress: &Progress) -> Result<(), TestCaseError> {
+    let bed = case.bed();
+    let plan = case.plan(&bed);
+    for (id, host) in &progress.hosts {
+        if host.standing != Standing::Ended(HostOutcome::Ok) {
+            continue;
+        }
+        for (number, phase) in plan.phases.iter().enumerate() {
+            for step in phase.hosts[0].steps.iter() {
+                let is_it = |mark: &&Mark| {
+                    let inner = mark.id.strip_prefix(&step.id);
+                    mark.part == Part::Steps(number) && inner.is_some_and(|rest| rest.len() < 2)
+                };
+                let mut own = host.steps.iter().filter(|(mark, _)| is_it(mark));
+                let shared =
+                    step.modifiers.once.is_some() && progress.settled.keys().any(|mark| is_it(&mark));
+                let passed = own.any(|(_, step)| is_ok(step)) || shared;
+                prop_assert!(passed, "{} left out on {:?}", step.id, id);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(summary: &RunSummary) -> Vec<(&str, &str, &str)> {
+    let hosts = summary.hosts.iter();
+    hosts
+        .map(|(label, host)| {
+            let rollback = host.rollback.as_deref().unwrap_or_default();
+            (label.as_str(), host.outcome.as_str(), rollback)
+        })
+        .collect()
+}
+
+/// It ends as a run that nothing happened to, and leaves the same on the hosts.
+fn same_end(
+    case: &Case,
+    (whole, facts): (&Whole, &[Fact]),
+    (ends, hosts): (&RunSummary, &BTreeMap<String, Contents>),
+) -> Result<(), TestCaseError> {
+    if case.fails_for_many() {
+        // Which of the hosts had its turn by then is chance.
+        prop_assert_eq!(whole.summary.counts.contains_key("failed"), ends.counts.contains_key("failed"));
+        return Ok(());
+    }
+    prop_assert_eq!(words(&whole.summary), words(ends));
+    prop_assert_eq!(&whole.summary.state, &ends.state);
+    prop_assert_eq!(whole.summary.exit, ends.exit);
+    let starts = starts(facts);
+    let empty = Contents::default();
+    for (name, contents) in hosts {
+        let of_whole = whole.hosts.get(name).unwrap_or(&empty);
+        prop_assert_eq!(&of_whole.values, &contents.values, "on {}", name);
+        let keys: Vec<_> = contents.counts.keys().collect();
+        prop_assert_eq!(of_whole.counts.keys().collect::<Vec<_>>(), keys);
+        for (key, count) in &contents.counts {
+            let phase = key.strip_prefix('p').and_then(|rest| rest[..1].parse().ok());
+            let starts = starts.iter().find(|((host, of), _)| {
+                Some(*of) == phase && host.as_str() == name
+            });
+            let most = starts.map_or(1, |(_, starts)| *starts);
+            prop_assert!((1..=most).contains(count), "{} {} times on {}", key, count, name);
+        }
+    }
+    Ok(())
+}
