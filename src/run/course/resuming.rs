@@ -14,7 +14,7 @@ use crate::run::message::{HostEnd, HostIndex};
 use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, Urgency};
 use crate::run::roster::Roster;
 
-use super::ledger::{Entry, Stage};
+use super::ledger::{Entry, Stage, Undo};
 use super::pass::Pass;
 use super::steering::{Course, Leg};
 use super::stopping::Halt;
@@ -108,7 +108,12 @@ impl Course {
             self.past.urgency.insert(host, urgency);
             self.ledger.of_mut(host).continues = of.continues();
         }
-        self.ledger.of_mut(host).ended_at = of.ended_at;
+        let entry = self.ledger.of_mut(host);
+        entry.ended_at = of.ended_at;
+        // Where more of it is left to be undone, that follows.
+        if let Some((_, result)) = of.undone.iter().next() {
+            entry.undo = Undo::Ended(result.clone());
+        }
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {

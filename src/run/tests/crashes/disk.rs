@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::{FORMAT, Record, read, replay};
-use crate::model::RunId;
-use crate::run::journal::{Fact, Journal};
-use crate::run::progress::Progress;
+use crate::journal::{FORMAT, Record};
+use crate::model::{HostId, RunId};
+use crate::run::journal::{Fact, Journal, Mark};
+
+use super::case::ELEMENTS;
+use super::world::CONTROLLER;
 
 /// How far a process comes of which so many facts are kept. What really happens lies between the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,27 +60,26 @@ impl Disk {
     /// Whether it is kept that a step with this command was about to be sent to a host.
     pub(super) fn knows_of(&self, host: &str, text: &str) -> bool {
         let key = text.split_whitespace().nth(1).unwrap();
-        let facts = self.facts();
-        let of_step = facts.iter().rev().find_map(|fact| match fact {
-            Fact::StepStarted { host: of, step, .. } => {
-                let of = of.as_ref().map_or(super::world::CONTROLLER, |id| id.as_str());
-                (of == host && is_of(&step.id, &step.passes, key)).then_some(true)
-            }
-            Fact::StepFinished { host: of, step, .. } => {
-                let of = of.as_ref().map_or(super::world::CONTROLLER, |id| id.as_str());
-                (of == host && is_of(&step.id, &step.passes, key)).then_some(false)
-            }
+        let noted = self.noted();
+        let is_it = |of: &Option<HostId>, step: &Mark| {
+            let of = of.as_ref().map_or(CONTROLLER, HostId::as_str);
+            of == host && is_of(step, key)
+        };
+        let kept = noted[..noted.len().min(self.room)].iter().rev();
+        let mut of_step = kept.filter_map(|fact| match fact {
+            Fact::StepStarted { host, step, .. } if is_it(host, step) => Some(true),
+            Fact::StepFinished { host, step, .. } if is_it(host, step) => Some(false),
             _ => None,
         });
-        of_step == Some(true)
+        of_step.next() == Some(true)
     }
 }
 
 /// Whether a key is of a step; one of a loop has the pass in it.
-fn is_of(id: &str, passes: &[usize], key: &str) -> bool {
-    match passes {
-        [] => id == key,
-        [pass, ..] => format!("{id}-{}", super::case::ELEMENTS[*pass]) == key,
+fn is_of(step: &Mark, key: &str) -> bool {
+    match step.passes[..] {
+        [] => *step.id == *key,
+        [pass, ..] => format!("{}-{}", step.id, ELEMENTS[pass]) == key,
     }
 }
 
@@ -117,11 +118,4 @@ pub(super) fn lines(run: &RunId, facts: &[Fact]) -> Vec<u8> {
         record.write(&mut bytes);
     }
     bytes
-}
-
-/// What a later process reads of these facts.
-pub(super) fn reread(run: &RunId, facts: &[Fact]) -> Progress {
-    let read = read(run, &lines(run, facts)).expect("what was written can be read");
-    assert_eq!(read.records.len(), facts.len());
-    replay(read.records.iter().map(|record| &record.fact))
 }
