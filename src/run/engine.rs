@@ -1,11 +1,12 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::model::HostOutcome;
 use crate::plan::Plan;
 use crate::task::Kind;
 use crate::transport::{Controller, Transport};
@@ -21,7 +22,7 @@ use super::message::Wire;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
 use super::pool::Pool;
-use super::progress::Progress;
+use super::progress::{Progress, Standing};
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -61,7 +62,7 @@ where
         run: options.run.clone(),
         fail_fast: options.fail_fast,
         record: shared.record.folder().to_path_buf(),
-        started: shared.rendering.started_at,
+        started: jiff::Timestamp::now(),
         progress: options.progress.clone(),
         undo: options.undo,
     };
@@ -97,7 +98,7 @@ where
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at: jiff::Timestamp::now(),
+        started_at: options.run.time().unwrap_or_else(jiff::Timestamp::now),
         dir: parts.record.folder().to_string_lossy().into_owned(),
         ok: AtomicUsize::new(0),
         failed: AtomicUsize::new(0),
@@ -137,10 +138,15 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
             shared.meetings.settle(key, OnceResult::Passed(register));
         }
     }
+    let hosts = progress.hosts.values();
+    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
+    // Those that failed are taken again.
+    shared.rendering.ok.store(done.count(), Ordering::Relaxed);
     for (host, of) in shared.plan.population.iter().enumerate() {
         let sticky = progress.hosts.get(&of.id).map(|of| of.sticky.iter());
         for (mark, register) in sticky.into_iter().flatten() {
-            let _first = shared.known.stick(host, mark, &register.value());
+            let name = register.name.as_deref().unwrap_or_default();
+            let _first = shared.known.stick(host, mark, (name, &register.value()));
         }
     }
     let mut past = shared.past.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
-use super::journal::Mark;
+use super::journal::{Mark, Part};
 use super::message::HostIndex;
 use super::values::Values;
 use crate::model::{HostId, Label};
@@ -33,7 +33,7 @@ pub(crate) struct Known {
     /// What the steps of a host left behind in a phase, for its rollback.
     left: Mutex<HashMap<(usize, HostIndex), Scope>>,
     /// The first values of registers that stay.
-    sticky: Mutex<HashMap<(HostIndex, Mark), RegisterValue>>,
+    sticky: Mutex<HashMap<(HostIndex, Mark), (String, RegisterValue)>>,
 }
 
 impl Known {
@@ -105,11 +105,20 @@ impl Known {
         &self,
         host: HostIndex,
         mark: &Mark,
-        value: &RegisterValue,
+        (name, value): (&str, &RegisterValue),
     ) -> RegisterValue {
         let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
         let first = sticky.entry((host, mark.clone()));
-        first.or_insert_with(|| value.clone()).clone()
+        let first = first.or_insert_with(|| (name.to_owned(), value.clone()));
+        first.1.clone()
+    }
+
+    /// The registers of a host that stay, of a list of steps.
+    pub(crate) fn stuck(&self, host: HostIndex, part: Part) -> Vec<(String, RegisterValue)> {
+        let sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = sticky.iter();
+        let of = of.filter(|((of, mark), _)| *of == host && mark.part == part);
+        of.map(|(_, first)| first.clone()).collect()
     }
 
     /// Keeps what a host's steps registered in a phase.

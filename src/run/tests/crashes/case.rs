@@ -58,6 +58,8 @@ pub(super) struct Case {
     pub(super) bakes: bool,
     /// Steps on the controller around it all.
     pub(super) sections: bool,
+    /// They fail once only.
+    pub(super) heals: bool,
     pub(super) on_failure: OnFailure,
     pub(super) eager: bool,
 }
@@ -92,10 +94,10 @@ pub(super) fn any_case() -> impl Strategy<Value = Case> {
         1 => Just(OnFailure::RollbackAll),
     ];
     let sizes = (1_usize..7, 1_usize..4, 0_usize..3);
-    let switches = prop::array::uniform5(any::<bool>());
+    let switches = prop::array::uniform6(any::<bool>());
     (sizes, phases, failing, on_failure, switches).prop_map(
         |((hosts, batch, max_failures), phases, failing, on_failure, switches)| {
-            let [window, gates, bakes, sections, eager] = switches;
+            let [window, gates, bakes, sections, heals, eager] = switches;
             Case {
                 hosts,
                 batch,
@@ -106,6 +108,7 @@ pub(super) fn any_case() -> impl Strategy<Value = Case> {
                 gates,
                 bakes,
                 sections,
+                heals,
                 on_failure,
                 eager,
             }
@@ -190,8 +193,7 @@ impl Kind {
             Self::Set => {
                 let variable = format!("v_{key}");
                 let value = format!("{printed}-{{{{ host.label }}}}");
-                let variables =
-                    IndexMap::from([(variable.clone(), text(&value, Quoting::Plain))]);
+                let variables = IndexMap::from([(variable.clone(), text(&value, Quoting::Plain))]);
                 let set = step(&format!("{key}s"), Action::Set(variables));
                 let puts = put(key, &format!("{{{{ {variable} }}}}"));
                 vec![read_only(reads(&get, &register)), set, puts]
@@ -250,6 +252,7 @@ impl Case {
             gates: true,
             bakes: true,
             sections: true,
+            heals: false,
             on_failure: OnFailure::Stop,
             eager: true,
         }
@@ -307,16 +310,20 @@ impl Case {
         });
         Nature {
             failing: failing.collect(),
+            heals: self.heals,
             eager: self.eager,
         }
     }
 
-    /// Whether a step fails that is run for many.
-    pub(super) fn fails_for_many(&self) -> bool {
-        self.failing.iter().any(|(_, phase, step)| {
-            let kind = self.phases.get(*phase).and_then(|kinds| kinds.get(*step));
-            matches!(kind, Some(Kind::Once { .. }))
-        })
+    /// Whether it matters for its end when it is killed: a step fails that is run for many, or one that passes
+    /// when it is tried again.
+    pub(super) fn is_luck(&self) -> bool {
+        let heals = self.heals && !self.failing.is_empty();
+        heals
+            || self.failing.iter().any(|(_, phase, step)| {
+                let kind = self.phases.get(*phase).and_then(|kinds| kinds.get(*step));
+                matches!(kind, Some(Kind::Once { .. }))
+            })
     }
 }
 

@@ -38,10 +38,16 @@ fn dies_everywhere(case: &Case) -> Result<usize, TestCaseError> {
         let mut deaths = 0;
         for after in 1..last {
             for (first, second) in [(Death::AtOnce, Death::Late), (Death::Late, Death::AtOnce)] {
-                let mut crashes = vec![Crash { after, death: first }];
+                let mut crashes = vec![Crash {
+                    after,
+                    death: first,
+                }];
                 if after % 3 == 0 {
                     let after = 1 + after * 7 % 11;
-                    crashes.push(Crash { after, death: second });
+                    crashes.push(Crash {
+                        after,
+                        death: second,
+                    });
                 }
                 let case = Case {
                     eager: after % 2 == 0,

@@ -55,6 +55,8 @@ struct State {
 pub(super) struct Nature {
     /// Keys that fail on a host.
     pub(super) failing: Vec<(String, String)>,
+    /// They do so once, and never again.
+    pub(super) heals: bool,
     /// A command takes effect as soon as it is sent, else when it ends.
     pub(super) eager: bool,
 }
@@ -129,15 +131,15 @@ impl World {
         let mut state = self.state();
         let key = words[1].to_owned();
         let fails = (host.to_owned(), key.clone());
-        if is_change(text) && self.0.nature.failing.contains(&fails) {
-            return (3, "it never works\n".to_owned());
+        let tried = state.tries.entry(fails.clone()).or_default();
+        *tried += usize::from(is_change(text));
+        let tried = *tried;
+        let nature = &self.0.nature;
+        if is_change(text) && nature.failing.contains(&fails) && (tried == 1 || !nature.heals) {
+            return (3, "it does not work\n".to_owned());
         }
-        if words[0] == "flaky" {
-            let tries = state.tries.entry(fails).or_default();
-            *tries += 1;
-            if *tries <= words[2].parse().unwrap() {
-                return (1, String::new());
-            }
+        if words[0] == "flaky" && tried <= words[2].parse().unwrap() {
+            return (1, String::new());
         }
         let contents = state.hosts.entry(host.to_owned()).or_default();
         match words[0] {
