@@ -1,6 +1,7 @@
 //! The real binary against real hosts: what an operator would try on fleets that nobody has seen.
 
 mod bastion;
+mod deaths;
 mod desk;
 mod disks;
 #[cfg(feature = "aws")]

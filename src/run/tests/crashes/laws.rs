@@ -16,6 +16,8 @@ use crate::run::journal::{Fact, Mark, Opening, Part, Process};
 use crate::run::progress::{HostProgress, Progress, Standing, StepProgress};
 use crate::run::{Parts, RunOptions, execute};
 
+use crate::run::tests::bed::Bed;
+
 use super::case::Case;
 use super::disk::{Death, Disk};
 use super::world::{Contents, World};
@@ -69,6 +71,17 @@ async fn play(
     progress: Option<Progress>,
 ) -> Option<Arc<RunSummary>> {
     let bed = case.bed();
+    let plan = case.plan(&bed);
+    resumed_with((&bed, plan), world, disk, progress).await
+}
+
+/// Plays a plan, where an earlier process left it.
+pub(super) async fn resumed_with(
+    (bed, plan): (&Bed, Arc<Plan>),
+    world: &World,
+    disk: &Arc<Disk>,
+    progress: Option<Progress>,
+) -> Option<Arc<RunSummary>> {
     let folder = tempfile::tempdir().unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let scripted = crate::transport::scripted::Scripted::default();
@@ -91,7 +104,7 @@ async fn play(
     };
     world.process(disk);
     let (_sender, signals) = mpsc::channel(1);
-    let running = execute(case.plan(&bed), parts, options, signals);
+    let running = execute(plan, parts, options, signals);
     tokio::select! {
         biased;
         () = disk.dead.cancelled() => None,

@@ -4,6 +4,7 @@
 //! `FAB_RS_CRASHES` sets how many deaths of random runs are tried; 400 without it.
 
 mod case;
+mod details;
 mod disk;
 mod laws;
 mod power;

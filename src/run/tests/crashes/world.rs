@@ -93,6 +93,11 @@ impl World {
         state.disk = Some(Arc::clone(disk));
     }
 
+    /// A host did this before anybody asked.
+    pub(super) fn did(&self, host: &str, text: &str) {
+        self.does(host, text);
+    }
+
     pub(super) fn hosts(&self) -> BTreeMap<String, Contents> {
         self.state().hosts.clone()
     }
