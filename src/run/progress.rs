@@ -37,6 +37,8 @@ pub struct Progress {
     pub settled: HashMap<Mark, Option<Box<Kept>>>,
     /// Why it takes no more hosts, where it was cut off before those at work ended and what follows was done.
     pub stopping: Option<StopCause>,
+    /// Hosts on which the run's lock lies, as far as is known: it was to be taken there and was not let go of.
+    pub locked: Vec<HostId>,
     /// The hosts of a rollback that was begun.
     pub rolling_back: Option<Vec<HostId>>,
 }

@@ -15,7 +15,7 @@ use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, Urge
 use crate::run::roster::Roster;
 use crate::task::OnStop;
 
-use super::ledger::{Entry, Stage, Undo};
+use super::ledger::{Entry, Stage};
 use super::pass::Pass;
 use super::steering::{Course, Leg};
 use super::stopping::{Halt, words};
@@ -42,6 +42,8 @@ pub(super) struct Past {
     pub(super) stopping: Option<StopCause>,
     /// The hosts that are taken again, or still.
     urgency: HashMap<HostIndex, Urgency>,
+    /// How those of them that it had begun stood: what they are to the end, where their turn does not come again.
+    pub(super) stood: HashMap<HostIndex, HostOutcome>,
 }
 
 impl Course {
@@ -59,7 +61,7 @@ impl Course {
             sections: progress.sections.clone(),
             phases: progress.phases.clone(),
             stopping: progress.stopping.clone().filter(|_| !undo),
-            urgency: HashMap::new(),
+            ..Past::default()
         };
         course.asks_no_more = progress.asks_no_more;
         for host in course.roster.order().to_vec() {
@@ -114,8 +116,11 @@ impl Course {
         }
     }
 
-    /// Whether a host that was at work when its run was stopped finishes its own steps.
+    /// Whether a host was at work when its run was stopped, and finishes its own steps.
     fn finishes(&self, host: &HostProgress) -> bool {
+        if host.standing != Standing::Begun {
+            return false;
+        }
         let phases = &self.plan.phases;
         let phase = phases.get(ahead(host)).or(phases.last());
         phase.is_some_and(|phase| phase.pace.on_stop == OnStop::Finish)
@@ -123,7 +128,6 @@ impl Course {
 
     /// A host as the earlier process left it.
     fn take_over(&mut self, host: HostIndex, of: &HostProgress, undo: bool) {
-        let ends = undo || self.past.stopping.is_some();
         let undone = of.undone.iter();
         let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
         let undone = undone.map(|(phase, _)| *phase).collect();
@@ -133,33 +137,37 @@ impl Course {
         entry.batch = of.batch;
         entry.undone_phases = undone;
         entry.ahead = ahead;
-        let outcome = match (&of.standing, of.urgency()) {
-            (Standing::Ended(outcome), None) => Some(outcome.clone()),
-            (Standing::Ended(HostOutcome::NotRun { .. }), _) => None,
-            (Standing::Ended(outcome), _) if ends => Some(outcome.clone()),
-            (Standing::Begun, _) if undo || (ends && !self.finishes(of)) => {
+        let stood = match &of.standing {
+            Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => {
+                None
+            }
+            Standing::Ended(outcome) => Some(outcome.clone()),
+            Standing::Begun => {
                 let step = of.interrupted(Part::Steps(ahead)).next();
                 let step = step.map_or_else(String::new, |mark| mark.id.to_string());
                 Some(HostOutcome::Unknown { step })
             }
-            _ => None,
         };
-        if let Some(outcome) = outcome {
-            let counts = outcome.counts_as_failure();
-            let end = HostEnd::of(outcome);
-            self.tell_known_end(host, &end);
-            self.ledger.ended(host, end, counts);
-            self.failed_before(host, of, counts);
-        } else if let Some(urgency) = of.urgency() {
-            self.past.urgency.insert(host, urgency);
-            let from_failed = self.plan.task.from_failed && of.has_failed();
-            self.ledger.of_mut(host).continues = of.continues() || from_failed;
+        let ends = undo || self.past.stopping.is_some() && !self.finishes(of);
+        match (of.urgency().filter(|_| !ends || stood.is_none()), stood) {
+            (Some(urgency), stood) => {
+                self.past.urgency.insert(host, urgency);
+                self.past.stood.extend(stood.map(|stood| (host, stood)));
+                let from_failed = self.plan.task.from_failed && of.has_failed();
+                self.ledger.of_mut(host).continues = of.continues() || from_failed;
+            }
+            (None, Some(outcome)) => {
+                let counts = outcome.counts_as_failure();
+                let end = HostEnd::of(outcome);
+                self.tell_known_end(host, &end);
+                self.ledger.ended(host, end, counts);
+                self.failed_before(host, of, counts);
+            }
+            (None, None) => {}
         }
         self.ledger.ended_before(host, of.ended_at);
-        let entry = self.ledger.of_mut(host);
-        // Where more of it is left to be undone, that follows.
-        if let Some((_, result)) = of.undone.iter().next() {
-            entry.undo = Undo::Ended(result.clone());
+        if undo && !of.undone.is_empty() && self.is_undone(host) {
+            self.end_undo(host, RollbackResult::Done);
         }
     }
 
@@ -189,12 +197,7 @@ impl Course {
     /// A rollback that goes on finds nothing left: whether all of it was done.
     pub(super) fn nothing_to_undo(&mut self) {
         if let Some(only) = &self.undoing.only {
-            let done = |host: &HostIndex| {
-                let of = self.ledger.of(*host);
-                of.touched
-                    .iter()
-                    .all(|phase| of.undone_phases.contains(phase))
-            };
+            let done = |host: &HostIndex| self.is_undone(*host);
             self.ended.rolled_back = Some(only.iter().all(done));
         }
     }

@@ -109,7 +109,11 @@ fn goes_on_with(
 }
 
 fn sent(world: &World) -> Vec<String> {
-    world.sent_last().into_iter().map(|sent| sent.text).collect()
+    world
+        .sent_last()
+        .into_iter()
+        .map(|sent| sent.text)
+        .collect()
 }
 
 fn cause(summary: &RunSummary) -> String {
@@ -147,7 +151,8 @@ fn a_variable_keeps_the_value_that_earlier_steps_saw() {
             Fact::StepFinished { register, .. } => register.clone(),
             _ => None,
         });
-        kept.map(|kept| kept.variables["v"].clone()).collect::<Vec<_>>()
+        kept.map(|kept| kept.variables["v"].clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(kept(&facts), ["first"]);
     assert_eq!(kept(&whole), ["second"]);
@@ -179,7 +184,11 @@ fn output_that_was_lost_fails_who_reads_it_and_nobody_else() {
     let facts = || vec![begins(), started("reads")];
     let steps = vec![reads(), named("puts", "put puts a{{ r.stdout }}")];
     let (summary, _) = goes_on(Bed::new(1, steps), facts(), &world);
-    assert!(cause(&summary).contains("what `r` printed is not known"), "{}", cause(&summary));
+    assert!(
+        cause(&summary).contains("what `r` printed is not known"),
+        "{}",
+        cause(&summary)
+    );
     assert!(sent(&world).is_empty());
     let steps = vec![reads(), named("puts", "put puts {{ r.ok }}")];
     let (summary, _) = goes_on(Bed::new(1, steps), facts(), &world);
@@ -212,7 +221,11 @@ fn a_quiet_step_that_only_reads_is_run_again_and_another_one_asked_about() {
     world.did("h0", "add q");
     let adds = quiet(named("q", "add q"));
     let (summary, _) = goes_on(Bed::new(1, vec![adds, puts()]), facts(), &world);
-    assert!(cause(&summary).contains("is not known"), "{}", cause(&summary));
+    assert!(
+        cause(&summary).contains("is not known"),
+        "{}",
+        cause(&summary)
+    );
     assert_eq!(world.hosts()["h0"].counts["q"], 1);
 }
 
@@ -260,7 +273,11 @@ fn a_failed_host_begins_anew_or_where_it_failed() {
         assert_eq!(sent(&world), expected);
         // A third process knows the same.
         let host = &replay(&facts).hosts[&host()];
-        assert!(host.steps.values().all(|step| step.is_ended() && !step.has_failed()));
+        assert!(
+            host.steps
+                .values()
+                .all(|step| step.is_ended() && !step.has_failed())
+        );
     }
 }
 
