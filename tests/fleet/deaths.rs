@@ -38,11 +38,11 @@ phases:
         resume: rerun
       - run: echo new > /var/tmp/release; sleep 0.1
         resume: rerun
-      - run: echo "left {{ previous.stdout }}" >> /var/tmp/trail; sleep 0.1
+      - run: echo left {{ previous.stdout }} >> /var/tmp/trail; sleep 0.1
         resume: check
         check: grep -q ^left /var/tmp/trail
     rollback:
-      - run: while test -e /var/tmp/hold; do sleep 0.1; done; echo "{{ previous.stdout }}" > /var/tmp/release
+      - run: while test -e /var/tmp/hold; do sleep 0.1; done; echo {{ previous.stdout }} > /var/tmp/release
         resume: rerun
       - run: echo back >> /var/tmp/trail
         resume: check
@@ -98,12 +98,22 @@ impl Ground {
         self.desk.start(&["--yes=all", "walk", "role=app"])
     }
 
-    /// How many lines the newest run's journal has.
-    fn lines(&self) -> usize {
+    /// The newest run's journal.
+    fn journal(&self) -> String {
         let run = self.desk.runs().pop();
-        let journal = run.and_then(|run| fs::read(run.join("journal.jsonl")).ok());
-        let bytes = journal.unwrap_or_default();
-        bytes.iter().filter(|byte| **byte == b'\n').count()
+        let journal = run.and_then(|run| fs::read_to_string(run.join("journal.jsonl")).ok());
+        journal.unwrap_or_default()
+    }
+
+    /// Starts a run, and kills it once its journal is as it should be.
+    fn killed(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let runs = self.desk.runs().len();
+        let running = self.walk();
+        until(what, || {
+            self.desk.runs().len() > runs && is_so(&self.journal())
+        });
+        running.signal("KILL");
+        running.end();
     }
 
     fn is_whole(&self, how: &str) {
@@ -120,6 +130,10 @@ impl Ground {
     }
 }
 
+fn lines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
 #[test]
 fn a_run_killed_anywhere_in_its_journal_is_resumed_to_the_same_end() {
     let Some(ground) = Ground::new("deaths") else {
@@ -127,18 +141,12 @@ fn a_run_killed_anywhere_in_its_journal_is_resumed_to_the_same_end() {
     };
     ground.walk().end().ended(0);
     ground.is_whole("undisturbed");
-    let whole = ground.lines();
+    let whole = lines(&ground.journal());
     for death in 0..DEATHS {
         ground.anew();
         let at = 2 + death * (whole - 4) / DEATHS;
-        let runs = ground.desk.runs().len();
-        let running = ground.walk();
-        until("the journal is long enough", || {
-            ground.desk.runs().len() > runs && ground.lines() >= at
-        });
-        running.signal("KILL");
-        running.end();
-        let how = format!("killed at line {} of {whole}", ground.lines());
+        ground.killed("the journal is long enough", |journal| lines(journal) >= at);
+        let how = format!("killed at line {} of {whole}", lines(&ground.journal()));
         let resumed = ground.desk.fab(&["--yes=all", "resume", "last"]);
         assert_eq!(resumed.status, 0, "{how}: {}", resumed.all());
         ground.is_whole(&how);
@@ -159,9 +167,7 @@ fn a_rollback_from_another_process_is_killed_and_goes_on() {
         (4..6).all(|host| ground.trail(host).ends_with("back\n"))
     });
     until("the second one is at work", || {
-        let journal = fs::read_to_string(ground.desk.record().join("journal.jsonl"));
-        let begun = journal.unwrap_or_default();
-        begun.matches(r#""part":{"rollback":1}"#).count() > 8
+        ground.journal().matches(r#""part":{"rollback":1}"#).count() > 8
     });
     undoing.signal("KILL");
     undoing.end();
@@ -240,14 +246,9 @@ fn a_retry_takes_every_host_that_was_left_with_the_same_params() {
 fn abandoned(ground: &Ground) {
     ground.anew();
     ground.on(2..4, "touch /var/tmp/hold");
-    let running = ground.walk();
-    until("a later batch is at work", || {
-        let journal = fs::read_to_string(ground.desk.record().join("journal.jsonl"));
-        let begun = journal.unwrap_or_default();
-        begun.matches(r#""kind":"step_started""#).count() == 4
+    ground.killed("the second batch is at work", |journal| {
+        journal.matches(r#""kind":"step_started""#).count() == 4
     });
-    running.signal("KILL");
-    running.end();
     ground.on(2..4, "rm /var/tmp/hold");
     let abort = ground.desk.fab(&["abort", "last"]);
     abort.ended(0).says("is aborted");
