@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::model::HostOutcome;
 use crate::plan::Plan;
-use crate::task::Kind;
+use crate::task::{Kind, Reads};
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
@@ -22,7 +22,7 @@ use super::message::Wire;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
 use super::pool::Pool;
-use super::progress::{Progress, Standing};
+use super::progress::{Progress, Standing, StepProgress};
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -103,6 +103,7 @@ where
         ok: AtomicUsize::new(0),
         failed: AtomicUsize::new(0),
     };
+    let reads = reads(&plan);
     let shared = Shared {
         rendering,
         places: Places::of(&plan),
@@ -122,11 +123,29 @@ where
         meetings: Meetings::default(),
         past: std::sync::Mutex::default(),
         digests: Digests::default(),
+        reads,
     };
     if let Some(progress) = shared.options.progress.clone() {
         take_over(&shared, &progress);
     }
     (Arc::new(shared), parts.sink)
+}
+
+/// What the steps of a plan read.
+fn reads(plan: &Plan) -> Reads {
+    let mut reads = Reads::default();
+    reads.add(&plan.before);
+    reads.add(&plan.after);
+    for phase in &plan.phases {
+        reads.add(&phase.before);
+        reads.add(&phase.after);
+        for host in &phase.hosts {
+            for steps in [&host.steps, &host.rescue, &host.always, &host.rollback] {
+                reads.add(steps);
+            }
+        }
+    }
+    reads
 }
 
 /// What an earlier process of the run settled stays settled.
@@ -142,6 +161,16 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
     let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
     // Those that failed are taken again.
     shared.rendering.ok.store(done.count(), Ordering::Relaxed);
+    for (mark, step) in &progress.shared {
+        let (None, StepProgress::Ended { register, .. }) = (&mark.once, step) else {
+            continue;
+        };
+        if let Some(register) = register.as_ref().filter(|register| !register.withheld)
+            && let Some(name) = &register.name
+        {
+            shared.known.keep_common(name, register.value());
+        }
+    }
     for (host, of) in shared.plan.population.iter().enumerate() {
         let sticky = progress.hosts.get(&of.id).map(|of| of.sticky.iter());
         for (mark, register) in sticky.into_iter().flatten() {

@@ -30,6 +30,8 @@ pub(crate) struct Known {
     facts: Mutex<Arc<Facts>>,
     /// `results`, as far as hosts have met.
     results: Mutex<Arc<Results>>,
+    /// What steps on the controller registered.
+    common: Mutex<Registered>,
     /// What the steps of a host left behind in a phase, for its rollback.
     left: Mutex<HashMap<(usize, HostIndex), Scope>>,
     /// The first values of registers that stay.
@@ -43,6 +45,7 @@ impl Known {
             hosts: Mutex::new((0..population).map(|_| OfHost::default()).collect()),
             facts: Mutex::default(),
             results: Mutex::default(),
+            common: Mutex::default(),
             left: Mutex::default(),
             sticky: Mutex::default(),
         }
@@ -91,6 +94,22 @@ impl Known {
         let results = Arc::make_mut(&mut kept);
         for (step, value) in registered {
             results.set(&step, host, value);
+        }
+    }
+
+    /// Keeps what a step on the controller registered, for every step after it.
+    pub(crate) fn keep_common(&self, name: &str, value: RegisterValue) {
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        common.insert(name.to_owned(), value);
+    }
+
+    /// Shows a scope what steps on the controller registered, where it has nothing under the same name.
+    pub(crate) fn show_common(&self, scope: &mut Scope) {
+        let common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, value) in common.iter() {
+            if !scope.has(name) {
+                scope.set_register(name, value.clone());
+            }
         }
     }
 

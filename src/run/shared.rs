@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::model::HostOutcome;
 use crate::plan::Plan;
-use crate::task::{RegisterValue, Scope, StepError};
+use crate::task::{Reads, RegisterValue, Scope, StepError};
 use crate::transport::{Controller, Transport};
 
 use super::digest::Digests;
@@ -77,6 +77,8 @@ pub(crate) struct Shared<W: World> {
     /// When the run began.
     pub(crate) started: Instant,
     pub(crate) digests: Digests,
+    /// The registers that any step reads: of others the journal needs no value.
+    pub(crate) reads: Reads,
     /// Steps on the controller, and those that are run once for many hosts, as an earlier process of the run
     /// left them.
     pub(crate) past: std::sync::Mutex<HashMap<Mark, StepProgress>>,
@@ -159,6 +161,7 @@ impl<W: World> Shared<W> {
     /// The values of steps that see this scope, and what every host told.
     pub(crate) fn values(&self, mut scope: Scope) -> Values {
         self.known.show(&mut scope);
+        self.known.show_common(&mut scope);
         self.rendering.values(scope)
     }
 

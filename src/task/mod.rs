@@ -10,6 +10,7 @@ mod param_parse;
 mod param_value;
 mod params;
 mod schema;
+mod reads;
 mod scope;
 mod shell_text;
 mod span;
@@ -24,6 +25,7 @@ pub use definition::{Kind, LockKey, MAIN, Task, TaskPhase};
 pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
+pub use reads::Reads;
 pub use schema::task_schema;
 pub use scope::{
     BatchPlace, Facts, RegisterValue, Results, Rollout, RunFacts, Scope, StepError, ZonePlace,

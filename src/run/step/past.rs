@@ -127,7 +127,7 @@ impl<W: World> Work<W> {
         result: StepResult,
         register: Option<&RegisterValue>,
     ) {
-        let register = register.and_then(|register| kept(step, register));
+        let register = register.and_then(|register| self.kept(step, register));
         self.keep_finished(step, result, register);
     }
 
@@ -147,9 +147,22 @@ impl<W: World> Work<W> {
         if let Some(step_mark) = self.mark(&step.id) {
             self.shared.journal.note(Fact::OnceSettled {
                 step: step_mark,
-                register: kept(step, register),
+                register: self.kept(step, register),
             });
         }
+    }
+
+    /// A register as the journal keeps it, where any step reads it.
+    fn kept(&self, step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
+        let modifiers = &step.modifiers;
+        let name = modifiers.register.clone();
+        let name = name.filter(|name| modifiers.sticky || self.shared.reads.contains(name))?;
+        let withheld = modifiers.quiet && !register.skipped;
+        Some(Box::new(Kept {
+            name: Some(name),
+            sticky: modifiers.sticky,
+            ..Kept::of(register, withheld)
+        }))
     }
 
     /// The value that a register keeps: its first, where it is sticky.
@@ -343,17 +356,6 @@ fn asking(step: &Step, check: Text) -> Step {
     // Nothing but 0 says that it is done.
     asking.modifiers.ok_rc = Vec::new();
     asking
-}
-
-/// A register as the journal keeps it, where anybody can read it.
-fn kept(step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
-    let name = step.modifiers.register.clone()?;
-    let withheld = step.modifiers.quiet && !register.skipped;
-    Some(Box::new(Kept {
-        name: Some(name),
-        sticky: step.modifiers.sticky,
-        ..Kept::of(register, withheld)
-    }))
 }
 
 /// The register of a step of which only its result is known.

@@ -43,7 +43,7 @@ impl Playing {
             fail_fast: false,
             record: "/record".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
-            progress: None,
+            progress: fleet.progress.clone(),
             undo: false,
         };
         let (state, first) = RunState::new(Arc::clone(&fleet.plan), roster, settings);

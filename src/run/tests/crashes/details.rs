@@ -281,6 +281,44 @@ fn a_failed_host_begins_anew_or_where_it_failed() {
     }
 }
 
+/// Hosts see what a step before all of them registered, whichever process ran it.
+#[test]
+fn what_was_registered_on_this_machine_reaches_hosts_in_a_later_process_too() {
+    let program = RunProgram::Shell(text("get release", Quoting::Shell));
+    let reads = registers(step("reads", Action::Local(Local { program })), "r");
+    let bed = || {
+        let bed = Bed::new(1, vec![named("puts", "put puts {{ r.stdout }}")]);
+        bed.with(|bed| bed.before = vec![reads.clone()])
+    };
+    let world = World::new(Nature::default());
+    world.did(CONTROLLER, "switch it v1");
+    let (_, facts) = goes_on(bed(), Vec::new(), &world);
+    assert_eq!(world.hosts()["h0"].values["puts"], "v1");
+    let passed = |fact: &Fact| matches!(fact, Fact::SectionPassed { .. });
+    let passed = facts.iter().position(passed).expect("it passed");
+    world.did(CONTROLLER, "switch it v2");
+    world.did("h0", "put puts nothing");
+    goes_on(bed(), facts[2..=passed].to_vec(), &world);
+    assert_eq!(sent(&world), ["put puts v1"]);
+}
+
+/// Nobody reads it: neither is it kept, nor missed.
+#[test]
+fn a_register_that_no_step_reads_is_not_kept() {
+    let world = World::new(Nature::default());
+    let steps = vec![
+        registers(named("one", "get release"), "unread"),
+        registers(named("two", "get release"), "read"),
+        named("puts", "put puts {{ read.stdout }}"),
+    ];
+    let (_, facts) = goes_on(Bed::new(1, steps), Vec::new(), &world);
+    let text = serde_json::to_string(&facts).unwrap();
+    assert!(
+        text.contains(r#""name":"read""#) && !text.contains("unread"),
+        "{text}"
+    );
+}
+
 /// Where a step runs, its check is asked.
 #[test]
 fn a_check_of_a_step_on_this_machine_is_asked_there() {

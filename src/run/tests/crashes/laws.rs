@@ -153,6 +153,8 @@ pub(super) async fn check(
         prop_assert_eq!(world.unwritten(), Vec::new(), "sent before it was kept");
         if let Some(progress) = &progress {
             no_repetition(progress, &facts[before..], &world)?;
+            urgent_first(progress, &facts[before..])?;
+            bakes_in_full(case, &facts[before..])?;
             if is_stopping(&facts[..before]) {
                 stays_stopped(progress, &facts[before..])?;
             }
@@ -168,6 +170,52 @@ pub(super) async fn check(
         return Ok(());
     };
     same_end(case, (whole, &facts), (&ends, &world.hosts()))
+}
+
+/// Of the phase that is gone on with, hosts that are half done come first, then those that failed.
+fn urgent_first(before: &Progress, after: &[Fact]) -> Result<(), TestCaseError> {
+    let mut first = None;
+    let mut last = None;
+    let mut seen = HashSet::new();
+    for fact in after {
+        let Fact::HostStarted { host, phase, .. } = fact else {
+            continue;
+        };
+        if *first.get_or_insert(*phase) != *phase {
+            break;
+        }
+        if seen.insert(host) {
+            let urgency = before.hosts[host].urgency();
+            prop_assert!(
+                last <= urgency,
+                "{:?}: {:?} after {:?}",
+                host,
+                urgency,
+                last
+            );
+            last = urgency;
+        }
+    }
+    Ok(())
+}
+
+/// A pause that was cut short is not left out, nor is it taken as over: in each process it comes between a batch
+/// that ends there and the next one.
+fn bakes_in_full(case: &Case, after: &[Fact]) -> Result<(), TestCaseError> {
+    let mut baked = false;
+    let mut closed = None;
+    for fact in after {
+        match fact {
+            Fact::Bake { .. } => baked = true,
+            Fact::BatchClosed { phase, .. } => closed = Some((*phase, std::mem::take(&mut baked))),
+            Fact::BatchStarted { phase, batch } => {
+                let unbaked = closed.take() == Some((*phase, false));
+                prop_assert!(!(case.bakes && unbaked), "no pause before {:?}", batch);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether a run was stopped by one of its rules, and has not come to its end.
