@@ -354,7 +354,7 @@ impl Playing {
                 return;
             };
             let leave = self.tell(UnitMessage::HostStarting { host });
-            if leave != Some(Reply::Verdict(Verdict::Proceed)) {
+            if leave == Some(Reply::Verdict(Verdict::Refuse)) {
                 continue;
             }
             if self.stopped && work == Work::Forward {
