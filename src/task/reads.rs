@@ -96,8 +96,9 @@ impl Reads {
                 self.conditions(that);
                 self.texts(msg);
             }
-            Action::Fail(text) | Action::Log(text) => self.text(text),
-            Action::Confirm(Question { text, .. }) => self.text(text),
+            Action::Fail(text) | Action::Log(text) | Action::Confirm(Question { text, .. }) => {
+                self.text(text);
+            }
             Action::Set(variables) => self.texts(variables.values()),
             Action::Pause(_) | Action::Reboot => {}
             Action::Task(sub) => self.sub_task(sub),

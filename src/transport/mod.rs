@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Host, Stream};
 
-pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Trace, Upload};
 pub use controller::Controller;
 pub use doctor::{LoginTrial, OfferedKey};
 pub use error::{ConnectError, TransferError};

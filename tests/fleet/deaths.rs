@@ -14,7 +14,7 @@ const DEATHS: usize = 12;
 
 /// Each step leaves its name on its host and says by that whether it was done; what a step read stays, though the
 /// next one changes it.
-const TASK: &str = r#"
+const TASK: &str = r"
 task: walk
 kind: change
 lock: LOCK
@@ -47,7 +47,7 @@ phases:
       - run: echo back >> /var/tmp/trail
         resume: check
         check: grep -qx back /var/tmp/trail
-"#;
+";
 
 struct Ground {
     fleet: Fleet,

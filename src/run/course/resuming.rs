@@ -22,8 +22,9 @@ use super::stopping::{Halt, words};
 
 /// How many phases a host did, from the first on.
 fn ahead(host: &HostProgress) -> usize {
-    (0..)
-        .take_while(|phase| host.passed.contains(phase))
+    let behind = host.passed.iter().zip(0..);
+    behind
+        .take_while(|(phase, number)| *phase == number)
         .count()
 }
 

@@ -157,7 +157,8 @@ impl<W: World> Work<W> {
         let modifiers = &step.modifiers;
         let name = modifiers.register.clone();
         let name = name.filter(|name| modifiers.sticky || self.shared.reads.contains(name))?;
-        let withheld = modifiers.quiet && !register.skipped;
+        // Of what is sticky the first value is needed again, whatever becomes of the host: that says to keep it.
+        let withheld = modifiers.quiet && !modifiers.sticky && !register.skipped;
         Some(Box::new(Kept {
             name: Some(name),
             sticky: modifiers.sticky,

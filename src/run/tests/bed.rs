@@ -376,6 +376,7 @@ fn options() -> RunOptions {
         lock: LockOptions::default(),
         cwd: PathBuf::from("/"),
         progress: None,
+        syslog: None,
         undo: false,
     }
 }

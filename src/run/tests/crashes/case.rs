@@ -46,6 +46,7 @@ pub(super) enum Kind {
 
 /// A task, how it is rolled out, and what its hosts do about it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub(super) struct Case {
     pub(super) hosts: usize,
     pub(super) batch: usize,
@@ -149,6 +150,28 @@ fn guarded(step: Step, asks: bool) -> Step {
     })
 }
 
+/// A step that fails once, and may not run again after it passed.
+fn flaky(id: &str, asks: bool) -> Step {
+    let retry = Retry {
+        attempts: 2,
+        delay: Duration::from_secs(3),
+        backoff: 1.0,
+        until: None,
+    };
+    let step = guarded(command(id, &format!("flaky {id} 1")), asks);
+    step.but(|modifiers| modifiers.retry = Some(retry))
+}
+
+/// A step for each element; each of them has a check.
+fn looped(id: &str) -> Step {
+    command(id, &format!("add {id}-{{{{ item }}}}")).but(|modifiers| {
+        modifiers.resume = Some(OnResume::Check);
+        let check = format!("has {id}-{{{{ item }}}}");
+        modifiers.check = Some(text(&check, Quoting::Shell));
+        modifiers.loop_over = Some(expression(&format!("{ELEMENTS:?}")));
+    })
+}
+
 /// Reads what release a host has.
 fn reads(id: &str, register: &str) -> Step {
     command(id, "get release").but(|modifiers| modifiers.register = Some(register.to_owned()))
@@ -163,16 +186,7 @@ impl Kind {
         match self {
             Self::Put => vec![put(key, "done")],
             Self::Add { asks } => vec![add(key, "add", asks)],
-            Self::Flaky { asks } => {
-                let step = guarded(command(key, &format!("flaky {key} 1")), asks);
-                let retry = Retry {
-                    attempts: 2,
-                    delay: Duration::from_secs(3),
-                    backoff: 1.0,
-                    until: None,
-                };
-                vec![step.but(|modifiers| modifiers.retry = Some(retry))]
-            }
+            Self::Flaky { asks } => vec![flaky(key, asks)],
             Self::Once { of, asks } => {
                 vec![add(key, "add", asks).but(|modifiers| modifiers.once = Some(of))]
             }
@@ -209,14 +223,7 @@ impl Kind {
                 }
                 vec![group]
             }
-            Self::Loop => {
-                let mut step = command(key, &format!("add {key}-{{{{ item }}}}"));
-                step.modifiers.resume = Some(OnResume::Check);
-                let check = format!("has {key}-{{{{ item }}}}");
-                step.modifiers.check = Some(text(&check, Quoting::Shell));
-                step.modifiers.loop_over = Some(expression(&format!("{ELEMENTS:?}")));
-                vec![step]
-            }
+            Self::Loop => vec![looped(key)],
             Self::Skipped => {
                 vec![put(key, "never").but(|modifiers| modifiers.when = Some(holds("false")))]
             }

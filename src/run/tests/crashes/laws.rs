@@ -278,9 +278,8 @@ fn no_repetition(before: &Progress, after: &[Fact], world: &World) -> Result<(),
     let starts = starts(after);
     let of_host = |(host, of): (&HostId, &HostProgress)| -> Vec<(Option<HostId>, Mark)> {
         let steps = of.steps.iter().filter(|(mark, step)| {
-            let phase = match mark.part {
-                Part::Steps(phase) => phase,
-                _ => return is_ok(step),
+            let Part::Steps(phase) = mark.part else {
+                return is_ok(step);
             };
             is_ok(step) && !starts.contains_key(&(host, phase))
         });

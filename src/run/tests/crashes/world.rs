@@ -217,6 +217,7 @@ fn report(exit: Exit, group_ended: bool) -> ExecReport {
         group_ended,
         notes: Vec::new(),
         sudo_refused: None,
+        trace: None,
     }
 }
 
