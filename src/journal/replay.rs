@@ -1,7 +1,7 @@
 //! From facts to how far a run had come: a fold, and nothing else. Pure.
 
 use crate::model::HostId;
-use crate::run::event::GateAnswer;
+use crate::run::event::{GateAnswer, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{HostProgress, Progress, Standing, StepProgress, TakenBatch};
 
@@ -52,7 +52,12 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         Fact::LockStarted { hosts } => progress.locked.clone_from(hosts),
         Fact::LockReleased => progress.locked.clear(),
         Fact::RollbackStarted { hosts } => progress.rolling_back = Some(hosts.clone()),
-        Fact::RunFinished { state, exit } => progress.ended = Some((state.clone(), *exit)),
+        Fact::RunFinished { state, exit } => {
+            progress.ended = Some((state.clone(), *exit));
+            // What was cut short goes on where it was.
+            progress.stopping = progress.stopping.take().filter(|_| state == "interrupted");
+        }
+        Fact::Stop { because } => stopped(progress, because),
         Fact::StepStarted { .. } | Fact::StepFinished { .. } => step(progress, fact),
         Fact::HostStarted { .. }
         | Fact::HostPassed { .. }
@@ -62,8 +67,7 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         | Fact::GateAsked { .. }
         | Fact::Attempt { .. }
         | Fact::BatchFinished { .. }
-        | Fact::Bake { .. }
-        | Fact::Stop { .. } => {}
+        | Fact::Bake { .. } => {}
     }
 }
 
@@ -91,6 +95,27 @@ fn answered(progress: &mut Progress, gate: &Gate, answer: GateAnswer) {
         progress.gates.insert(gate.clone());
     }
     progress.asks_no_more |= answer == GateAnswer::All;
+}
+
+/// Before anything was begun there is nothing to stop; what is paused goes on.
+fn stopped(progress: &mut Progress, because: &StopCause) {
+    let holds = match because {
+        StopCause::Gate { answer, .. } => *answer != GateAnswer::Pause,
+        StopCause::Preflight { .. }
+        | StopCause::Locked { .. }
+        | StopCause::Unlockable { .. }
+        | StopCause::Journal { .. } => false,
+        StopCause::Failures { .. }
+        | StopCause::ZoneFailures { .. }
+        | StopCause::BatchFailures { .. }
+        | StopCause::Canary { .. }
+        | StopCause::Health { .. }
+        | StopCause::NoLeader
+        | StopCause::Step { .. } => true,
+    };
+    if holds && !progress.phases.is_empty() {
+        progress.stopping = Some(because.clone());
+    }
 }
 
 /// A batch that is taken again keeps its place; what follows it is then to be done anew.
@@ -183,11 +208,13 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
     let host = progress.hosts.entry(id.clone()).or_default();
     match fact {
         Fact::HostStarted { phase, afresh, .. } => {
-            host.standing = Standing::Begun;
+            let part = Part::Steps(*phase);
             if *afresh {
-                host.steps
-                    .retain(|mark, _| mark.part != Part::Steps(*phase));
+                host.steps.retain(|mark, _| mark.part != part);
+            } else if host.has_failed() {
+                host.forget_failed(part);
             }
+            host.standing = Standing::Begun;
         }
         Fact::HostPassed { phase, .. } => {
             host.standing = Standing::Passed;

@@ -1,6 +1,6 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::model::HostOutcome;
 use crate::plan::Plan;
-use crate::task::Kind;
+use crate::task::{Kind, Reads};
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
@@ -22,7 +22,7 @@ use super::message::Wire;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
 use super::pool::Pool;
-use super::progress::{Progress, Standing};
+use super::progress::{Progress, Standing, StepProgress};
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -62,7 +62,7 @@ where
         run: options.run.clone(),
         fail_fast: options.fail_fast,
         record: shared.record.folder().to_path_buf(),
-        started: shared.rendering.started_at,
+        started: jiff::Timestamp::now(),
         progress: options.progress.clone(),
         undo: options.undo,
     };
@@ -98,11 +98,12 @@ where
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at: begun_at(&options),
+        started_at: options.run.time().unwrap_or_else(jiff::Timestamp::now),
         dir: parts.record.folder().to_string_lossy().into_owned(),
         ok: AtomicUsize::new(done_before(&options)),
         failed: AtomicUsize::new(0),
     };
+    let reads = reads(&plan);
     let shared = Shared {
         rendering,
         places: Places::of(&plan),
@@ -122,18 +123,12 @@ where
         meetings: Meetings::default(),
         past: std::sync::Mutex::default(),
         digests: Digests::default(),
+        reads,
     };
     if let Some(progress) = shared.options.progress.clone() {
         take_over(&shared, &progress);
     }
     (Arc::new(shared), parts.sink)
-}
-
-/// When the run began, whichever process that was: what is named by it keeps its name.
-fn begun_at(options: &RunOptions) -> jiff::Timestamp {
-    let earlier = options.progress.as_ref();
-    let told = earlier.and_then(|progress| progress.told.started);
-    told.unwrap_or_else(jiff::Timestamp::now)
 }
 
 /// How many hosts an earlier process of the run was done with.
@@ -142,6 +137,23 @@ fn done_before(options: &RunOptions) -> usize {
     let hosts = hosts.flat_map(|progress| progress.hosts.values());
     let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
     done.count()
+}
+
+/// What the steps of a plan read.
+fn reads(plan: &Plan) -> Reads {
+    let mut reads = Reads::default();
+    reads.add(&plan.before);
+    reads.add(&plan.after);
+    for phase in &plan.phases {
+        reads.add(&phase.before);
+        reads.add(&phase.after);
+        for host in &phase.hosts {
+            for steps in [&host.steps, &host.rescue, &host.always, &host.rollback] {
+                reads.add(steps);
+            }
+        }
+    }
+    reads
 }
 
 /// What an earlier process of the run settled stays settled.
@@ -153,10 +165,25 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
             shared.meetings.settle(key, OnceResult::Passed(register));
         }
     }
+    let hosts = progress.hosts.values();
+    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
+    // Those that failed are taken again.
+    shared.rendering.ok.store(done.count(), Ordering::Relaxed);
+    for (mark, step) in &progress.shared {
+        let (None, StepProgress::Ended { register, .. }) = (&mark.once, step) else {
+            continue;
+        };
+        if let Some(register) = register.as_ref().filter(|register| !register.withheld)
+            && let Some(name) = &register.name
+        {
+            shared.known.keep_common(name, register.value());
+        }
+    }
     for (host, of) in shared.plan.population.iter().enumerate() {
         let sticky = progress.hosts.get(&of.id).map(|of| of.sticky.iter());
         for (mark, register) in sticky.into_iter().flatten() {
-            let _first = shared.known.stick(host, mark, &register.value());
+            let name = register.name.as_deref().unwrap_or_default();
+            let _first = shared.known.stick(host, mark, (name, &register.value()));
         }
     }
     let mut past = shared.past.lock().unwrap_or_else(PoisonError::into_inner);

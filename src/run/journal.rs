@@ -14,6 +14,7 @@ use super::event::{GateAnswer, RollbackResult, StepResult, StopCause};
 mod kept;
 
 pub use kept::Kept;
+pub(crate) use kept::LONGEST;
 
 /// A run's journal. Facts are kept in the order in which they are noted; what was noted before
 /// [`Journal::settled`] is on disk for good when that returns.

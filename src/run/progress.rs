@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use crate::model::{HostId, HostOutcome, Zone};
 
-use super::event::{HostRef, RollbackResult, StepResult};
+use super::event::{HostRef, RollbackResult, StepResult, StopCause};
 use super::journal::{FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
 
 /// How far a run had come.
@@ -36,6 +36,8 @@ pub struct Progress {
     pub shared: HashMap<Mark, StepProgress>,
     /// Steps that were run once for many hosts, and passed.
     pub settled: HashMap<Mark, Option<Box<Kept>>>,
+    /// Why it takes no more hosts, where it was cut off before those at work ended and what follows was done.
+    pub stopping: Option<StopCause>,
     /// Hosts on which the run's lock lies, as far as is known: it was to be taken there and was not let go of.
     pub locked: Vec<HostId>,
     /// The hosts of a rollback that was begun.
@@ -179,6 +181,25 @@ impl HostProgress {
                 HostOutcome::Unknown { .. } | HostOutcome::Cancelled { .. }
             ),
             Standing::Pending | Standing::Passed => false,
+        }
+    }
+
+    /// Whether it had its last word, and failed.
+    pub fn has_failed(&self) -> bool {
+        matches!(&self.standing, Standing::Ended(outcome)
+            if outcome.counts_as_failure() && !self.continues())
+    }
+
+    /// Forgets the first step of a part that failed, and everything after it.
+    pub fn forget_failed(&mut self, part: Part) {
+        let steps = self.steps.iter();
+        let failed = steps
+            .enumerate()
+            .find(|(_, (mark, step))| mark.part == part && step.has_failed());
+        if let Some(first) = failed.map(|(at, _)| at) {
+            let mut at = 0..;
+            self.steps
+                .retain(|mark, _| at.next() < Some(first) || mark.part != part);
         }
     }
 

@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::model::HostOutcome;
 use crate::plan::Plan;
-use crate::task::{RegisterValue, Scope};
+use crate::task::{Reads, RegisterValue, Scope, StepError};
 use crate::transport::{Controller, Transport};
 
 use super::digest::Digests;
@@ -20,7 +21,7 @@ use super::message::{UnitMessage, Wire};
 use super::options::RunOptions;
 use super::places::Places;
 use super::pool::Pool;
-use super::progress::{HostProgress, StepProgress};
+use super::progress::{HostProgress, Standing, StepProgress};
 use super::prompt::{Answer, Prompt};
 use super::record::Record;
 use super::stop::StopTokens;
@@ -76,6 +77,8 @@ pub(crate) struct Shared<W: World> {
     /// When the run began.
     pub(crate) started: Instant,
     pub(crate) digests: Digests,
+    /// The registers that any step reads: of others the journal needs no value.
+    pub(crate) reads: Reads,
     /// Steps on the controller, and those that are run once for many hosts, as an earlier process of the run
     /// left them.
     pub(crate) past: std::sync::Mutex<HashMap<Mark, StepProgress>>,
@@ -91,11 +94,12 @@ impl<W: World> Shared<W> {
         let Some((host, phase)) = self.progress_of(site) else {
             return IndexMap::new();
         };
-        let steps = host.steps.iter();
-        let steps = steps.filter(|(mark, _)| mark.part == part(phase));
-        steps
-            .map(|(mark, step)| (mark.clone(), step.clone()))
-            .collect()
+        let mut host = host.clone();
+        if host.has_failed() {
+            host.forget_failed(Part::Steps(phase));
+        }
+        host.steps.retain(|mark, _| mark.part == part(phase));
+        host.steps
     }
 
     /// What an earlier process of the run did of a step that is not one host's alone. Told once; one that failed
@@ -123,6 +127,31 @@ impl<W: World> Shared<W> {
             .collect()
     }
 
+    /// What rollback steps see as `error` of a host that ended in an earlier process of the run. What the step
+    /// printed is not kept.
+    pub(crate) fn error_of(&self, site: &Site) -> StepError {
+        let standing = self.progress_of(site).map(|(host, _)| &host.standing);
+        let Some(Standing::Ended(outcome)) = standing else {
+            return StepError::default();
+        };
+        let (step, rc) = match outcome {
+            HostOutcome::Failed {
+                step, exit_code, ..
+            } => (step.clone(), *exit_code),
+            HostOutcome::TimedOut { step, .. } | HostOutcome::Unknown { step } => {
+                (step.clone(), None)
+            }
+            HostOutcome::Unhealthy { check, .. } => (check.clone(), None),
+            _ => return StepError::default(),
+        };
+        StepError {
+            step,
+            rc,
+            kind: outcome.word().to_owned(),
+            ..StepError::default()
+        }
+    }
+
     fn progress_of(&self, site: &Site) -> Option<(&HostProgress, usize)> {
         let phase = site.batch.as_ref()?.phase;
         let progress = self.options.progress.as_ref()?;
@@ -132,6 +161,7 @@ impl<W: World> Shared<W> {
     /// The values of steps that see this scope, and what every host told.
     pub(crate) fn values(&self, mut scope: Scope) -> Values {
         self.known.show(&mut scope);
+        self.known.show_common(&mut scope);
         self.rendering.values(scope)
     }
 

@@ -422,7 +422,7 @@ impl RunState {
 fn harmless(plan: &Plan) -> HashSet<String> {
     fn collect(steps: &[Step], into: &mut HashSet<String>) {
         for step in steps {
-            if step.modifiers.read_only {
+            if !step.changes() {
                 into.insert(step.id.clone());
             }
             let group = match &step.action {

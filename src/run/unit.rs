@@ -99,12 +99,17 @@ pub(crate) async fn roll_back<W: World>(shared: Arc<Shared<W>>, leave: Leave) ->
     let left = shared.known.left(phase, leave.site.index);
     let scope = left.unwrap_or_else(|| {
         let mut scope = shared.places.scope(&leave.site, &plan);
-        scope.set_error(&StepError::default());
+        scope.set_error(&shared.error_of(&leave.site));
         for (name, value) in shared.registered(&leave.site) {
             scope.set_register(&name, value);
         }
         scope
     });
+    let mut scope = scope;
+    // What stays is there even where its step has not run again since the host started over.
+    for (name, value) in shared.known.stuck(leave.site.index, Part::Steps(phase)) {
+        scope.set_register(&name, value);
+    }
     let past = shared.past(&leave.site, Part::Rollback);
     let mut work = match begin(shared, leave, (scope, Part::Rollback)) {
         Ok(work) => work,

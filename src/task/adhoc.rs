@@ -189,6 +189,7 @@ fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner
         after: Vec::new(),
         lock: LockKey::ByTags,
         on_failure: OnFailure::Stop,
+        from_failed: false,
         notify: Vec::new(),
         fanout: None,
         deadline: None,

@@ -64,6 +64,8 @@ pub struct Task {
     pub lock: LockKey,
     /// What happens once the rollout stopped.
     pub on_failure: OnFailure,
+    /// A failed host goes on at the step that failed where the run is resumed, instead of at its first.
+    pub from_failed: bool,
     /// Commands that tell others about the run.
     pub notify: Vec<Notice>,
     /// Connections and commands at work at the same time; `None` leaves the default of 32.

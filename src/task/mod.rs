@@ -9,6 +9,7 @@ mod param_given;
 mod param_parse;
 mod param_value;
 mod params;
+mod reads;
 mod schema;
 mod scope;
 mod shell_text;
@@ -24,6 +25,7 @@ pub use definition::{Kind, LockKey, MAIN, Task, TaskPhase};
 pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
+pub use reads::Reads;
 pub use schema::task_schema;
 pub use scope::{
     BatchPlace, Facts, RegisterValue, Results, Rollout, RunFacts, Scope, StepError, ZonePlace,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bastion;
+mod deaths;
 mod desk;
 mod disks;
 #[cfg(feature = "aws")]

@@ -175,6 +175,12 @@ impl Ledger {
         self.entries[host].stage = Stage::Ended { end, counts };
     }
 
+    /// Keeps when a host ended in an earlier process of the run; those that end now are newer.
+    pub(crate) fn ended_before(&mut self, host: HostIndex, at: usize) {
+        self.ends = self.ends.max(at);
+        self.entries[host].ended_at = at;
+    }
+
     /// Keeps that a host did its part of a phase.
     pub(crate) fn passed(&mut self, host: HostIndex) {
         self.ends += 1;

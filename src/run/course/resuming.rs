@@ -8,16 +8,25 @@ use std::sync::Arc;
 use crate::model::{HostId, HostOutcome, Zone};
 use crate::plan::{Batch, Plan};
 use crate::run::errand::{Errand, GateAnswer};
-use crate::run::event::{RollbackResult, StopCause};
+use crate::run::event::{RollbackResult, Shortfall, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Part};
 use crate::run::message::{HostEnd, HostIndex};
 use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, ToldEnd, Urgency};
 use crate::run::roster::Roster;
+use crate::task::OnStop;
 
 use super::ledger::{Entry, Stage};
 use super::pass::Pass;
 use super::steering::{Course, Leg};
-use super::stopping::Halt;
+use super::stopping::{Halt, words};
+
+/// How many phases a host did, from the first on.
+fn ahead(host: &HostProgress) -> usize {
+    let behind = host.passed.iter().zip(0..);
+    behind
+        .take_while(|(phase, number)| *phase == number)
+        .count()
+}
 
 /// Who answers for what was typed.
 const COMMAND_LINE: &str = "the command line";
@@ -33,6 +42,8 @@ pub(super) struct Past {
     pub(super) sections: BTreeSet<Part>,
     /// The phases that were begun.
     pub(super) phases: BTreeMap<usize, PhaseProgress>,
+    /// It was taking no more hosts, for this reason: those that it had begun end first.
+    pub(super) stopping: Option<StopCause>,
     /// The hosts that are taken again, or still.
     urgency: HashMap<HostIndex, Urgency>,
     /// How those of them that it had begun stood: what they are to the end, where their turn does not come again.
@@ -53,6 +64,7 @@ impl Course {
             gates: progress.gates.clone(),
             sections: progress.sections.clone(),
             phases: progress.phases.clone(),
+            stopping: progress.stopping.clone().filter(|_| !undo),
             ..Past::default()
         };
         course.asks_no_more = progress.asks_no_more;
@@ -64,7 +76,9 @@ impl Course {
         }
         let phases = course.plan.phases.len();
         let left = course.ledger.hosts().map(|host| course.ledger.of(host));
+        let stops = course.past.stopping.is_some();
         let left = left.filter(|entry| matches!(entry.stage, Stage::Pending));
+        let left = left.filter(|entry| entry.continues || !stops);
         let lowest = left.map(|entry| entry.ahead).min();
         let phase = lowest.filter(|_| !undo).unwrap_or(progress.phase);
         let phase = phase.min(phases - 1);
@@ -74,11 +88,47 @@ impl Course {
                 entry.stage = Stage::Passed;
             }
         }
+        course.begin_with_stop();
         course.pass = course.next_pass(phase);
         if undo {
             course.begin_with_undo(progress);
         }
+        let is_left = |host| matches!(course.ledger.of(host).stage, Stage::Pending);
+        if !course.ledger.hosts().any(is_left)
+            && let Some(because) = course.past.stopping.take()
+        {
+            course.stop(because);
+        }
         course
+    }
+
+    /// Where no more hosts were taken, none is: those whose turn had not come have their last word.
+    fn begin_with_stop(&mut self) {
+        let Some(because) = &self.past.stopping else {
+            return;
+        };
+        let reason = words(because);
+        for host in self.roster.order().to_vec() {
+            let entry = self.ledger.of(host);
+            if matches!(entry.stage, Stage::Pending) && !entry.continues {
+                let reason = reason.clone();
+                let end = HostEnd::of(HostOutcome::NotRun { reason });
+                let ended_at = entry.ended_at;
+                self.tell_end(host, &end);
+                self.ledger.ended(host, end, false);
+                self.ledger.ended_before(host, ended_at);
+            }
+        }
+    }
+
+    /// Whether a host was at work when its run was stopped, and finishes its own steps.
+    fn finishes(&self, host: &HostProgress) -> bool {
+        if host.standing != Standing::Begun {
+            return false;
+        }
+        let phases = &self.plan.phases;
+        let phase = phases.get(ahead(host)).or(phases.last());
+        phase.is_some_and(|phase| phase.pace.on_stop == OnStop::Finish)
     }
 
     /// A host as the earlier process left it.
@@ -88,12 +138,10 @@ impl Course {
         (of, told): (&HostProgress, Option<&ToldEnd>),
         undo: bool,
     ) {
-        let phases = self.plan.phases.len();
         let undone = of.undone.iter();
         let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
         let undone = undone.map(|(phase, _)| *phase).collect();
-        let ahead = (0..phases).take_while(|phase| of.passed.contains(phase));
-        let ahead = ahead.count();
+        let ahead = ahead(of);
         let entry = self.ledger.of_mut(host);
         entry.touched.clone_from(&of.touched);
         entry.batch = of.batch;
@@ -107,35 +155,35 @@ impl Course {
                 ..HostEnd::of(outcome)
             }
         });
-        match (of.urgency().filter(|_| !undo || stood.is_none()), stood) {
+        let ends = undo || self.past.stopping.is_some() && !self.finishes(of);
+        match (of.urgency().filter(|_| !ends || stood.is_none()), stood) {
             (Some(urgency), stood) => {
                 self.past.urgency.insert(host, urgency);
                 self.past.stood.extend(stood.map(|stood| (host, stood)));
-                self.ledger.of_mut(host).continues = of.continues();
+                let from_failed = self.plan.task.from_failed && of.has_failed();
+                self.ledger.of_mut(host).continues = of.continues() || from_failed;
             }
             (None, Some(end)) => {
                 let counts = end.outcome.counts_as_failure();
                 self.tell_known_end(host, &end);
                 self.ledger.ended(host, end, counts);
+                self.failed_before(host, of, counts);
             }
             (None, None) => {}
         }
-        self.ledger.of_mut(host).ended_at = of.ended_at;
-        if undo && self.is_undone(of) {
+        self.ledger.ended_before(host, of.ended_at);
+        if undo && !of.undone.is_empty() && self.is_undone(host) {
             self.end_undo(host, RollbackResult::Done);
         }
     }
 
-    /// Whether everything that can be undone on a host was.
-    fn is_undone(&self, of: &HostProgress) -> bool {
-        let reversible = |phase: &&usize| {
-            let phase = self.plan.phases.get(**phase);
-            let mut hosts = phase.into_iter().flat_map(|phase| &phase.hosts);
-            hosts.any(|host| !host.rollback.is_empty())
-        };
-        let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
-        let mut touched = of.touched.iter().filter(reversible).peekable();
-        touched.peek().is_some() && touched.all(is_undone)
+    /// Keeps which host was the last to fail.
+    fn failed_before(&mut self, host: HostIndex, of: &HostProgress, counts: bool) {
+        let last = self.ended.last_failed;
+        let last = last.map(|last| self.ledger.of(last).ended_at);
+        if counts && last.is_none_or(|last| last < of.ended_at) {
+            self.ended.last_failed = Some(host);
+        }
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {
@@ -168,12 +216,7 @@ impl Course {
         if let Some(only) = &self.undoing.only
             && self.halt == Some(begins)
         {
-            let done = |host: &HostIndex| {
-                let of = self.ledger.of(*host);
-                of.touched
-                    .iter()
-                    .all(|phase| of.undone_phases.contains(phase))
-            };
+            let done = |host: &HostIndex| self.is_undone(*host);
             self.ended.rolled_back = Some(only.iter().all(done));
         }
     }
@@ -307,10 +350,26 @@ impl Course {
         self.end_silent(silent, !skips);
         if self.halt.is_none() {
             self.keep_baseline();
+            if let Some(shortfall) = self.short_of_others() {
+                self.stop(StopCause::Health { shortfall });
+                return None;
+            }
             self.reform();
             self.leg = Leg::StartGate;
         }
         None
+    }
+
+    /// What is missing among the hosts that were not interrupted: with too few of them nothing is gone on with.
+    fn short_of_others(&self) -> Option<Shortfall> {
+        let urgency = self.past.urgency.iter();
+        let interrupted = urgency.filter(|(_, urgency)| **urgency == Urgency::Interrupted);
+        let mut interrupted: Vec<HostIndex> = interrupted.map(|(host, _)| *host).collect();
+        interrupted.sort_unstable();
+        if interrupted.is_empty() || !self.looks() {
+            return None;
+        }
+        self.shortfall(&interrupted)
     }
 }
 

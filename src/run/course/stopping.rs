@@ -253,7 +253,7 @@ impl Course {
 }
 
 /// Why a host was not started, in one line.
-fn words(because: &StopCause) -> String {
+pub(super) fn words(because: &StopCause) -> String {
     let hosts = |count: &usize| {
         let noun = if *count == 1 { "host" } else { "hosts" };
         format!("{count} {noun}")

@@ -58,6 +58,9 @@ impl Course {
             Room::Full => Some(Errand::Await),
             Room::Nothing => {
                 self.leg = Leg::Closing;
+                if let Some(because) = self.past.stopping.take() {
+                    self.stop(because);
+                }
                 None
             }
             Room::Hosts(_) => self.take(at),
@@ -85,6 +88,9 @@ impl Course {
 
     /// Where everything that was taken has ended and something has to follow: what that is.
     fn close_batch(&mut self) {
+        if self.past.stopping.is_some() {
+            return;
+        }
         let phase = &self.plan.phases[self.pass.phase];
         let out = self
             .ledger
@@ -224,7 +230,7 @@ impl Course {
     }
 
     /// What is missing for these hosts to be taken.
-    fn shortfall(&self, hosts: &[HostIndex]) -> Option<Shortfall> {
+    pub(super) fn shortfall(&self, hosts: &[HostIndex]) -> Option<Shortfall> {
         let resolved = &self.plan.phases[self.pass.phase].resolved;
         let is_out = |host: HostIndex| self.ledger.of(host).is_out() || hosts.contains(&host);
         let mut healthy = Healthy::default();

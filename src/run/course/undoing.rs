@@ -42,15 +42,22 @@ impl Course {
     fn eligible(&self, phase: usize) -> Vec<HostIndex> {
         let hosts = self.ledger.hosts();
         hosts
-            .filter(|&host| {
-                let planned = self.roster.target(host);
-                let planned = planned.and_then(|target| self.plan.phases[phase].hosts.get(target));
-                let entry = self.ledger.of(host);
-                entry.touched.contains(&phase)
-                    && !entry.undone_phases.contains(&phase)
-                    && planned.is_some_and(|planned| !planned.rollback.is_empty())
-            })
+            .filter(|&host| self.is_eligible(phase, host))
             .collect()
+    }
+
+    fn is_eligible(&self, phase: usize, host: HostIndex) -> bool {
+        let planned = self.roster.target(host);
+        let planned = planned.and_then(|target| self.plan.phases[phase].hosts.get(target));
+        let entry = self.ledger.of(host);
+        entry.touched.contains(&phase)
+            && !entry.undone_phases.contains(&phase)
+            && planned.is_some_and(|planned| !planned.rollback.is_empty())
+    }
+
+    /// Whether nothing of a host is left to be undone.
+    pub(super) fn is_undone(&self, host: HostIndex) -> bool {
+        (0..self.plan.phases.len()).all(|phase| !self.is_eligible(phase, host))
     }
 
     /// Begins to undo what lies in the scope; false where there is nothing.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::task::RegisterValue;
@@ -18,6 +19,12 @@ pub struct Kept {
     /// The output was not kept: the step is `quiet`.
     #[serde(default)]
     pub withheld: bool,
+    /// What was printed is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
+    /// Variables that it set.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub variables: IndexMap<String, serde_json::Value>,
     /// It stays the value even where the step runs again.
     #[serde(default)]
     pub sticky: bool,
@@ -47,7 +54,7 @@ pub struct Kept {
 }
 
 /// Of each stream so much is kept.
-const LONGEST: usize = 64 * 1024;
+pub(crate) const LONGEST: usize = 64 * 1024;
 
 impl Kept {
     /// A register as it is kept, without output where that is `withheld`.
@@ -65,6 +72,8 @@ impl Kept {
         Self {
             name: None,
             withheld,
+            lost: value.lost,
+            variables: IndexMap::new(),
             sticky: false,
             rc: value.rc,
             stdout: text(&value.stdout),
@@ -97,6 +106,7 @@ impl Kept {
             changed: self.changed,
             duration: Duration::from_millis(self.duration_ms),
             attempts: self.attempts,
+            lost: self.lost,
             results: self.results.iter().map(Self::value).collect(),
         }
     }

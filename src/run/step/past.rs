@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use crate::model::format_duration;
 use crate::run::event::{GateAnswer, StepRef, StepResult};
-use crate::run::journal::{Fact, Kept, Mark};
+use crate::run::journal::{Fact, Kept, LONGEST, Mark};
 use crate::run::progress::StepProgress;
 use crate::run::prompt::{GateQuestion, Prompt as _};
 use crate::run::shared::World;
 use crate::run::work::Work;
-use crate::task::{Action, OnResume, RegisterValue, RunProgram, Step};
+use crate::task::{Action, Local, OnResume, RegisterValue, RunProgram, Step, Text};
 
 use super::attempt::{Running, told};
 use super::end::{End, Fault};
@@ -92,8 +94,30 @@ impl<W: World> Work<W> {
             return register;
         }
         let register = self.stuck(step, register);
-        self.keep_result(step, told(end, register.ignored), Some(&register));
+        let result = told(end, register.ignored);
+        match &step.action {
+            Action::Set(variables) if end.is_ok() => self.keep_variables(step, result, variables),
+            _ => self.keep_result(step, result, Some(&register)),
+        }
         register
+    }
+
+    /// Keeps what a step set, where anybody may read it: else it is set again.
+    fn keep_variables(&self, step: &Step, result: StepResult, variables: &IndexMap<String, Text>) {
+        let values = variables.keys().map(|name| {
+            let value = self.values.scope.value_of(name)?;
+            let text = value.to_string();
+            let open = text.len() <= LONGEST && self.teller.mask.text(&text) == text;
+            open.then(|| (name.clone(), value))
+        });
+        let register = values.collect::<Option<_>>().map(|variables| {
+            Box::new(Kept {
+                variables,
+                ok: true,
+                ..Kept::default()
+            })
+        });
+        self.keep_finished(step, result, register);
     }
 
     /// Keeps how a step ended.
@@ -103,12 +127,17 @@ impl<W: World> Work<W> {
         result: StepResult,
         register: Option<&RegisterValue>,
     ) {
+        let register = register.and_then(|register| self.kept(step, register));
+        self.keep_finished(step, result, register);
+    }
+
+    fn keep_finished(&self, step: &Step, result: StepResult, register: Option<Box<Kept>>) {
         if let Some(mark) = self.mark(&step.id).filter(|_| !is_group(step)) {
             self.shared.journal.note(Fact::StepFinished {
                 host: self.id(),
                 step: mark,
                 result: self.teller.masked(result),
-                register: register.and_then(|register| kept(step, register)),
+                register,
             });
         }
     }
@@ -118,16 +147,32 @@ impl<W: World> Work<W> {
         if let Some(step_mark) = self.mark(&step.id) {
             self.shared.journal.note(Fact::OnceSettled {
                 step: step_mark,
-                register: kept(step, register),
+                register: self.kept(step, register),
             });
         }
     }
 
+    /// A register as the journal keeps it, where any step reads it.
+    fn kept(&self, step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
+        let modifiers = &step.modifiers;
+        let name = modifiers.register.clone();
+        let name = name.filter(|name| modifiers.sticky || self.shared.reads.contains(name))?;
+        // Of what is sticky the first value is needed again, whatever becomes of the host: that says to keep it.
+        let withheld = modifiers.quiet && !modifiers.sticky && !register.skipped;
+        Some(Box::new(Kept {
+            name: Some(name),
+            sticky: modifiers.sticky,
+            ..Kept::of(register, withheld)
+        }))
+    }
+
     /// The value that a register keeps: its first, where it is sticky.
     fn stuck(&self, step: &Step, register: RegisterValue) -> RegisterValue {
+        let name = step.modifiers.register.as_deref().unwrap_or_default();
         match (&self.site, self.mark(&step.id)) {
             (Some(site), Some(mark)) if step.modifiers.sticky && register.ok => {
-                self.shared.known.stick(site.index, &mark, &register)
+                let first = (name, &register);
+                self.shared.known.stick(site.index, &mark, first)
             }
             _ => register,
         }
@@ -145,9 +190,11 @@ impl<W: World> Work<W> {
         } else {
             self.shared.shared_past(&mark)
         }?;
-        // What a step sets is in no journal, and setting it again changes nothing.
-        if matches!(step.action, Action::Set(_)) {
-            return None;
+        if let (Action::Set(_), StepProgress::Ended { result, register }) = (&step.action, &past)
+            && *result != StepResult::Skipped
+        {
+            // Setting it again changes nothing on any host.
+            return self.set_already(step, register.as_deref());
         }
         match past {
             StepProgress::Ended { result, register } => {
@@ -155,6 +202,21 @@ impl<W: World> Work<W> {
             }
             StepProgress::Begun => self.interrupted(step).await,
         }
+    }
+
+    /// Variables that were set, where they were kept.
+    fn set_already(
+        &mut self,
+        step: &Step,
+        register: Option<&Kept>,
+    ) -> Option<Result<RegisterValue, Fault>> {
+        let register = register.filter(|register| !register.variables.is_empty())?;
+        for (name, value) in &register.variables {
+            self.values.scope.set(name, value);
+        }
+        let value = register.value();
+        self.register(step, value.clone());
+        Some(Ok(value))
     }
 
     /// A step of which the end is known.
@@ -212,9 +274,9 @@ impl<W: World> Work<W> {
             return self.asked_about(step, "it has no `check`").await;
         };
         let running = Running::new(self.named(step), step, &self.shared.options.limits);
-        let asked = self
-            .run_program(step, &running, &RunProgram::Shell(check))
-            .await;
+        // It is asked where the step ran.
+        let asking = asking(step, check);
+        let asked = Box::pin(self.perform_in_place(&asking, &running)).await;
         match asked.end {
             End::Passed {
                 exit_code: Some(0) | None,
@@ -272,7 +334,10 @@ impl<W: World> Work<W> {
             exit_code: None,
             changed: None,
         };
-        let value = plain(&result);
+        let value = RegisterValue {
+            lost: true,
+            ..plain(&result)
+        };
         let running = Running::new(self.named(step), step, &self.shared.options.limits);
         self.keep_result(step, result.clone(), Some(&value));
         self.finished(&running, result).await;
@@ -281,16 +346,17 @@ impl<W: World> Work<W> {
     }
 }
 
-/// A register as the journal keeps it, where anybody can read it.
-fn kept(step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
-    let name = step.modifiers.register.clone()?;
-    // Of what is sticky the first value is needed again, whatever becomes of the host: that says to keep it.
-    let withheld = step.modifiers.quiet && !step.modifiers.sticky && !register.skipped;
-    Some(Box::new(Kept {
-        name: Some(name),
-        sticky: step.modifiers.sticky,
-        ..Kept::of(register, withheld)
-    }))
+/// A step's check as a step.
+fn asking(step: &Step, check: Text) -> Step {
+    let program = RunProgram::Shell(check);
+    let mut asking = step.clone();
+    asking.action = match step.action {
+        Action::Local(_) => Action::Local(Local { program }),
+        _ => Action::Run(program),
+    };
+    // Nothing but 0 says that it is done.
+    asking.modifiers.ok_rc = Vec::new();
+    asking
 }
 
 /// The register of a step of which only its result is known.

@@ -257,6 +257,9 @@ impl<W: World> Work<W> {
             if let Some(facts) = &mut self.facts {
                 facts.insert(name.clone(), value.clone());
             }
+            if self.site.is_none() {
+                self.shared.known.keep_common(name, value.clone());
+            }
             self.values.register(name, value);
         }
     }

@@ -277,6 +277,7 @@ impl Bed {
             } else {
                 OnFailure::RollbackAll
             },
+            from_failed: false,
             notify: Vec::new(),
             after: Vec::new(),
             fanout: None,

@@ -8,6 +8,7 @@ use crate::plan::{Overrides, Plan, PlanRequest, TaskFiles, build};
 use crate::run::cancel::Signal;
 use crate::run::errand::{GateAnswer, LockEnd, Section};
 use crate::run::event::{EventKind, RollbackResult, RunSummary};
+use crate::run::progress::Progress;
 use crate::task::{CommonParams, Files, GivenParams, Param, ParamSource, Task, read};
 
 use super::bed;
@@ -122,6 +123,8 @@ pub(super) struct Fleet {
     pub(super) fanout: usize,
     /// What comes of taking the lock, where it is not simply taken.
     pub(super) lock_end: Option<LockEnd>,
+    /// How far an earlier process had come.
+    pub(super) progress: Option<Arc<Progress>>,
 }
 
 /// What came of it.
@@ -154,6 +157,7 @@ impl Fleet {
             silences: Vec::new(),
             elections: Vec::new(),
             lock_end: None,
+            progress: None,
             answers: VecDeque::new(),
             signals: Vec::new(),
             undone: HashMap::new(),

@@ -124,6 +124,7 @@ async fn no_secret_is_in_the_journal_and_no_output_that_nobody_reads() {
             modifiers.register = Some("sticky".to_owned());
         }),
         run("plain"),
+        run("reads {{ kept.stdout }}{{ quiet.rc }}"),
         run("fails"),
     ];
     let bed = Bed::new(1, steps).change(1, 0).script("h0", script);

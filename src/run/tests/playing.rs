@@ -43,7 +43,7 @@ impl Playing {
             fail_fast: false,
             record: "/record".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
-            progress: None,
+            progress: fleet.progress.clone(),
             undo: false,
         };
         let (state, first) = RunState::new(Arc::clone(&fleet.plan), roster, settings);
@@ -354,7 +354,7 @@ impl Playing {
                 return;
             };
             let leave = self.tell(UnitMessage::HostStarting { host });
-            if leave != Some(Reply::Verdict(Verdict::Proceed)) {
+            if leave == Some(Reply::Verdict(Verdict::Refuse)) {
                 continue;
             }
             if self.stopped && work == Work::Forward {

@@ -23,6 +23,8 @@ pub(super) struct Reader<'a> {
     pub(super) task: String,
     /// Whether it changes hosts.
     pub(super) kind: Kind,
+    /// `resume: from_failed`.
+    pub(super) from_failed: bool,
     /// Declared params.
     pub(super) params: IndexMap<String, Param>,
     /// Vars declared so far.
@@ -48,6 +50,7 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
             task,
             kind: Kind::Change,
+            from_failed: false,
             params: IndexMap::new(),
             vars: Vec::new(),
             facts: Vec::new(),
