@@ -11,6 +11,7 @@ use crate::task::Kind;
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
+use super::detached::DetachedSteps;
 use super::digest::Digests;
 use super::dispatcher::{Dispatcher, Ends, Outside};
 use super::event::RunSummary;
@@ -102,7 +103,7 @@ where
         ok: AtomicUsize::new(0),
         failed: AtomicUsize::new(0),
     };
-    let shared = Shared {
+    let mut shared = Shared {
         rendering,
         places: Places::of(&plan),
         pool: Pool::new(plan.kind == Kind::Change),
@@ -121,8 +122,10 @@ where
         meetings: Meetings::default(),
         past: std::sync::Mutex::default(),
         digests: Digests::default(),
+        detached: DetachedSteps::default(),
     };
     if let Some(progress) = shared.options.progress.clone() {
+        shared.detached = DetachedSteps::of(&progress);
         take_over(&shared, &progress);
     }
     (Arc::new(shared), parts.sink)

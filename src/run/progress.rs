@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use crate::model::{HostId, HostOutcome};
 
 use super::event::{RollbackResult, StepResult};
-use super::journal::{FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
+use super::journal::{Detached, FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
 
 /// How far a run had come.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Progress {
     pub settled: HashMap<Mark, Option<Box<Kept>>>,
     /// The hosts of a rollback that was begun.
     pub rolling_back: Option<Vec<HostId>>,
+    /// How many steps were ever started that go on by themselves.
+    pub detached: usize,
 }
 
 /// How far a phase had come.
@@ -74,6 +76,8 @@ pub struct HostProgress {
     pub steps: IndexMap<Mark, StepProgress>,
     /// Registers that stay, whatever runs again.
     pub sticky: HashMap<Mark, Box<Kept>>,
+    /// Steps that went on by themselves, and of which something may still lie on the host, oldest first.
+    pub detached: Vec<DetachedProgress>,
     /// How its phases were rolled back.
     pub undone: BTreeMap<usize, RollbackResult>,
     /// A count that rises with every end of a host.
@@ -106,6 +110,19 @@ pub enum StepProgress {
         /// What it registered.
         register: Option<Box<Kept>>,
     },
+}
+
+/// A step that goes on by itself on its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachedProgress {
+    /// Which step.
+    pub step: Mark,
+    /// Where it lies.
+    pub at: Detached,
+    /// It is known to have been started.
+    pub began: bool,
+    /// Its end is in the journal.
+    pub over: bool,
 }
 
 /// In which order hosts are taken again.
@@ -178,9 +195,7 @@ impl StepProgress {
     pub fn is_ended(&self) -> bool {
         match self {
             Self::Begun => false,
-            Self::Ended { result, .. } => {
-                !matches!(result, StepResult::Unknown | StepResult::Cancelled)
-            }
+            Self::Ended { result, .. } => result.is_known(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::task::{RegisterValue, Scope};
 use crate::transport::{Controller, Transport};
 
+use super::detached::DetachedSteps;
 use super::digest::Digests;
 use super::journal::{Journal, Mark, Part};
 use super::known::Known;
@@ -76,6 +77,8 @@ pub(crate) struct Shared<W: World> {
     /// When the run began.
     pub(crate) started: Instant,
     pub(crate) digests: Digests,
+    /// Steps that go on by themselves on their hosts.
+    pub(crate) detached: DetachedSteps,
     /// Steps on the controller, and those that are run once for many hosts, as an earlier process of the run
     /// left them.
     pub(crate) past: std::sync::Mutex<HashMap<Mark, StepProgress>>,

@@ -1,6 +1,7 @@
 //! A step that is left alone on its host: where it lies there, what is asked about it, and how it stands. What
 //! does it all are the scripts in `detached/`; starting one is `preamble`'s.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -183,7 +184,7 @@ fn encoded(name: &str) -> String {
         if plain {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            write!(text, "%{byte:02X}").expect("writing to a String cannot fail");
         }
         if text.len() >= LONGEST {
             break;

@@ -1,5 +1,5 @@
 # How a program is started in a group of its own, and how that group is ended: the part of the supervisor that
-# boot.sh and runner.sh share. fab_grace (tenths of a second between TERM and KILL) and fab_dir (what is removed at
+# boot.sh, detached/runner.sh and detached/detached.sh share. fab_grace (tenths of a second between TERM and KILL) and fab_dir (what is removed at
 # the end, or nothing) are theirs. POSIX sh: dash, bash and busybox run it; every name begins with fab_.
 
 # Finds out what this host has to make a group with.
@@ -97,4 +97,13 @@ fab_stop() {
   [ -n "$fab_group" ] || fab_r=9
   [ -z "$fab_dir" ] || rm -rf "$fab_dir"
   exit "$fab_r"
+}
+
+# When process $1 started, in fab_since, and its state, in fab_stat: with its number and the boot it names one
+# process and no later one.
+fab_started() {
+  fab_since=- fab_stat=-
+  { read -r fab_f <"/proc/$1/stat"; } 2>/dev/null || return 0
+  set -- ${fab_f##*) }
+  fab_stat=$1 fab_since=${20}
 }

@@ -1,5 +1,6 @@
 # What is asked about a detached step: follows group.sh and folder.sh. Arguments: the verb, and the step's folder as
-# BASE RUN NAME. Answers are one line; `follow` prints nothing but the program's output.
+# BASE RUN NAME. Answers are one line; `follow` prints nothing but the program's output, and ends with 4 where it
+# decided that the step is never begun there.
 set -u
 verb=$1 fab_base=$2 fab_run=$3 fab_name=$4
 fab_dir= fab_group= fab_told= fab_grace=20
@@ -11,18 +12,13 @@ find_it() {
   { fab_go look && fab_own; } || { [ $? = 1 ] || fail "$fab_why"; echo absent; exit 0; }
 }
 
-fab_started() {
-  fab_since=-
-  { read -r fab_f <"/proc/$1/stat"; } 2>/dev/null || return 0
-  set -- ${fab_f##*) }
-  fab_since=${20}
-}
-
 # Whether process $1 lives that started at $2.
 lives() {
   case $1 in '' | - | *[!0-9]*) return 1 ;; esac
   case $(LC_ALL=C kill -0 "$1" 2>&1) in '' | *ermitted*) ;; *) return 1 ;; esac
   fab_started "$1"
+  # A zombie that its parent does not reap is dead.
+  case $fab_stat in Z | X) return 1 ;; esac
   [ "$fab_since" = "$2" ]
 }
 
@@ -92,7 +88,7 @@ follow)
     case $state in runs | waiting) ;; *) exit 0 ;; esac
     ticks=$((ticks + 1))
     # Whoever was to start it is gone.
-    [ "$state" != waiting ] || [ "$ticks" -lt 100 ] || { void; exit 0; }
+    [ "$state" != waiting ] || [ "$ticks" -lt 100 ] || { void && exit 4; exit 0; }
     if [ "$ticks" -lt 25 ]; then nap 0.2; else nap 0.5; fi
   done ;;
 end)

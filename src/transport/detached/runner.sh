@@ -11,14 +11,6 @@ fab_keep() {
   { printf '%-79s\n' "$3" 1<>"./$1"; } 2>/dev/null && mv -f "./$1" "./$2" 2>/dev/null
 }
 
-# When process $1 started, in fab_since: with its number and the boot it names one process and no later one.
-fab_started() {
-  fab_since=-
-  { read -r fab_f <"/proc/$1/stat"; } 2>/dev/null || return 0
-  set -- ${fab_f##*) }
-  fab_since=${20}
-}
-
 fab_done() {
   rm -rf "$fab_dir"
   # As long as the word cannot be left, somebody may still make room; without the folder nobody wants it.

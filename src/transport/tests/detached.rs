@@ -14,22 +14,14 @@ use crate::model::Secret;
 struct Place {
     base: tempfile::TempDir,
     folder: DetachedFolder,
-    sudo: Sudo,
 }
 
 impl Place {
-    fn new(way: &Way) -> Self {
+    fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         let folder = DetachedFolder::new("run-1", "app-1-dump.1").below(base.path());
-        Self {
-            base,
-            folder,
-            sudo: way
-                .sudo
-                .then(|| Sudo::User("nobody".to_owned()))
-                .unwrap_or_default(),
-        }
+        Self { base, folder }
     }
 
     fn path(&self) -> PathBuf {
@@ -88,7 +80,7 @@ fn ended(code: u8) -> DetachedState {
 #[tokio::test]
 async fn it_is_started_once_and_its_streams_and_code_are_its_own() {
     for way in ways() {
-        let place = Place::new(&way);
+        let place = Place::new();
         let trail = place.base.path().join("trail");
         let text = format!(
             "echo run >>{0}; chmod 666 {0}; printf 'out\\n'; echo err >&2; printf last; exit 255",
@@ -133,7 +125,7 @@ async fn it_is_started_once_and_its_streams_and_code_are_its_own() {
 #[tokio::test]
 async fn many_starters_start_one() {
     for way in ways() {
-        let place = Place::new(&way);
+        let place = Place::new();
         let trail = place.base.path().join("trail");
         fs::write(&trail, "").unwrap();
         fs::set_permissions(&trail, fs::Permissions::from_mode(0o666)).unwrap();
@@ -151,7 +143,7 @@ async fn many_starters_start_one() {
 #[tokio::test]
 async fn everything_reaches_it_and_nothing_of_it_is_left_or_seen() {
     for way in ways() {
-        let place = Place::new(&way);
+        let place = Place::new();
         let mut command = shell(
             "echo \"$A|$PWD|$(cat)|$(cat \"$FAB_SECRET_token_FILE\")\"; ls -l \"$FAB_SECRET_token_FILE\" | cut -c1-10; \
              dirname \"$FAB_SECRET_token_FILE\"; env | grep -c '^fab_' || :",
@@ -189,7 +181,7 @@ async fn everything_reaches_it_and_nothing_of_it_is_left_or_seen() {
 #[tokio::test]
 async fn its_limit_holds_without_anybody() {
     for way in ways() {
-        let place = Place::new(&way);
+        let place = Place::new();
         let mark = format!("98765.{}", std::process::id());
         let command = shell(&format!(
             "echo begun; trap '' TERM; sleep {mark} & wait; wait"
@@ -210,7 +202,7 @@ async fn its_limit_holds_without_anybody() {
 #[tokio::test]
 async fn it_runs_on_and_is_not_removed_until_it_is_ended() {
     for way in ways() {
-        let place = Place::new(&way);
+        let place = Place::new();
         let mark = format!("98764.{}", std::process::id());
         place.start(&way, shell(&format!("sleep {mark}"))).await;
         until(|| async { place.look(&way).await == DetachedState::Runs }).await;
@@ -249,7 +241,7 @@ fn doctor(place: &Place, number: usize, word: &str) {
 #[tokio::test]
 async fn a_dead_supervisor_and_a_reboot_are_told_from_what_runs() {
     let way = &ways()[0];
-    let place = Place::new(way);
+    let place = Place::new();
     let mark = format!("98763.{}", std::process::id());
     place.start(way, shell(&format!("sleep {mark}"))).await;
     until(|| async {
@@ -294,7 +286,7 @@ async fn a_dead_supervisor_and_a_reboot_are_told_from_what_runs() {
 #[tokio::test]
 async fn what_was_never_begun_is_never_begun() {
     let way = &ways()[0];
-    let place = Place::new(way);
+    let place = Place::new();
     let command = || shell("echo ran");
     place.start(way, command()).await;
     place.followed(way, (0, 0)).await;
@@ -325,7 +317,7 @@ async fn what_was_never_begun_is_never_begun() {
 async fn what_another_user_or_a_link_put_there_is_refused() {
     let way = &ways()[0];
     for plant in [plant_link, plant_open, plant_foreign, plant_writable_parent] {
-        let place = Place::new(way);
+        let place = Place::new();
         let runs = place.base.path().join("fab-rs/runs/run-1");
         fs::create_dir_all(&runs).unwrap();
         for folder in runs.ancestors().take(3) {
@@ -381,7 +373,7 @@ fn plant_writable_parent(path: &Path) -> &'static str {
 #[tokio::test]
 async fn a_full_disk_starts_nothing_and_leaves_nothing() {
     let way = &ways()[0];
-    let place = Place::new(way);
+    let place = Place::new();
     let mounted = std::process::Command::new("mount")
         .args(["-t", "tmpfs", "-o", "nr_inodes=6,mode=1777", "none"])
         .arg(place.base.path())
