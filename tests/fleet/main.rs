@@ -2,6 +2,7 @@
 
 mod bastion;
 mod desk;
+mod detached;
 mod disks;
 #[cfg(feature = "aws")]
 mod ec2;
