@@ -41,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "diagnose",
             "lock::answer",
             "lock::gather",
+            "lock::note",
             "lock::words",
         ],
     ),

@@ -1,6 +1,7 @@
 //! `resume`, `retry`, `rollback`, `abort`: what is done about a run that an earlier process began. What they
 //! need of it is in its journal; the plan is made anew from what was typed then, and must be the same.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::Context as _;
 use crate::cli::{AgainArgs, ResumeArgs};
 use crate::journal;
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
-use crate::report::{RunStore, StoredRun};
+use crate::report::{self, RunStore, StoredRun};
 use crate::run::journal::{Fact, Journal as _};
 use crate::run::progress::{Progress, Standing};
 use crate::task::Kind;
@@ -17,6 +18,7 @@ use crate::task::Kind;
 use super::entry::Context;
 use super::failure::Failure;
 use super::journal::{kept_on, started, this_process};
+use super::lock;
 use super::prepared::Only;
 use super::run::{self, Again};
 use super::stored::{RESUMABLE, Stored, open, untrusted};
@@ -162,13 +164,37 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         .folder
         .write_state("aborted")
         .context("cannot write the run's record")?;
-    for line in half_done(&stored.progress) {
+    let labels = stored.labels();
+    for line in half_done(&stored.progress, &labels) {
         context.console.note(&line);
+    }
+    if !stored.progress.locked.is_empty() {
+        unlock(context, &stored).await;
     }
     context
         .console
         .note(&format!("run {} is aborted", stored.run.id));
     Ok(ExitStatus::Ok)
+}
+
+/// Lets go of the run's lock, where its hosts can still be found; else says how it is done.
+async fn unlock(context: &Context, stored: &Stored) {
+    let (run, hosts) = (&stored.run.id, &stored.progress.locked);
+    let gone = match stored.hosts(context, hosts).await {
+        Ok((again, hosts)) => lock::let_go(&again, hosts, run).await,
+        Err(failure) => Err(failure),
+    };
+    let cause = match gone {
+        Ok(true) => return,
+        Ok(false) => "not every host could be asked".to_owned(),
+        Err(failure) => failure
+            .diagnostics
+            .first()
+            .map_or_else(String::new, |first| first.message.clone()),
+    };
+    context.console.warn(&format!(
+        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release SELECTOR… --run {run}` releases it"
+    ));
 }
 
 /// Tells a run's process to end what it runs, as two Ctrl-C do.
@@ -197,24 +223,29 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
 }
 
 /// What a run left neither done nor undone, a line each.
-fn half_done(progress: &Progress) -> Vec<String> {
+fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<String> {
     let hosts = progress.hosts.iter();
     let hosts = hosts.filter(|(_, host)| {
         !host.touched.is_empty() && host.standing != Standing::Ended(HostOutcome::Ok)
     });
     hosts
         .map(|(id, host)| {
+            let label = labels.get(id).map_or(id.as_str(), String::as_str);
             let steps = host.steps.iter();
-            let open: Vec<&str> = steps
-                .filter(|(_, step)| !step.is_ended())
-                .map(|(mark, _)| &*mark.id)
-                .collect();
-            match open.first() {
-                Some(step) => {
-                    format!("{id} is half done: whether step `{step}` finished is not known")
-                }
-                None => format!("{id} is half done"),
+            let (ended, open): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.is_ended());
+            let mut line = format!("{} is half done", report::safe(label));
+            if let Some((mark, _)) = open.first() {
+                line = format!("{line}: whether step `{}` finished is not known", mark.id);
             }
+            let ran = ended.iter().map(|(mark, step)| {
+                let failed = if step.has_failed() { " (failed)" } else { "" };
+                format!("`{}`{failed}", mark.id)
+            });
+            let ran: Vec<String> = ran.collect();
+            if !ran.is_empty() {
+                line = format!("{line}; it ran {}", ran.join(", "));
+            }
+            line
         })
         .collect()
 }

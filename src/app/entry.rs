@@ -124,7 +124,7 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
         Command::Retry(args) => again::retry(&context, args).await,
         Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
-        Command::Abort(args) => again::abort(&context, args).await,
+        Command::Abort(args) => Box::pin(again::abort(&context, args)).await,
         Command::Runs => history::runs(&context),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),

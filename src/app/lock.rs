@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{LockCommand, LockReleaseArgs, LockStatusArgs};
 use crate::lock::{self, Found, Gathered, Order, Verb};
-use crate::model::{Diagnostic, ExitStatus, Host, Stream};
+use crate::model::{Diagnostic, ExitStatus, Host, RunId, Stream};
 use crate::report;
 use crate::transport::{
     ConnectError, Exit, Output, RemoteCommand, Session as _, SshSession, SshTransport, Sudo,
@@ -36,13 +36,41 @@ pub(super) async fn lock(context: &Context, command: LockCommand) -> Result<Exit
         LockCommand::Status(args) => Ok(status(context, &asked, &args)),
         LockCommand::Release(args) => release(context, &asked, &args).await,
     };
+    close(asked).await;
+    transport.shutdown().await;
+    ended
+}
+
+/// Lets go of whatever locks a run has on these hosts; whether every host answered and none is left.
+///
+/// # Errors
+/// Hosts cannot be asked at all.
+pub(super) async fn let_go(
+    context: &Context,
+    hosts: Vec<Host>,
+    run: &RunId,
+) -> Result<bool, Failure> {
+    let transport = Arc::new(one_host::transport(context)?);
+    let asked = asked(context, &transport, hosts).await;
+    let (mut locks, mut all_gone) = locks(context, &asked, None);
+    locks.retain(|lock| {
+        let note = lock.best.note.as_ref();
+        note.is_some_and(|note| note.run == *run)
+    });
+    for found in locks.iter().flat_map(|lock| &lock.found) {
+        all_gone &= release_one(context, &asked, found, false).await;
+    }
+    close(asked).await;
+    transport.shutdown().await;
+    Ok(all_gone)
+}
+
+async fn close(asked: Vec<Asked>) {
     for asked in asked {
         if let Ok((session, _)) = asked.answer {
             session.close().await;
         }
     }
-    transport.shutdown().await;
-    ended
 }
 
 /// The hosts that are meant.

@@ -80,7 +80,7 @@ pub(super) async fn execute(
         prompt: asker(context, prepared.terminal, handle),
     };
     let plan = prepared.plan;
-    let options = RunOptions {
+    let mut options = RunOptions {
         progress: (!progress.is_new()).then_some(progress),
         undo,
         ..options(
@@ -90,6 +90,7 @@ pub(super) async fn execute(
             secrets.into_iter().collect(),
         )
     };
+    options.lock.adopt = options.progress.is_some();
     let processes = report::process_patterns(&plan);
     let task = Arc::clone(&plan.task);
     let summary = run::execute(plan, parts, options, received).await;

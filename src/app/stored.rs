@@ -1,6 +1,7 @@
 //! A run that an earlier process began, as its record tells it: whether it may be gone on with, and how the same
 //! is planned again.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::cli::{self, Command};
 use crate::journal::{self, Read};
-use crate::model::{Diagnostic, ExitStatus, HostId};
+use crate::model::{Diagnostic, ExitStatus, Host, HostId};
 use crate::plan::Plan;
 use crate::report::{RunFolder, RunStore, StoredRun};
 use crate::run::journal::{Opening, Part};
@@ -181,6 +182,44 @@ impl Stored {
         };
         let params = self.opening.typed["params"].as_object().cloned();
         prepared::prepare_again(again, work, (&only, &params.unwrap_or_default())).await
+    }
+
+    /// What its hosts were called when it was planned.
+    pub(super) fn labels(&self) -> HashMap<HostId, String> {
+        let plan = std::fs::read(self.run.path.join("plan.json"));
+        let plan = plan
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        let plan: serde_json::Value = plan.unwrap_or_default();
+        let hosts = plan["hosts"].as_array().into_iter().flatten();
+        hosts
+            .filter_map(|host| {
+                let label = host["label"].as_str()?.to_owned();
+                let id = serde_json::from_value(host["id"].clone()).ok()?;
+                Some((id, label))
+            })
+            .collect()
+    }
+
+    /// Hosts of the run as the inventory has them now, and the invocation by which it is asked.
+    ///
+    /// # Errors
+    /// The inventory gives no answer, or the task is not there any more.
+    pub(super) async fn hosts(
+        &self,
+        now: &Context,
+        ids: &[HostId],
+    ) -> Result<(Context, Vec<Host>), Failure> {
+        let again = self.context(now)?;
+        let only = Only {
+            population: None,
+            targets: ids.to_vec(),
+        };
+        let prepared = Box::pin(self.prepare(&again, only)).await?;
+        let hosts = prepared.plan.population.iter();
+        let hosts = hosts.filter(|host| ids.contains(&host.id));
+        let hosts = hosts.map(|host| Host::clone(host)).collect();
+        Ok((again, hosts))
     }
 
     /// Refuses a task that is another by now.

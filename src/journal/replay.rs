@@ -53,6 +53,8 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         Fact::OnceSettled { step, register } => {
             progress.settled.insert(step.clone(), register.clone());
         }
+        Fact::LockStarted { hosts } => progress.locked.clone_from(hosts),
+        Fact::LockReleased => progress.locked.clear(),
         Fact::RollbackStarted { hosts } => progress.rolling_back = Some(hosts.clone()),
         Fact::RunFinished { state, exit } => progress.ended = Some((state.clone(), *exit)),
         Fact::StepStarted { .. } | Fact::StepFinished { .. } => step(progress, fact),

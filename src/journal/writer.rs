@@ -18,6 +18,9 @@ use crate::run::journal::{Fact, Journal};
 
 use super::record::{FORMAT, Record};
 
+/// How many folders above the file a run may have made: its own, that of all runs, and the one that holds this.
+const FOLDERS: usize = 3;
+
 /// Whether facts must survive a crash of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
@@ -102,8 +105,9 @@ impl Writer {
         file.set_len(whole as u64)?;
         if sync == Sync::Always {
             file.sync_all()?;
-            if let Some(folder) = path.parent() {
-                // The file's name must survive too. Some file systems cannot sync a folder.
+            // The file's name must survive too, and those of the run's folder and of the folder of all runs. Some
+            // file systems cannot sync a folder.
+            for folder in path.ancestors().skip(1).take(FOLDERS) {
                 let _unsynced = File::open(folder).and_then(|folder| folder.sync_all());
             }
         }

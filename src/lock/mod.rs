@@ -10,7 +10,7 @@ pub(crate) mod answer;
 mod desk;
 mod folder;
 pub(crate) mod gather;
-mod note;
+pub(crate) mod note;
 mod order;
 mod taking;
 #[cfg(test)]

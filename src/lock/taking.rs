@@ -126,18 +126,18 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
     };
     loop {
         if stop.is_cancelled() {
-            give_back(hosts, &held).await;
+            back_out(hosts, &held, request).await;
             return Taken::Stopped;
         }
         let Some(place) = held.places.get(held.anchor) else {
-            give_back(hosts, &held).await;
+            back_out(hosts, &held, request).await;
             return Taken::Nowhere(without);
         };
         held.note.anchor = place.label.clone();
         match tried(hosts, &held, place, request.adopt).await {
             Ok(None) => break,
             Ok(Some(found)) => {
-                give_back(hosts, &held).await;
+                back_out(hosts, &held, request).await;
                 return Taken::Held(found);
             }
             Err(cause) => without.push((place.label.clone(), cause)),
@@ -152,7 +152,7 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
             match ended {
                 Ok(None) => {}
                 Ok(Some(found)) => {
-                    give_back(hosts, &held).await;
+                    back_out(hosts, &held, request).await;
                     return Taken::Held(found);
                 }
                 Err(cause) => without.push((place.label.clone(), cause)),
@@ -160,7 +160,7 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
         }
     }
     if stop.is_cancelled() {
-        give_back(hosts, &held).await;
+        back_out(hosts, &held, request).await;
         return Taken::Stopped;
     }
     held.without = without;
@@ -196,6 +196,15 @@ async fn tried<H: Hosts>(
                 return Err("what it said about the lock was not understood".to_owned());
             }
         }
+    }
+}
+
+/// What was tried is given back; what a run that is taken up again holds since before stays, as it was left.
+async fn back_out<H: Hosts>(hosts: &H, held: &Held, request: &Request) {
+    if request.adopt {
+        let _seen_as_stale = keep(hosts, held).await;
+    } else {
+        give_back(hosts, held).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 
 use crate::lock::answer::Found;
+use crate::lock::note::NoteState;
 use crate::model::{HostOutcome, Label};
 use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 
@@ -143,7 +144,11 @@ pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>
         host.end()
             .is_none_or(|end| !matches!(end.outcome, HostOutcome::NotRun { .. }))
     });
-    if let Some(words) = exit_words(exit, &summary.state, begun) {
+    let well = view.hosts.values().all(|host| {
+        host.end()
+            .is_some_and(|end| matches!(end.outcome, HostOutcome::Ok | HostOutcome::Gone))
+    });
+    if let Some(words) = exit_words(exit, &summary.state, (begun, well)) {
         let lead = look.styles.paint(Role::Strong, format!("exit {exit}:"));
         let _ = writeln!(out, "{lead} {words}");
     }
@@ -155,6 +160,20 @@ fn push_locked(out: &mut String, holder: &Found, look: &SummaryLook<'_>) {
     let host = quoted(holder.host.as_str());
     let host = safe(&host);
     let _ = writeln!(out, "{lead} fab-rs lock status -H {host}");
+    if let Some(note) = &holder.note
+        && note.state == NoteState::Paused
+    {
+        let (run, place) = (quoted(note.run.as_str()), safe(&note.controller));
+        let run = safe(&run);
+        let _ = writeln!(
+            out,
+            "      fab-rs resume {run}  # on {place}: goes on with it"
+        );
+        let _ = writeln!(
+            out,
+            "      fab-rs abort {run}  # on {place}: gives it up and lets go of the lock"
+        );
+    }
     let force = if holder.is_live() || holder.note.is_none() {
         " --force"
     } else {

@@ -381,8 +381,13 @@ pub(crate) fn left(length: Duration, since: Duration, now: Duration) -> String {
     format_duration(Duration::from_secs(seconds))
 }
 
-/// What an exit status of a rollout means in the state it left the run in; `None` where the counts say it.
-pub(crate) fn exit_words(exit: u8, state: &str, begun: bool) -> Option<&'static str> {
+/// What an exit status of a rollout means in the state it left the run in; whether it began any host, and whether
+/// none of its hosts failed. `None` where the counts say it.
+pub(crate) fn exit_words(
+    exit: u8,
+    state: &str,
+    (begun, well): (bool, bool),
+) -> Option<&'static str> {
     Some(match ExitStatus::from_code(exit)? {
         ExitStatus::Stopped if state == "aborted" => {
             "it was not confirmed: nothing was changed on any host"
@@ -392,11 +397,21 @@ pub(crate) fn exit_words(exit: u8, state: &str, begun: bool) -> Option<&'static 
         ExitStatus::Stopped => {
             "stopped before its end and not rolled back: what was done stays done, the rest was not begun"
         }
+        ExitStatus::RolledBack if well => {
+            "every host that was to be rolled back is as it was before"
+        }
         ExitStatus::RolledBack => {
             "failed, and every host that was to be rolled back is as it was before"
         }
         ExitStatus::RollbackIncomplete => {
             "the rollback is incomplete: the hosts named above need a person"
+        }
+        // It went on after an earlier process, and did not come to do anything.
+        ExitStatus::Preflight if state != "aborted" => {
+            "the preflight failed: nothing more was changed on any host, the run stays as it was"
+        }
+        ExitStatus::Locked if state != "aborted" => {
+            "another run holds the lock: nothing more was changed on any host, the run stays as it was"
         }
         ExitStatus::Preflight => "the preflight failed: nothing was changed on any host",
         ExitStatus::Locked => "another run holds the lock: nothing was changed on any host",

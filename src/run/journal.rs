@@ -71,6 +71,13 @@ pub enum Fact {
         /// Hosts of it that are not there any more.
         gone: Vec<HostId>,
     },
+    /// The lock of the run is about to be taken on these hosts.
+    LockStarted {
+        /// The hosts.
+        hosts: Vec<HostId>,
+    },
+    /// The lock was let go of.
+    LockReleased,
     /// Every host was asked.
     Preflight {
         /// How many are well.

@@ -13,6 +13,7 @@ use crate::model::Label;
 use crate::transport::Sudo;
 
 use super::errand::LockEnd;
+use super::journal::Fact;
 use super::look::onlooker;
 use super::message::{HostIndex, UnitMessage};
 use super::shared::{Shared, World};
@@ -237,12 +238,11 @@ pub(crate) async fn end<W: World>(shared: Arc<Shared<W>>, holding: Holding, keep
         shared: Arc::clone(&shared),
         queues: true,
     };
-    let (run, anchor) = (&shared.options.run, held.anchor_label());
+    let run = &shared.options.run;
     if keep {
         let unmarked = lock::keep(&hosts, &held).await;
         let mut text = format!(
-            "the run keeps its lock; `fab-rs lock release -H {anchor} --run {run}` releases it there, and on every host that it \
-             is given"
+            "the run keeps its lock: `fab-rs resume {run}` takes it up again, `fab-rs abort {run}` lets go of it"
         );
         if !unmarked.is_empty() {
             text.push_str("; it is not shown as paused on ");
@@ -254,6 +254,9 @@ pub(crate) async fn end<W: World>(shared: Arc<Shared<W>>, holding: Holding, keep
     // Where it could not be taken there is nothing to wonder about.
     let mut left = lock::release(&hosts, &held).await;
     left.retain(|(host, _)| !held.without.iter().any(|(without, _)| without == host));
+    if left.is_empty() {
+        shared.journal.note(Fact::LockReleased);
+    }
     if let Some((host, _)) = left.first() {
         let text = format!(
             "the lock is left on {}; `fab-rs lock release -H {host} --run {run} --force` releases it",

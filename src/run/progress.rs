@@ -35,6 +35,8 @@ pub struct Progress {
     pub shared: HashMap<Mark, StepProgress>,
     /// Steps that were run once for many hosts, and passed.
     pub settled: HashMap<Mark, Option<Box<Kept>>>,
+    /// Hosts on which the run's lock lies, as far as is known: it was to be taken there and was not let go of.
+    pub locked: Vec<HostId>,
     /// The hosts of a rollback that was begun.
     pub rolling_back: Option<Vec<HostId>>,
     /// How many steps were ever started that go on by themselves.

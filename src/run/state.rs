@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{CancelReason, HostOutcome, Label, RunId};
+use crate::model::{CancelReason, ExitStatus, HostOutcome, Label, RunId};
 use crate::plan::{HostPlan, Plan};
 use crate::task::{Action, Step};
 
@@ -351,9 +351,24 @@ impl RunState {
             end.map_or(&not_run, |end| &end.outcome)
         });
         let outcomes: Vec<&HostOutcome> = outcomes.collect();
+        let (_, state) = self.how(&outcomes);
+        matches!(state, "paused" | "interrupted")
+    }
+
+    /// The run's exit status and state, its hosts having ended so. One that is taken up again and does not begin
+    /// stays what it was.
+    fn how(&self, outcomes: &[&HostOutcome]) -> (ExitStatus, &str) {
         let ending = self.ending();
         let status = ending.status(outcomes.iter().copied());
-        matches!(ending.state(status, outcomes), "paused" | "interrupted")
+        let state = ending.state(status, outcomes.iter().copied());
+        let stood = self.settings.progress.as_ref().map(|progress| {
+            let ended = progress.ended.as_ref();
+            ended.map_or("interrupted", |(state, _)| state)
+        });
+        (
+            status,
+            stood.filter(|_| state == "aborted").unwrap_or(state),
+        )
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
@@ -364,8 +379,8 @@ impl RunState {
                 Some((&self.roster.entries()[host], of, of.end()?))
             })
             .collect();
-        let ending = self.ending();
-        let status = ending.status(ends.iter().map(|(.., end)| &end.outcome));
+        let outcomes: Vec<_> = ends.iter().map(|(.., end)| &end.outcome).collect();
+        let (status, state) = self.how(&outcomes);
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);
             (entry.host.host.clone(), line)
@@ -374,9 +389,7 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending
-                .state(status, ends.iter().map(|(.., end)| &end.outcome))
-                .to_owned(),
+            state: state.to_owned(),
             hosts: ends.iter().map(line).collect(),
             counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
             started: self.settings.started,

@@ -201,13 +201,71 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     running.signal("INT");
     let ran = running.end();
     ran.ended(130)
-        .says("the run keeps its lock; `fab-rs lock release -H app-0 --run ");
+        .says("the run keeps its lock: `fab-rs resume ");
     turn(&second, "app-1").ended(9).says("paused");
     second
         .fab(&["lock", "release", "role=app", "--run", &run_of(&first)])
         .ended(0);
     assert_eq!(ground.locked(), [""; 0]);
     another_users_lock(&ground, &second);
+}
+
+#[test]
+fn a_run_that_is_taken_up_again_has_its_lock() {
+    let Some(ground) = Ground::new("locks-again", "5") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 1);
+    running.signal("INT");
+    running.end().ended(130).says("the run keeps its lock");
+    assert_eq!(ground.locked().len(), HOSTS);
+    turn(&second, "app-3")
+        .ended(9)
+        .says("paused")
+        .says(&run_of(&first));
+    // A retry is another run: it meets the lock of the one it retries.
+    let run = run_of(&first);
+    first
+        .fab(&["--yes", "retry", &run])
+        .ended(9)
+        .says(&format!("run {run}"));
+    first.fab(&["--yes", "resume", &run]).ended(0);
+    assert_eq!(ground.locked(), [""; 0], "nothing is left");
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 1));
+
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 2);
+    running.signal("KILL");
+    running.end();
+    assert_eq!(ground.locked().len(), HOSTS);
+    first
+        .fab(&["abort", "last"])
+        .ended(0)
+        .says("app-0 is half done")
+        .says("app-3: `turn%2Fall` released")
+        .says("is aborted");
+    assert_eq!(ground.locked(), [""; 0]);
+
+    // Somebody else took what was released by hand: the run stays what it was, and goes on later.
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 3);
+    running.signal("INT");
+    running.end().ended(130);
+    let run = run_of(&first);
+    second
+        .fab(&["lock", "release", "role=app", "--run", &run])
+        .ended(0);
+    let other = second.start(&["--yes", "--limit", "app-3", "turn", "role=app"]);
+    until("it is locked", || ground.turned("app-3") == 2);
+    first
+        .fab(&["--yes", "resume", &run])
+        .ended(9)
+        .says("is locked on app-0");
+    other.end().ended(0);
+    first.fab(&["--yes", "resume", &run]).ended(0);
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (3, 3));
 }
 
 /// A lock whose folder belongs to another user of the host.

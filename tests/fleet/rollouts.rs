@@ -13,6 +13,12 @@ impl Place {
     /// Makes a folder, and a task that changes hosts; `{place}` is the folder, and the lock of each, as all share hosts.
     fn with_task(desk: &Desk, text: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
+        let own = "kind: change\nlock: \"{place}\"\n";
+        let text = if text.contains("lock: ") {
+            text.to_owned()
+        } else {
+            text.replacen("kind: change\n", own, 1)
+        };
         let text = text.replace("{place}", place.path().to_str().unwrap());
         desk.write("tasks/change.yml", text);
         Self(place)

@@ -115,9 +115,12 @@ impl Course {
             let end = match &self.ledger.of(host).stage {
                 Stage::Ended { .. } | Stage::Bystander => continue,
                 Stage::AtWork => HostEnd::internal("its work ended without a word"),
-                Stage::Pending | Stage::Taken => HostEnd::of(HostOutcome::NotRun {
-                    reason: reason.to_owned(),
-                }),
+                Stage::Pending | Stage::Taken => {
+                    let stood = self.past.stood.get(&host).cloned();
+                    HostEnd::of(stood.unwrap_or_else(|| HostOutcome::NotRun {
+                        reason: reason.to_owned(),
+                    }))
+                }
                 Stage::Passed => HostEnd::of(HostOutcome::NotRun {
                     reason: format!("did `{}`, then {reason}", self.phase_name()),
                 }),

@@ -3,6 +3,7 @@
 use crate::lock;
 use crate::run::errand::{Errand, LockEnd};
 use crate::run::event::{EventKind, RolloutFact, StopCause, Unlocked};
+use crate::run::journal::Fact;
 use crate::run::message::HostIndex;
 use crate::task::Occasion;
 
@@ -24,7 +25,12 @@ impl Course {
     /// their ids, so that whoever wants the same hosts begins at the same one.
     pub(super) fn lock(&mut self) -> Option<Errand> {
         if self.plan.lock.is_some() && self.hold == Hold::None {
-            return Some(Errand::Lock(self.lockable()));
+            let hosts = self.lockable();
+            let ids = hosts.iter().map(|&host| self.roster.host(host).id);
+            self.facts.push(Fact::LockStarted {
+                hosts: ids.collect(),
+            });
+            return Some(Errand::Lock(hosts));
         }
         self.notify(Occasion::Start);
         self.leg = Leg::Before;

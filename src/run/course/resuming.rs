@@ -32,6 +32,8 @@ pub(super) struct Past {
     pub(super) phases: BTreeMap<usize, PhaseProgress>,
     /// The hosts that are taken again, or still.
     urgency: HashMap<HostIndex, Urgency>,
+    /// How those of them that it had begun stood: what they are to the end, where their turn does not come again.
+    pub(super) stood: HashMap<HostIndex, HostOutcome>,
 }
 
 impl Course {
@@ -48,7 +50,7 @@ impl Course {
             gates: progress.gates.clone(),
             sections: progress.sections.clone(),
             phases: progress.phases.clone(),
-            urgency: HashMap::new(),
+            ..Past::default()
         };
         course.asks_no_more = progress.asks_no_more;
         for host in course.roster.order().to_vec() {
@@ -88,27 +90,36 @@ impl Course {
         entry.batch = of.batch;
         entry.undone_phases = undone;
         entry.ahead = ahead;
-        let outcome = match (&of.standing, of.urgency()) {
-            (Standing::Ended(outcome), None) => Some(outcome.clone()),
-            (Standing::Ended(HostOutcome::NotRun { .. }), _) => None,
-            (Standing::Ended(outcome), _) if undo => Some(outcome.clone()),
-            (Standing::Begun, _) if undo => {
+        let stood = match &of.standing {
+            Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => {
+                None
+            }
+            Standing::Ended(outcome) => Some(outcome.clone()),
+            Standing::Begun => {
                 let step = of.interrupted(Part::Steps(ahead)).next();
                 let step = step.map_or_else(String::new, |mark| mark.id.to_string());
                 Some(HostOutcome::Unknown { step })
             }
-            _ => None,
         };
-        if let Some(outcome) = outcome {
-            let counts = outcome.counts_as_failure();
-            let end = HostEnd::of(outcome);
-            self.tell_known_end(host, &end);
-            self.ledger.ended(host, end, counts);
-        } else if let Some(urgency) = of.urgency() {
-            self.past.urgency.insert(host, urgency);
-            self.ledger.of_mut(host).continues = of.continues();
+        match (of.urgency().filter(|_| !undo || stood.is_none()), stood) {
+            (Some(urgency), stood) => {
+                self.past.urgency.insert(host, urgency);
+                self.past.stood.extend(stood.map(|stood| (host, stood)));
+                self.ledger.of_mut(host).continues = of.continues();
+            }
+            (None, Some(outcome)) => {
+                let counts = outcome.counts_as_failure();
+                let end = HostEnd::of(outcome);
+                self.tell_known_end(host, &end);
+                self.ledger.ended(host, end, counts);
+            }
+            (None, None) => {}
         }
         self.ledger.of_mut(host).ended_at = of.ended_at;
+        let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
+        if undo && !of.touched.is_empty() && of.touched.iter().all(is_undone) {
+            self.end_undo(host, RollbackResult::Done);
+        }
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {

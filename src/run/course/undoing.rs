@@ -237,7 +237,7 @@ impl Course {
         }
     }
 
-    fn end_undo(&mut self, host: HostIndex, result: RollbackResult) {
+    pub(super) fn end_undo(&mut self, host: HostIndex, result: RollbackResult) {
         self.ledger.of_mut(host).undo = Undo::Ended(result.clone());
         let host = self.roster.host(host);
         let fact = RolloutFact::HostRolledBack { host, result };

@@ -263,7 +263,7 @@ async fn two_signals_leave_the_lock_and_say_how_it_is_released() {
     );
     assert_eq!(orders(&played, "h0"), ["take", "mark"]);
     let notes = played.notes().join("\n");
-    let words = "`fab-rs lock release -H h0 --run 20260730T031244Z-work-0001`";
+    let words = "`fab-rs abort 20260730T031244Z-work-0001` lets go of it";
     assert!(notes.contains(words), "{notes}");
 }
 
