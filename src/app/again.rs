@@ -15,6 +15,7 @@ use crate::run::journal::{Fact, Journal as _};
 use crate::run::progress::{Progress, Standing};
 use crate::task::Kind;
 
+use super::detached;
 use super::entry::Context;
 use super::failure::Failure;
 use super::journal::{kept_on, started, this_process};
@@ -39,7 +40,12 @@ const REVERSIBLE: [&str; 6] = [
 /// It is alive, it ended, its journal or task is not what it was, or a question has nobody to answer it.
 pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitStatus, Failure> {
     let stored = open(context, &args.run)?;
-    stored.must_be(&RESUMABLE, "resumed")?;
+    let mut states = RESUMABLE.to_vec();
+    if stored.progress.goes_on_by_itself() {
+        // It ended without the end of a step that its host knows by now.
+        states.push("done_partial");
+    }
+    stored.must_be(&states, "resumed")?;
     let undo = stored.progress.rolling_back.is_some();
     Box::pin(go_on(context, stored, (undo, args.accept_changed))).await
 }
@@ -92,6 +98,7 @@ async fn go_on(
         .folder
         .begin_again()
         .context("cannot write the run's record")?;
+    detached::clear(&again, &prepared.plan.population, &stored, &writer).await?;
     let record = Again {
         folder: stored.folder,
         journal: writer,
@@ -116,6 +123,7 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
         let message = format!("run {} left no host undone", stored.run.id);
         return Err(Diagnostic::new(message).hint("nothing was run").into());
     }
+    detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
     let only = Only {
         population: None,
@@ -154,6 +162,7 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         Kind::Read
     };
     let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
+    detached::end(context, &stored, &writer).await;
     writer.note(Fact::RunFinished {
         state: "aborted".to_owned(),
         exit: ExitStatus::HostsFailed.code(),

@@ -3,6 +3,7 @@
 mod adhoc;
 mod again;
 mod config;
+mod detached;
 mod doctor;
 mod entry;
 mod environment;

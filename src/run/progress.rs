@@ -143,6 +143,12 @@ impl Progress {
     pub fn is_new(&self) -> bool {
         self.opening.is_none()
     }
+
+    /// Whether a host was left with a step that goes on by itself.
+    pub fn goes_on_by_itself(&self) -> bool {
+        let mut hosts = self.hosts.values();
+        hosts.any(|host| host.continues() && host.detached.iter().any(|of| !of.over))
+    }
 }
 
 impl HostProgress {

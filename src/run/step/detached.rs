@@ -127,7 +127,12 @@ impl<W: World> Work<W> {
             return Err(End::failed("there is no host to run it on"));
         };
         let open = self.shared.detached.open(&host);
-        for of in open.into_iter().filter(|of| of.step == mark) {
+        let known = |of: &DetachedProgress| self.leftovers.contains(of);
+        let open: Vec<_> = open
+            .into_iter()
+            .filter(|of| of.step == mark && !known(of))
+            .collect();
+        for of in open {
             if self.how_it_stands(&of).await? == DetachedState::Runs {
                 return Ok(of);
             }

@@ -28,14 +28,14 @@ use super::steps::{Modified as _, run};
 
 /// A journal in memory whose process dies once it holds so many facts.
 #[derive(Debug)]
-struct Mortal {
+pub(super) struct Mortal {
     facts: Mutex<Vec<Fact>>,
     lives: usize,
-    dead: CancellationToken,
+    pub(super) dead: CancellationToken,
 }
 
 impl Mortal {
-    fn new(facts: Vec<Fact>, lives: usize) -> Arc<Self> {
+    pub(super) fn new(facts: Vec<Fact>, lives: usize) -> Arc<Self> {
         let mortal = Self {
             facts: Mutex::new(facts),
             lives,
@@ -44,7 +44,7 @@ impl Mortal {
         Arc::new(mortal)
     }
 
-    fn facts(&self) -> Vec<Fact> {
+    pub(super) fn facts(&self) -> Vec<Fact> {
         self.facts.lock().unwrap().clone()
     }
 }
@@ -177,7 +177,7 @@ impl Case {
     }
 }
 
-fn opening(plan: &Plan) -> Fact {
+pub(super) fn opening(plan: &Plan) -> Fact {
     Fact::RunStarted(Box::new(Opening {
         task: "work".to_owned(),
         task_hash: String::new(),

@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
     /// facts are asked of every host.
     fn check_section(&mut self, step: &StepNode<'a>, scope: &Scope) {
         let (keys, whom): (&[&str], _) = match scope.section {
-            Section::Controller => (&["barrier", "where", "detach"], "a step on the controller"),
+            Section::Controller => (&["barrier", "where"], "a step on the controller"),
             Section::Facts => (&["barrier", "where", "once", "detach"], "a fact"),
             _ => return,
         };
