@@ -287,7 +287,8 @@ impl<W: World> Work<W> {
 /// A register as the journal keeps it, where anybody can read it.
 fn kept(step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
     let name = step.modifiers.register.clone()?;
-    let withheld = step.modifiers.quiet && !register.skipped;
+    // Whoever wants the value to stay wants it kept.
+    let withheld = step.modifiers.quiet && !step.modifiers.sticky && !register.skipped;
     Some(Box::new(Kept {
         name: Some(name),
         sticky: step.modifiers.sticky,
