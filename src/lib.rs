@@ -7,6 +7,7 @@
 //! main ─> app ─┬─> cli ─────────────────────────────────────────┐
 //!              ├─> report ──> run::event, diagnose, plan ─┐     │
 //!              ├─> signal ──> run::cancel                 │     │
+//!              ├─> audit ─────────────────────────────────┼─────┤
 //!              ├─> journal ─> run::journal, run::progress │     │
 //!              ├─> run ───┬──> plan <─────────────────────┘     │
 //!              │          │      └──> task ─────────────────────┼──> model
@@ -18,6 +19,7 @@
 //! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
 
 pub mod app;
+pub mod audit;
 pub(crate) mod cli;
 pub mod diagnose;
 pub mod inventory;

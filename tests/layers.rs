@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "audit",
             "cli",
             "journal",
             "report",
@@ -29,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "diagnose",
         ],
     ),
+    ("audit", &[]),
     ("cli", &[]),
     (
         "report",
@@ -64,6 +66,8 @@ const PURE: &[&str] = &[
     "yaml",
     "task",
     "plan",
+    "audit::line",
+    "audit::redact",
     "diagnose",
     "lock::answer",
     "lock::folder",

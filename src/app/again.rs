@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::audit::Action;
 use crate::cli::{AgainArgs, ResumeArgs};
 use crate::journal;
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
@@ -47,7 +48,8 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     }
     stored.must_be(&states, "resumed")?;
     let undo = stored.progress.rolling_back.is_some();
-    Box::pin(go_on(context, stored, (undo, args.accept_changed))).await
+    let how = (Action::Resume, undo);
+    Box::pin(go_on(context, stored, (how, args.accept_changed))).await
 }
 
 /// Rolls back what a run did.
@@ -62,13 +64,14 @@ pub(super) async fn rollback(context: &Context, args: ResumeArgs) -> Result<Exit
         // Its own rollback, if it had one, is over: this one is of everything.
         stored.progress.rolling_back = None;
     }
-    Box::pin(go_on(context, stored, (true, args.accept_changed))).await
+    let how = (Action::Rollback, true);
+    Box::pin(go_on(context, stored, (how, args.accept_changed))).await
 }
 
 async fn go_on(
     context: &Context,
     stored: Stored,
-    (undo, accept_changed): (bool, bool),
+    ((action, undo), accept_changed): ((Action, bool), bool),
 ) -> Result<ExitStatus, Failure> {
     let again = stored.context(context)?;
     let only = Only {
@@ -104,6 +107,7 @@ async fn go_on(
         journal: writer,
         progress: Arc::new(stored.progress),
         undo,
+        action,
     };
     run::execute(&again, prepared, Some(record)).await
 }

@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{adhoc, again, doctor, history, hosts, lock, one_host, open_files, tasks};
+use super::{adhoc, again, audit, doctor, history, hosts, lock, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -122,9 +122,9 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Schema(args) => Ok(tasks::schema(&context, &args)),
         Command::Config(args) => Ok(config(&context, &args)),
         Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
-        Command::Retry(args) => again::retry(&context, args).await,
+        Command::Retry(args) => Box::pin(again::retry(&context, args)).await,
         Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
-        Command::Abort(args) => Box::pin(again::abort(&context, args)).await,
+        Command::Abort(args) => Box::pin(audit::abort(&context, args)).await,
         Command::Runs => history::runs(&context),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),

@@ -106,7 +106,12 @@ impl Environment {
         })
     }
 
-    /// An environment variable that a param names by `from: env:X`.
+    /// Where the process is, also where it takes up a run that began elsewhere; `/` where that is gone.
+    pub(crate) fn working_directory() -> PathBuf {
+        env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+    }
+
+    /// An environment variable: one that a param names by `from: env:X`, or that says who is there.
     pub(crate) fn variable(name: &str) -> Option<String> {
         variable(name)
     }

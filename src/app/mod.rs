@@ -2,6 +2,7 @@
 
 mod adhoc;
 mod again;
+mod audit;
 mod config;
 mod detached;
 mod doctor;

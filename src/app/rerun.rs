@@ -139,6 +139,7 @@ fn pauses(flags: &StrategyFlags) -> impl Iterator<Item = String> {
         .collect();
     let values = [
         ("--bake", pause(flags.bake)),
+        ("--canary-bake", pause(flags.canary_bake)),
         ("--zone-bake", pause(flags.zone_bake)),
         ("--first-zone-bake", pause(flags.first_zone_bake)),
         ("--final-bake", pause(flags.final_bake)),

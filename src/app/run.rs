@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
+use crate::audit::Action;
 use crate::journal::Writer;
 use crate::model::{Diagnostic, ExitStatus, RunId, Secret};
 use crate::plan::Plan;
@@ -19,6 +20,7 @@ use crate::signal::Signals;
 use crate::task::Task;
 use crate::transport::{Local, SshTransport, TransportSettings};
 
+use super::audit;
 use super::entry::Context;
 use super::environment;
 use super::failure::Failure;
@@ -28,6 +30,9 @@ use super::password;
 use super::prepared::Prepared;
 use super::prompt::Asker;
 use super::stored::RESUMABLE;
+
+/// Tasks of what was typed on the spot; no library has one of these names.
+pub(super) const AD_HOC: [&str; 3] = ["run", "put", "get"];
 
 /// A run that an earlier process began.
 pub(super) struct Again {
@@ -39,6 +44,8 @@ pub(super) struct Again {
     pub(super) progress: Arc<Progress>,
     /// Roll back, and nothing else.
     pub(super) undo: bool,
+    /// What was asked for.
+    pub(super) action: Action,
 }
 
 /// Runs the plan to its end and says how it ended.
@@ -64,11 +71,13 @@ pub(super) async fn execute(
         journal,
         progress,
         undo,
+        action,
     } = match earlier {
         Some(earlier) => earlier,
         None => begun(context, &prepared, &handle).await?,
     };
     let record_sink = folder.sink().context(unwritten)?;
+    let audit = audit::begin(context, &prepared, (folder.id(), action), &handle).await;
     let (signals, received) = listen(&screen)?;
     let parts = Parts {
         transport: SshTransport::new(transport_settings),
@@ -83,6 +92,7 @@ pub(super) async fn execute(
     let mut options = RunOptions {
         progress: (!progress.is_new()).then_some(progress),
         undo,
+        syslog: Some(environment::machine_name()),
         ..options(
             context,
             folder.id().clone(),
@@ -101,6 +111,7 @@ pub(super) async fn execute(
         processes,
     };
     screen.finish(closing).await;
+    audit.ends(context, &summary).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
@@ -125,7 +136,7 @@ fn listen(screen: &Screen) -> Result<(Signals, mpsc::Receiver<Signal>), Failure>
 /// Whether a run that ended in this state can be gone on with. What was typed on the spot is in no library, and
 /// so cannot be planned again.
 fn is_resumable(task: &Task, state: &str) -> bool {
-    RESUMABLE.contains(&state) && !["run", "put", "get"].contains(&task.name.as_str())
+    RESUMABLE.contains(&state) && !AD_HOC.contains(&task.name.as_str())
 }
 
 /// A new run's record.
@@ -144,6 +155,10 @@ async fn begun(
         folder,
         progress: Arc::default(),
         undo: false,
+        action: match &prepared.retries {
+            Some(_) => Action::Retry,
+            None => Action::Run,
+        },
     })
 }
 
@@ -218,6 +233,7 @@ pub(super) fn options(
             token: u128::from(random()) << 64 | u128::from(random()),
             adopt: false,
         },
+        syslog: None,
         cwd: settings.environment.cwd.clone(),
         progress: None,
         undo: false,

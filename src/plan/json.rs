@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Pace, Phase, Plan, StepText, step_texts};
 use crate::model::{HostId, Zone};
-use crate::task::{Action, Check, Condition, GateAt, Step};
+use crate::task::{Action, Check, Condition, GateAt, Kind, Step};
 
 /// The plan.
 pub fn json(plan: &Plan) -> Value {
@@ -35,6 +35,8 @@ pub fn json(plan: &Plan) -> Value {
         "confirm": confirm(plan),
         "warnings": plan.warnings,
         "lock": plan.lock.as_ref().map(ToString::to_string),
+        // What each host that was touched gets at its end.
+        "syslog": (plan.kind == Kind::Change).then_some("logger -t fab-rs"),
         "task_hash": plan.task_hash,
         "before": steps(&plan.before),
         "after": steps(&plan.after),

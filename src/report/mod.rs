@@ -48,6 +48,7 @@ mod sheet;
 mod spool;
 mod status_block;
 mod steps;
+mod still_running;
 mod store;
 mod style;
 mod summary;

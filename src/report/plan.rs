@@ -103,6 +103,9 @@ impl Page {
         if let Some(lock) = &plan.lock {
             let _ = writeln!(out, "  lock {}", safe(&lock.to_string()));
         }
+        if plan.kind == Kind::Change {
+            out.push_str("  a line in each host's syslog at its end (`logger -t fab-rs`)\n");
+        }
     }
 
     fn controller_steps(&self, out: &mut String, title: &str, steps: &[Step]) {
@@ -344,6 +347,7 @@ mod tests {
           Put a version live
           with version='1.4.2 beta' token=***
           with port=9090
+          a line in each host's syslog at its end (`logger -t fab-rs`)
 
         before, here:
           1. local git fetch

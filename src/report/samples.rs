@@ -142,6 +142,7 @@ pub(crate) fn summary(exit: u8, state: &str, hosts: &[(&str, &HostOutcome)]) -> 
             outcome,
             HostOutcome::TimedOut { ended: false, .. } | HostOutcome::Unknown { .. }
         ),
+        left: Vec::new(),
     };
     RunSummary {
         run: run_id(),

@@ -12,9 +12,10 @@ use crate::task::Kind;
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{Ending, in_full, reason_words, short, short_within};
+use super::host_failure::{Ending, in_full, reason_words, short_within};
 use super::rollout_summary::{is_told, push_exit, push_look, push_rollback, push_stop};
 use super::sanitize::safe;
+use super::still_running::push_still_running;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
 
@@ -307,59 +308,6 @@ fn common_folder(view: &RunView) -> std::path::PathBuf {
     })
 }
 
-/// Hosts where something may still be running, by the step that was at work, each with the command to look.
-fn push_still_running(out: &mut String, view: &RunView, closing: &Closing, look: &SummaryLook<'_>) {
-    let flagged = |label: &Label| {
-        let summary = view.summary.as_ref()?;
-        Some(summary.hosts.get(label)?.may_still_run)
-    };
-    let mut steps: IndexMap<Option<&str>, Vec<&str>> = IndexMap::new();
-    for (label, host) in &view.hosts {
-        let Some(end) = host.end() else { continue };
-        let (step, left) = left_running(&end.outcome);
-        if left || flagged(label) == Some(true) {
-            steps.entry(step).or_default().push(label.as_str());
-        }
-    }
-    for (step, labels) in steps {
-        let lead = look.styles.paint(Role::Warning, "may still be running");
-        let hosts = fold_within(labels.iter().copied(), look.width / 2);
-        let what = step
-            .map(|step| format!(" (step `{}`)", safe(&short(step))))
-            .unwrap_or_default();
-        let probe = step.map_or_else(
-            || "ps -ef".to_owned(),
-            |step| {
-                let pattern = closing.processes.get(step).map_or(step, String::as_str);
-                format!("pgrep -af {}", quoted(&hidden_from_itself(pattern)))
-            },
-        );
-        let _ = writeln!(out, "{lead} on {}{what}", safe(&hosts));
-        let command = format!("fab-rs run -H {} -- {probe}", joined(&labels));
-        let hint = look.styles.paint(Role::Hint, "check with:");
-        let _ = writeln!(out, "  {hint} {}", safe(&command));
-    }
-}
-
-/// The step an outcome left behind, and whether it may be running still.
-fn left_running(outcome: &HostOutcome) -> (Option<&str>, bool) {
-    match outcome {
-        HostOutcome::TimedOut { step, ended, .. } => (Some(step), !ended),
-        HostOutcome::Unknown { step } => (Some(step), true),
-        HostOutcome::Cancelled { step, ended, .. } => (step.as_deref(), step.is_some() && !ended),
-        HostOutcome::Failed { step, .. } => (Some(step), false),
-        _ => (None, false),
-    }
-}
-
-/// `pgrep -f` would find the shell that runs it: `[s]leep 600` matches what it looks for, not itself.
-fn hidden_from_itself(pattern: &str) -> String {
-    match pattern.chars().next() {
-        Some(first) if first.is_ascii_alphanumeric() => format!("[{first}]{}", &pattern[1..]),
-        _ => pattern.to_owned(),
-    }
-}
-
 /// A word for the user's shell; quoted only where it has to be, as people read it.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._,@:/+=%-".contains(&byte);
@@ -369,7 +317,8 @@ pub(crate) fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), std::borrow::Cow::into_owned)
 }
 
-fn joined(labels: &[&str]) -> String {
+/// Labels as one word for the user's shell.
+pub(crate) fn joined(labels: &[&str]) -> String {
     quoted(&labels.join(","))
 }
 

@@ -240,3 +240,27 @@ fn a_daemon_that_was_left_is_told_by_the_summary_of_the_engine() {
     ));
     assert!(text(&view, &Closing::default(), 80, &[]).contains("may still be running on app-1\n"));
 }
+
+#[test]
+fn what_a_host_said_is_left_is_shown_and_looked_for() {
+    let cancelled = HostOutcome::Cancelled {
+        reason: CancelReason::Interrupt,
+        step: Some("dump".to_owned()),
+        ended: false,
+    };
+    let hosts = ["app-1", "app-2"];
+    let ends = hosts.map(|host| finished(host, cancelled.clone(), 10, &[]));
+    let mut view = view_of(&hosts.map(|host| (host, "z")), ends.to_vec());
+    let mut summary = samples::summary(130, "failed", &hosts.map(|host| (host, &cancelled)));
+    summary.hosts[1].left = vec!["4711 jcmd [x] GC.heap_dump".to_owned()];
+    let summary = Arc::new(summary);
+    view.apply(&event(9, 39_000, EventKind::RunFinished { summary }));
+    let text = text(&view, &closing(), 80, &[]);
+    let at = text.find("may still be running on").expect("it says so");
+    let lines: Vec<&str> = text[at..].lines().take(3).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    may still be running on app-[1-2] (step `dump`)
+      left on app-2: 4711 jcmd [x] GC.heap_dump
+      check with: fab-rs run -H app-1,app-2 -- pgrep -af "[j]cmd \\[x\\] GC\\.heap_dump"
+    "#);
+}

@@ -329,4 +329,7 @@ pub struct HostSummary {
     pub duration_ms: u64,
     /// Whether something of the run may still be running there.
     pub may_still_run: bool,
+    /// What the host said is left, `PID COMMAND` each; empty where it could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }

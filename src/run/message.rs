@@ -117,6 +117,8 @@ pub(crate) struct HostEnd {
     pub(crate) duration: Duration,
     /// Last lines of its last step.
     pub(crate) tail: Vec<String>,
+    /// What it said is left of commands that were ended: `PID COMMAND` each.
+    pub(crate) left: Vec<String>,
     /// A part of fab-rs itself broke.
     pub(crate) internal: bool,
 }

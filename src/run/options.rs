@@ -34,6 +34,9 @@ pub struct RunOptions {
     pub secrets: Vec<Secret>,
     /// How the lock of a change is taken.
     pub lock: LockOptions,
+    /// The name of this machine in the line that each host which a change touched gets in its syslog; `None` leaves
+    /// that out.
+    pub syslog: Option<String>,
     /// The working directory; local paths of a task that are not found in its folder are relative to it.
     pub cwd: PathBuf,
     /// How far an earlier process of the run had come, which this one goes on with.

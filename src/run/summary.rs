@@ -18,6 +18,7 @@ impl HostEnd {
             outcome,
             duration: Duration::ZERO,
             tail: Vec::new(),
+            left: Vec::new(),
             internal: false,
         }
     }
@@ -61,7 +62,8 @@ pub(crate) fn of_host(entry: &Entry, of: &course::Entry, end: &HostEnd) -> HostS
             _ => Vec::new(),
         },
         duration_ms: u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX),
-        may_still_run: may_still_run(&end.outcome),
+        may_still_run: may_still_run(&end.outcome) || !end.left.is_empty(),
+        left: end.left.clone(),
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> HostE
     };
     work.past = past;
     let outcome = work.whole(&plan).await;
+    let duration = started.elapsed();
+    work.log_outcome(&outcome).await;
     work.give_back().await;
     if !plan.rollback.is_empty()
         && let Some(site) = &work.site
@@ -83,8 +85,9 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> HostE
     };
     HostEnd {
         outcome,
-        duration: started.elapsed(),
+        duration,
         tail,
+        left: std::mem::take(&mut work.left),
         internal: false,
     }
 }
@@ -113,6 +116,7 @@ pub(crate) async fn roll_back<W: World>(shared: Arc<Shared<W>>, leave: Leave) ->
     };
     work.past = past;
     let result = work.back(&plan).await;
+    work.log_rollback(&result).await;
     work.give_back().await;
     work.teller.confess().await;
     result

@@ -94,6 +94,10 @@ pub(crate) struct Work<W: World> {
     pub(crate) teller: Teller,
     /// A command was sent to the host: from then on it is half done rather than untouched.
     pub(crate) touched: bool,
+    /// What the host said is left of commands that were ended.
+    pub(crate) left: Vec<String>,
+    /// The host did not answer when it was asked what is left: it is asked nothing more.
+    pub(crate) unheard: bool,
     /// The first failure that `-w` went on after.
     pub(crate) passed_over: Option<Fault>,
     /// What steps registered, by the registers' names for `facts`, and by the steps' ids for those that wait
@@ -168,6 +172,8 @@ impl<W: World> Work<W> {
             values,
             teller,
             touched: false,
+            left: Vec::new(),
+            unheard: false,
             passed_over: None,
             facts: None,
             made: None,

@@ -60,6 +60,7 @@ fab_main() {
   (fab_program) <"$fab_in" 3<&- 4>&- &
   fab_pid=$!
   [ -z "$fab_jobs" ] || set +m
+  [ -z "$fab_group" ] || fab_say "pid $fab_pid"
   # What some shells say when a job is killed is not the program's output.
   exec 2>/dev/null
   (fab_watch) </dev/null &

@@ -91,6 +91,15 @@ pub enum Exit {
     Lost,
 }
 
+/// By what the processes of a command are found, once it was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The number of its process group, which is its session's too where the host has `setsid`.
+    pub group: u32,
+    /// The value of `FAB_MARK` in their environment, also of those that left the group.
+    pub mark: String,
+}
+
 /// What is known after a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecReport {
@@ -103,6 +112,8 @@ pub struct ExecReport {
     pub left_running: bool,
     /// Where the command was stopped: whether the end of its whole group was confirmed.
     pub group_ended: bool,
+    /// By what its processes are found; `None` where the host could not make it a group of its own, or did not say.
+    pub trace: Option<Trace>,
     /// What the transport itself has to say: sudo's refusal, ssh's last words. One line each.
     pub notes: Vec<String>,
     /// sudo refused before the program started, with its words; `exit` is then its code.
@@ -117,6 +128,7 @@ impl ExecReport {
             started: false,
             left_running: false,
             group_ended: true,
+            trace: None,
             notes: vec![format!("the command was not sent: {why}")],
             sudo_refused: None,
         }
@@ -131,6 +143,7 @@ impl ExecReport {
             started: false,
             left_running: false,
             group_ended: true,
+            trace: None,
             notes: Vec::new(),
             sudo_refused: Some(cause),
         }

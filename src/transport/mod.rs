@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Host, Stream};
 
-pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Trace, Upload};
 pub use controller::Controller;
 pub use detached::{Detach, DetachedFolder, DetachedState, Ending as DetachedEnding};
 pub use doctor::{LoginTrial, OfferedKey};

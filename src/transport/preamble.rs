@@ -138,6 +138,7 @@ fn quoted(word: &str, what: &'static str) -> Result<String, ComposeError> {
 /// Where the command cannot be written as shell text.
 pub(super) fn compose(command: &RemoteCommand, nonce: &Nonce) -> Result<Vec<u8>, ComposeError> {
     let mut setup = Setup::default();
+    setup.line(&format!("export FAB_MARK={}", nonce.mark()));
     for (name, secret) in &command.secrets {
         let file = format!("FAB_SECRET_{name}");
         let name = exportable(&format!("{file}_FILE"))?.to_owned();

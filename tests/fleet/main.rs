@@ -1,5 +1,6 @@
 //! The real binary against real hosts: what an operator would try on fleets that nobody has seen.
 
+mod audit;
 mod bastion;
 mod desk;
 mod detached;
@@ -9,6 +10,8 @@ mod ec2;
 mod faults;
 mod fleets;
 mod hostile;
+mod hotfixes;
+mod left;
 mod locks;
 mod resuming;
 mod rollouts;

@@ -148,6 +148,7 @@ impl<W: World> Work<W> {
                 self.disconnect().await;
                 continue;
             }
+            let executed = self.verified(ground, &command.sudo, executed).await;
             self.mention(&executed).await;
             let ok = &step.modifiers.ok_rc;
             return Done {

@@ -287,7 +287,7 @@ impl<W: World> Work<W> {
 /// A register as the journal keeps it, where anybody can read it.
 fn kept(step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
     let name = step.modifiers.register.clone()?;
-    // Whoever wants the value to stay wants it kept.
+    // Of what is sticky the first value is needed again, whatever becomes of the host: that says to keep it.
     let withheld = step.modifiers.quiet && !step.modifiers.sticky && !register.skipped;
     Some(Box::new(Kept {
         name: Some(name),

@@ -375,6 +375,7 @@ fn options() -> RunOptions {
         lock: LockOptions::default(),
         cwd: PathBuf::from("/"),
         progress: None,
+        syslog: None,
         undo: false,
     }
 }

@@ -105,6 +105,7 @@ async fn no_secret_is_in_the_journal_and_no_output_that_nobody_reads() {
     let script = HostScript::new()
         .on("kept", [prints("pw=hunter22\n")])
         .on("quiet", [prints("quietly said\n")])
+        .on("sticky", [prints("needed again\n")])
         .on("plain", [prints("plainly said\n")])
         .on("fails", [Act::Exits(1)]);
     let register = |name: &str| {
@@ -118,6 +119,10 @@ async fn no_secret_is_in_the_journal_and_no_output_that_nobody_reads() {
             modifiers.register = Some("quiet".to_owned());
             modifiers.resume = Some(OnResume::Rerun);
         }),
+        run("sticky").but(|modifiers| {
+            (modifiers.quiet, modifiers.sticky) = (true, true);
+            modifiers.register = Some("sticky".to_owned());
+        }),
         run("plain"),
         run("fails"),
     ];
@@ -130,6 +135,7 @@ async fn no_secret_is_in_the_journal_and_no_output_that_nobody_reads() {
     let text = serde_json::to_string(&journal.facts()).unwrap();
     assert!(text.contains("\"stdout\":\"pw=***\""), "{text}");
     assert!(text.contains("\"withheld\":true"), "{text}");
+    assert!(text.contains("\"stdout\":\"needed again\""), "{text}");
     for never in ["hunter22", "quietly said", "plainly said"] {
         assert!(!text.contains(never), "{never}: {text}");
     }
