@@ -321,6 +321,8 @@ impl<W: World> Work<W> {
             alone.running.step.name
         );
         self.teller.note(&text).await;
+        self.left
+            .push(format!("{} (detached: {path})", alone.running.step.name));
         End::Cancelled { ended: false }
     }
 
@@ -349,6 +351,7 @@ impl<W: World> Work<W> {
                     group_ended: false,
                     notes: Vec::new(),
                     sudo_refused: None,
+                    trace: None,
                 };
                 let executed = Executed {
                     report: Some(report),

@@ -321,6 +321,7 @@ impl Session for Machine {
             group_ended: false,
             notes: Vec::new(),
             sudo_refused: None,
+            trace: None,
         }
     }
 
