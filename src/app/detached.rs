@@ -37,7 +37,7 @@ pub(super) async fn end(context: &Context, stored: &Stored, journal: &Writer) {
         return;
     }
     let found = match stored.hosts(context, &ids).await {
-        Ok((again, hosts)) => cleared(&again, &hosts, (stored, &steps), journal).await,
+        Ok((again, hosts)) => cleared(&again, &hosts, (stored, &steps), Some(journal)).await,
         Err(failure) => Err(failure),
     };
     let said = match found {
@@ -68,12 +68,11 @@ pub(super) async fn clear(
     again: &Context,
     hosts: &[Arc<Host>],
     stored: &Stored,
-    journal: &Writer,
 ) -> Result<(), Failure> {
     let steps = of(stored, |of| of.over);
     if !steps.is_empty() {
         let hosts: Vec<Host> = hosts.iter().map(|host| Host::clone(host)).collect();
-        cleared(again, &hosts, (stored, &steps), journal).await?;
+        cleared(again, &hosts, (stored, &steps), None).await?;
     }
     Ok(())
 }
@@ -114,7 +113,7 @@ async fn cleared(
     context: &Context,
     hosts: &[Host],
     (stored, steps): (&Stored, &Steps),
-    journal: &Writer,
+    journal: Option<&Writer>,
 ) -> Result<Vec<Result<String, String>>, Failure> {
     let transport = Arc::new(SshTransport::new(transport_settings(context)?));
     let attempts = context.settings.attempts;
@@ -151,7 +150,9 @@ async fn cleared(
             match gone {
                 Ok(state) => {
                     let (host, folder) = (host.id.clone(), Arc::clone(&of.at.folder));
-                    journal.note(Fact::DetachedGone { host, folder });
+                    if let Some(journal) = journal {
+                        journal.note(Fact::DetachedGone { host, folder });
+                    }
                     if let Some(state) = state {
                         said.push(Ok(format!("{label}: step `{step}` {}", words(state))));
                     }

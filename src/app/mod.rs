@@ -1,11 +1,13 @@
 //! The composition root: settings, one file a subcommand. Alone in naming concrete adapters.
 
+mod abort;
 mod adhoc;
 mod again;
 mod audit;
 mod config;
 mod detached;
 mod doctor;
+mod earlier;
 mod entry;
 mod environment;
 mod failure;
@@ -27,10 +29,10 @@ mod password;
 mod prepared;
 mod preview;
 mod prompt;
-mod rerun;
 mod run;
 mod settings;
 mod stored;
 mod tasks;
+mod undo;
 
 pub use entry::main;

@@ -2,7 +2,7 @@
 
 use crate::model::{HostId, HostOutcome};
 use crate::run::event::StepResult;
-use crate::run::journal::{Circle, Detached, Mark};
+use crate::run::journal::{Circle, Detached, Mark, Process};
 use crate::run::progress::Urgency;
 
 use super::*;
@@ -267,4 +267,41 @@ fn detached_steps_stay_until_they_are_gone() {
     facts.push(gone("b"));
     assert_eq!(open(&facts), (Vec::new(), false));
     assert_eq!(replay(&facts).detached, 2, "no folder's name comes twice");
+}
+
+#[test]
+fn a_host_that_is_gone_stands_as_it_stood_and_one_that_is_added_is_the_runs() {
+    let opening = Opening {
+        task: "work".to_owned(),
+        task_hash: String::new(),
+        changes: true,
+        population: vec![id()],
+        targets: vec![id()],
+        retries: None,
+        process: Process { pid: 1, started: 0 },
+        typed: serde_json::Value::Null,
+    };
+    let new = HostId::new("i-2");
+    let resumed = Fact::RunResumed {
+        process: Process { pid: 2, started: 0 },
+        gone: vec![id()],
+        added: vec![new.clone()],
+    };
+    let facts = [
+        Fact::RunStarted(Box::new(opening)),
+        begins(true),
+        started(mark("a", None)),
+        Fact::RunFinished {
+            state: "interrupted".to_owned(),
+            exit: 130,
+        },
+        resumed,
+    ];
+    let progress = replay(&facts);
+    assert_eq!(progress.ended, None);
+    assert_eq!(progress.hosts[&id()].urgency(), Some(Urgency::Interrupted));
+    assert_eq!(progress.hosts[&new].urgency(), Some(Urgency::Pending));
+    let opening = progress.opening.unwrap();
+    assert_eq!(opening.targets, [id(), new.clone()]);
+    assert_eq!(opening.population, [id(), new]);
 }

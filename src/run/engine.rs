@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::model::HostOutcome;
 use crate::plan::Plan;
 use crate::task::Kind;
 use crate::transport::{Controller, Transport};
@@ -22,7 +23,7 @@ use super::message::Wire;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
 use super::pool::Pool;
-use super::progress::Progress;
+use super::progress::{Progress, Standing};
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
@@ -98,9 +99,9 @@ where
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at: jiff::Timestamp::now(),
+        started_at: begun_at(&options),
         dir: parts.record.folder().to_string_lossy().into_owned(),
-        ok: AtomicUsize::new(0),
+        ok: AtomicUsize::new(done_before(&options)),
         failed: AtomicUsize::new(0),
     };
     let mut shared = Shared {
@@ -129,6 +130,21 @@ where
         take_over(&shared, &progress);
     }
     (Arc::new(shared), parts.sink)
+}
+
+/// When the run began, whichever process that was: what is named by it keeps its name.
+fn begun_at(options: &RunOptions) -> jiff::Timestamp {
+    let earlier = options.progress.as_ref();
+    let told = earlier.and_then(|progress| progress.told.started);
+    told.unwrap_or_else(jiff::Timestamp::now)
+}
+
+/// How many hosts an earlier process of the run was done with.
+fn done_before(options: &RunOptions) -> usize {
+    let hosts = options.progress.iter();
+    let hosts = hosts.flat_map(|progress| progress.hosts.values());
+    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
+    done.count()
 }
 
 /// What an earlier process of the run settled stays settled.

@@ -11,13 +11,16 @@ use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{RollbackResult, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Part};
 use crate::run::message::{HostEnd, HostIndex};
-use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, Urgency};
+use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, ToldEnd, Urgency};
 use crate::run::roster::Roster;
 
 use super::ledger::{Entry, Stage};
 use super::pass::Pass;
 use super::steering::{Course, Leg};
 use super::stopping::Halt;
+
+/// Who answers for what was typed.
+const COMMAND_LINE: &str = "the command line";
 
 /// What an earlier process of the run did.
 #[derive(Debug, Default)]
@@ -33,7 +36,7 @@ pub(super) struct Past {
     /// The hosts that are taken again, or still.
     urgency: HashMap<HostIndex, Urgency>,
     /// How those of them that it had begun stood: what they are to the end, where their turn does not come again.
-    pub(super) stood: HashMap<HostIndex, HostOutcome>,
+    pub(super) stood: HashMap<HostIndex, HostEnd>,
 }
 
 impl Course {
@@ -55,7 +58,8 @@ impl Course {
         course.asks_no_more = progress.asks_no_more;
         for host in course.roster.order().to_vec() {
             if let Some(of) = progress.hosts.get(&course.roster.host(host).id) {
-                course.take_over(host, of, undo);
+                let told = progress.told.ends.get(&course.roster.host(host).id);
+                course.take_over(host, (of, told), undo);
             }
         }
         let phases = course.plan.phases.len();
@@ -78,7 +82,12 @@ impl Course {
     }
 
     /// A host as the earlier process left it.
-    fn take_over(&mut self, host: HostIndex, of: &HostProgress, undo: bool) {
+    fn take_over(
+        &mut self,
+        host: HostIndex,
+        (of, told): (&HostProgress, Option<&ToldEnd>),
+        undo: bool,
+    ) {
         let phases = self.plan.phases.len();
         let undone = of.undone.iter();
         let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
@@ -90,36 +99,43 @@ impl Course {
         entry.batch = of.batch;
         entry.undone_phases = undone;
         entry.ahead = ahead;
-        let stood = match &of.standing {
-            Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => {
-                None
+        let stood = stood(of, ahead).map(|outcome| {
+            let told = told.cloned().unwrap_or_default();
+            HostEnd {
+                duration: told.duration,
+                tail: told.tail,
+                ..HostEnd::of(outcome)
             }
-            Standing::Ended(outcome) => Some(outcome.clone()),
-            Standing::Begun => {
-                let step = of.interrupted(Part::Steps(ahead)).next();
-                let step = step.map_or_else(String::new, |mark| mark.id.to_string());
-                Some(HostOutcome::Unknown { step })
-            }
-        };
+        });
         match (of.urgency().filter(|_| !undo || stood.is_none()), stood) {
             (Some(urgency), stood) => {
                 self.past.urgency.insert(host, urgency);
                 self.past.stood.extend(stood.map(|stood| (host, stood)));
                 self.ledger.of_mut(host).continues = of.continues();
             }
-            (None, Some(outcome)) => {
-                let counts = outcome.counts_as_failure();
-                let end = HostEnd::of(outcome);
+            (None, Some(end)) => {
+                let counts = end.outcome.counts_as_failure();
                 self.tell_known_end(host, &end);
                 self.ledger.ended(host, end, counts);
             }
             (None, None) => {}
         }
         self.ledger.of_mut(host).ended_at = of.ended_at;
-        let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
-        if undo && !of.touched.is_empty() && of.touched.iter().all(is_undone) {
+        if undo && self.is_undone(of) {
             self.end_undo(host, RollbackResult::Done);
         }
+    }
+
+    /// Whether everything that can be undone on a host was.
+    fn is_undone(&self, of: &HostProgress) -> bool {
+        let reversible = |phase: &&usize| {
+            let phase = self.plan.phases.get(**phase);
+            let mut hosts = phase.into_iter().flat_map(|phase| &phase.hosts);
+            hosts.any(|host| !host.rollback.is_empty())
+        };
+        let is_undone = |phase| of.undone.get(phase) == Some(&RollbackResult::Done);
+        let mut touched = of.touched.iter().filter(reversible).peekable();
+        touched.peek().is_some() && touched.all(is_undone)
     }
 
     fn begin_with_undo(&mut self, progress: &Progress) {
@@ -128,17 +144,30 @@ impl Course {
             let hosts = hosts.iter();
             hosts.filter_map(|id| ids.get(id).copied()).collect()
         });
+        self.undoing.asked = true;
+        // It changes hosts as the way forward did: under the lock.
+        self.leg = Leg::Lock;
+    }
+
+    /// Begins what the command line asked for, the lock being ours.
+    pub(super) fn undo_as_asked(&mut self) {
         self.ended.told = true;
         self.leg = Leg::Stopping;
         self.halt = Some(Halt::Because(StopCause::Gate {
             answer: GateAnswer::Rollback,
-            by: "the command line".to_owned(),
+            by: COMMAND_LINE.to_owned(),
         }));
     }
 
     /// A rollback that goes on finds nothing left: whether all of it was done.
     pub(super) fn nothing_to_undo(&mut self) {
-        if let Some(only) = &self.undoing.only {
+        let begins = Halt::Because(StopCause::Gate {
+            answer: GateAnswer::Rollback,
+            by: COMMAND_LINE.to_owned(),
+        });
+        if let Some(only) = &self.undoing.only
+            && self.halt == Some(begins)
+        {
             let done = |host: &HostIndex| {
                 let of = self.ledger.of(*host);
                 of.touched
@@ -282,5 +311,18 @@ impl Course {
             self.leg = Leg::StartGate;
         }
         None
+    }
+}
+
+/// How a host stood that was begun, its part in so many phases being done.
+fn stood(of: &HostProgress, ahead: usize) -> Option<HostOutcome> {
+    match &of.standing {
+        Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => None,
+        Standing::Ended(outcome) => Some(outcome.clone()),
+        Standing::Begun => {
+            let step = of.interrupted(Part::Steps(ahead)).next();
+            let step = step.map_or_else(String::new, |mark| mark.id.to_string());
+            Some(HostOutcome::Unknown { step })
+        }
     }
 }

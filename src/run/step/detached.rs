@@ -22,6 +22,7 @@ use crate::transport::{
 
 use super::attempt::Running;
 use super::bounded::{Bounds, Cut, Executed, execute};
+use super::detached_ends::{unanswered, unknown};
 use super::end::{Done, End};
 use super::output::{Activity, StepOutput, Streams};
 
@@ -374,34 +375,5 @@ impl<W: World> Work<W> {
                 End::Lost
             }
         }
-    }
-}
-
-/// Why it is not known how a detached step ended.
-pub(super) fn unknown(state: DetachedState) -> &'static str {
-    match state {
-        DetachedState::Rebooted => {
-            "the host was started anew while the step ran: how far it got is not known"
-        }
-        DetachedState::Died { runs: true } => {
-            "what watched over the step on the host was killed; the step still runs, and how it ends will not be known"
-        }
-        DetachedState::Died { runs: false } => {
-            "what watched over the step on the host was killed with it: how far it got is not known"
-        }
-        DetachedState::Absent => {
-            "what the step left on the host is gone: how it ended is not known"
-        }
-        DetachedState::Waiting | DetachedState::Runs | DetachedState::Ended(..) => {
-            "the step was not begun in time on the host, or cannot say so"
-        }
-    }
-}
-
-/// A host that answers too late may have done what it was asked for.
-pub(super) fn unanswered(end: End) -> End {
-    match end {
-        End::TimedOut { .. } => End::Lost,
-        end => end,
     }
 }

@@ -15,7 +15,7 @@ use crate::run::work::Work;
 use crate::task::{RegisterValue, Step};
 use crate::transport::{DetachedEnding, DetachedState, RemoteCommand};
 
-use super::detached::{ANSWER, unanswered, unknown};
+use super::detached::ANSWER;
 use super::end::{End, Fault};
 
 /// How long the end of one may take.
@@ -171,5 +171,34 @@ impl<W: World> Work<W> {
                 }
             }
         }
+    }
+}
+
+/// Why it is not known how a detached step ended.
+pub(super) fn unknown(state: DetachedState) -> &'static str {
+    match state {
+        DetachedState::Rebooted => {
+            "the host was started anew while the step ran: how far it got is not known"
+        }
+        DetachedState::Died { runs: true } => {
+            "what watched over the step on the host was killed; the step still runs, and how it ends will not be known"
+        }
+        DetachedState::Died { runs: false } => {
+            "what watched over the step on the host was killed with it: how far it got is not known"
+        }
+        DetachedState::Absent => {
+            "what the step left on the host is gone: how it ended is not known"
+        }
+        DetachedState::Waiting | DetachedState::Runs | DetachedState::Ended(..) => {
+            "the step was not begun in time on the host, or cannot say so"
+        }
+    }
+}
+
+/// A host that answers too late may have done what it was asked for.
+pub(super) fn unanswered(end: End) -> End {
+    match end {
+        End::TimedOut { .. } => End::Lost,
+        end => end,
     }
 }

@@ -362,6 +362,7 @@ async fn killed_at(case: &Case, at: usize, whole: &RunSummary) -> Result<(), Tes
     let resumed = Fact::RunResumed {
         process: Process { pid: 2, started: 2 },
         gone: Vec::new(),
+        added: Vec::new(),
     };
     let facts: Vec<Fact> = before.iter().cloned().chain([resumed]).collect();
     let journal = Mortal::new(facts, usize::MAX);
