@@ -14,6 +14,7 @@ use crate::run::journal::{Fact, Journal as _};
 use crate::run::progress::{Progress, Standing};
 use crate::task::Kind;
 
+use super::detached;
 use super::entry::Context;
 use super::failure::Failure;
 use super::journal::{kept_on, started};
@@ -32,13 +33,7 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         }
         stored => stored?,
     };
-    if let Some((state, _)) = &stored.progress.ended
-        && ["done", "done_partial", "aborted", "rolled_back"].contains(&state.as_str())
-    {
-        let message = format!("run {} is {state} and cannot be aborted", stored.run.id);
-        let report = format!("`fab-rs report {}` says how it ended", stored.run.id);
-        return Err(Diagnostic::new(message).hint(report).into());
-    }
+    may_be_aborted(&stored)?;
     let left = half_done(&stored.progress, &stored.labels());
     if context.settings.run.dry_run {
         for line in &left {
@@ -56,6 +51,7 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         Kind::Read
     };
     let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
+    detached::end(context, &stored, &writer).await;
     writer.note(Fact::RunFinished {
         state: "aborted".to_owned(),
         exit: ExitStatus::HostsFailed.code(),
@@ -83,6 +79,19 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         .console
         .note(&format!("run {} is aborted", stored.run.id));
     Ok(ExitStatus::Ok)
+}
+
+/// Refuses a run that has ended, unless a host was left with a step that goes on by itself.
+fn may_be_aborted(stored: &Stored) -> Result<(), Diagnostic> {
+    if let Some((state, _)) = &stored.progress.ended
+        && !(state == "done_partial" && stored.progress.goes_on_by_itself())
+        && ["done", "done_partial", "aborted", "rolled_back"].contains(&state.as_str())
+    {
+        let message = format!("run {} is {state} and cannot be aborted", stored.run.id);
+        let report = format!("`fab-rs report {}` says how it ended", stored.run.id);
+        return Err(Diagnostic::new(message).hint(report));
+    }
+    Ok(())
 }
 
 /// Lets go of the run's lock, where its hosts can still be found; else says how it is done.

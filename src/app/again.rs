@@ -6,6 +6,7 @@ use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
 use crate::model::{Diagnostic, ExitStatus};
 
 use super::adhoc;
+use super::detached;
 use super::earlier::Earlier;
 use super::entry::Context;
 use super::failure::Failure;
@@ -33,7 +34,12 @@ const REVERSIBLE: [&str; 6] = [
 /// It is alive, it ended, its journal or task is not what it was, or a question has nobody to answer it.
 pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitStatus, Failure> {
     let stored = open(context, &args.run)?;
-    stored.must_be(&RESUMABLE, "resumed")?;
+    let mut states = RESUMABLE.to_vec();
+    if stored.progress.goes_on_by_itself() {
+        // It ended without the end of a step that its host knows by now.
+        states.push("done_partial");
+    }
+    stored.must_be(&states, "resumed")?;
     let undo = stored.progress.rolling_back.is_some();
     let again = stored.context(context)?;
     let only = Only {
@@ -51,7 +57,8 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
         return Ok(ExitStatus::Ok);
     }
     earlier.answerable(&prepared)?;
-    run::execute(&again, prepared, Some(earlier)).await
+    detached::clear(&again, &prepared.plan.population, &earlier.stored).await?;
+    Box::pin(run::execute(&again, prepared, Some(earlier))).await
 }
 
 /// Rolls back what a run did, once somebody has said yes.
@@ -88,7 +95,7 @@ pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<Ex
         again.console.note("nothing was rolled back");
         return Ok(ExitStatus::Stopped);
     }
-    run::execute(&again, prepared, Some(earlier)).await
+    Box::pin(run::execute(&again, prepared, Some(earlier))).await
 }
 
 /// Asks whether to roll back.
@@ -128,6 +135,7 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
         let message = format!("run {id} is {} and left no host undone", stored.state());
         return Err(Diagnostic::new(message).hint("nothing was run").into());
     }
+    detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
     say(
         &again,

@@ -144,7 +144,10 @@ impl Earlier {
                     let step = find(&host.steps, id)
                         .or_else(|| find(&host.rescue, id))
                         .or_else(|| find(&host.always, id));
-                    step.is_none_or(|step| step.on_resume() == OnResume::Ask)
+                    step.is_none_or(|step| {
+                        // One that goes on by itself is asked how it stands.
+                        step.on_resume() == OnResume::Ask && !step.modifiers.detach
+                    })
                 });
                 if let Some(mark) = asks {
                     return Err(self.nobody(host.host.label.as_str(), &mark.id));

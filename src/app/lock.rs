@@ -138,7 +138,10 @@ async fn ask(
 }
 
 /// What a host said to an order, or why nothing came of it.
-async fn ordered(session: &SshSession, command: &RemoteCommand) -> Result<String, String> {
+pub(super) async fn ordered(
+    session: &SshSession,
+    command: &RemoteCommand,
+) -> Result<String, String> {
     let mut said = Said::default();
     let stop = CancellationToken::new();
     let report = tokio::time::timeout(lock::LIMIT, session.exec(command, &mut said, &stop)).await;

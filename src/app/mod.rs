@@ -5,6 +5,7 @@ mod adhoc;
 mod again;
 mod audit;
 mod config;
+mod detached;
 mod doctor;
 mod earlier;
 mod entry;

@@ -3,7 +3,9 @@
 use crate::model::HostId;
 use crate::run::event::{GateAnswer, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
-use crate::run::progress::{HostProgress, Progress, Standing, StepProgress, TakenBatch};
+use crate::run::progress::{
+    DetachedProgress, HostProgress, Progress, Standing, StepProgress, TakenBatch,
+};
 
 /// How far the run of these facts had come.
 pub fn replay<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Progress {
@@ -59,13 +61,22 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         }
         Fact::Stop { because } => stopped(progress, because),
         Fact::StepStarted { .. } | Fact::StepFinished { .. } => step(progress, fact),
+        Fact::Detached { host, .. }
+        | Fact::DetachedBegan { host, .. }
+        | Fact::DetachedGone { host, .. }
+        | Fact::Attempt {
+            host: Some(host), ..
+        } => {
+            progress.detached += usize::from(matches!(fact, Fact::Detached { .. }));
+            detached(progress.hosts.entry(host.clone()).or_default(), fact);
+        }
         Fact::HostStarted { .. }
         | Fact::HostPassed { .. }
         | Fact::HostFinished { .. }
         | Fact::RollbackFinished { .. } => host(progress, fact, ends),
         Fact::Preflight { .. }
         | Fact::GateAsked { .. }
-        | Fact::Attempt { .. }
+        | Fact::Attempt { host: None, .. }
         | Fact::BatchFinished { .. }
         | Fact::Bake { .. } => {}
     }
@@ -165,6 +176,7 @@ fn step(progress: &mut Progress, fact: &Fact) {
     match host {
         Some(host) => {
             touched(host, fact, mark);
+            detached(host, fact);
             if mark.once.is_some() {
                 progress.shared.insert(mark.clone(), now);
             } else {
@@ -190,6 +202,36 @@ fn touched(host: &mut HostProgress, fact: &Fact, mark: &Mark) {
         // The first value stays.
         let kept = host.sticky.entry(mark.clone());
         kept.or_insert_with(|| register.clone());
+    }
+}
+
+/// What a fact says about steps that go on by themselves.
+fn detached(host: &mut HostProgress, fact: &Fact) {
+    match fact {
+        Fact::Detached { step, at, .. } => host.detached.push(DetachedProgress {
+            step: step.clone(),
+            at: at.clone(),
+            began: false,
+            over: false,
+        }),
+        Fact::DetachedBegan { folder, .. } => {
+            let mut known = host.detached.iter_mut();
+            if let Some(known) = known.find(|known| known.at.folder == *folder) {
+                known.began = true;
+            }
+        }
+        Fact::DetachedGone { folder, .. } => {
+            host.detached.retain(|known| known.at.folder != *folder);
+        }
+        Fact::StepFinished { step, result, .. } if result.is_known() => over(host, step),
+        Fact::Attempt { step, .. } => over(host, step),
+        _ => {}
+    }
+}
+
+fn over(host: &mut HostProgress, step: &Mark) {
+    for known in &mut host.detached {
+        known.over |= known.step == *step;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::{HostId, HostOutcome};
 use crate::run::event::StepResult;
-use crate::run::journal::{Circle, Mark, Process};
+use crate::run::journal::{Circle, Detached, Mark, Process};
 use crate::run::progress::Urgency;
 
 use super::*;
@@ -208,6 +208,65 @@ fn a_gate_that_was_passed_is_known() {
     let passed: Vec<_> = progress.gates.iter().map(|gate| gate.batch).collect();
     assert_eq!(passed, [Some(0), Some(2)]);
     assert!(progress.asks_no_more);
+}
+
+fn placed(step: Mark, folder: &str) -> Fact {
+    Fact::Detached {
+        host: id(),
+        step,
+        at: Detached {
+            folder: folder.into(),
+            user: None,
+            attempt: 1,
+        },
+    }
+}
+
+fn gone(folder: &str) -> Fact {
+    Fact::DetachedGone {
+        host: id(),
+        folder: folder.into(),
+    }
+}
+
+/// What lies on a host of detached steps: open until an end of theirs is kept, there until it is known to be gone.
+#[test]
+fn detached_steps_stay_until_they_are_gone() {
+    let dump = || mark("dump", None);
+    let began = Fact::DetachedBegan {
+        host: id(),
+        folder: "a".into(),
+    };
+    let mut facts = vec![started(dump()), placed(dump(), "a"), began];
+    let open = |facts: &[Fact]| {
+        let progress = replay(facts);
+        let host = &progress.hosts[&id()];
+        let detached = host.detached.iter();
+        let detached = detached.map(|of| (of.at.folder.to_string(), of.began, of.over));
+        (detached.collect::<Vec<_>>(), progress.goes_on_by_itself())
+    };
+    facts.push(begins(false));
+    assert_eq!(open(&facts), (vec![("a".to_owned(), true, false)], true));
+    for result in [StepResult::Unknown, StepResult::Cancelled] {
+        facts.push(finished(dump(), result, None));
+        assert_eq!(open(&facts), (vec![("a".to_owned(), true, false)], true));
+    }
+    // A host that starts over forgets its steps, and not what lies there.
+    facts.push(begins(true));
+    facts.push(Fact::Attempt {
+        host: Some(id()),
+        step: dump(),
+        attempt: 1,
+    });
+    facts.push(placed(dump(), "b"));
+    let both = vec![("a".to_owned(), true, true), ("b".to_owned(), false, false)];
+    assert_eq!(open(&facts), (both, true));
+    facts.push(finished(dump(), passed(), None));
+    facts.push(gone("a"));
+    assert_eq!(open(&facts), (vec![("b".to_owned(), false, true)], false));
+    facts.push(gone("b"));
+    assert_eq!(open(&facts), (Vec::new(), false));
+    assert_eq!(replay(&facts).detached, 2, "no folder's name comes twice");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::task::{Kind, Reads};
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
+use super::detached::DetachedSteps;
 use super::digest::Digests;
 use super::dispatcher::{Dispatcher, Ends, Outside};
 use super::event::RunSummary;
@@ -104,7 +105,7 @@ where
         failed: AtomicUsize::new(0),
     };
     let reads = reads(&plan);
-    let shared = Shared {
+    let mut shared = Shared {
         rendering,
         places: Places::of(&plan),
         pool: Pool::new(plan.kind == Kind::Change),
@@ -124,8 +125,10 @@ where
         past: std::sync::Mutex::default(),
         digests: Digests::default(),
         reads,
+        detached: DetachedSteps::default(),
     };
     if let Some(progress) = shared.options.progress.clone() {
+        shared.detached = DetachedSteps::of(&progress);
         take_over(&shared, &progress);
     }
     (Arc::new(shared), parts.sink)

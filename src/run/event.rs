@@ -272,6 +272,13 @@ pub enum StepResult {
     Cancelled,
 }
 
+impl StepResult {
+    /// Whether it is known how the step ended.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown | Self::Cancelled)
+    }
+}
+
 /// The end of a run in one value: `summary.json` and the last event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunSummary {

@@ -165,6 +165,29 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         register: Option<Box<Kept>>,
     },
+    /// A step is about to be started that goes on by itself on its host.
+    Detached {
+        /// The host.
+        host: HostId,
+        /// Which step.
+        step: Mark,
+        /// Where it lies there.
+        at: Detached,
+    },
+    /// It is known to have been started.
+    DetachedBegan {
+        /// The host.
+        host: HostId,
+        /// Its folder's name.
+        folder: Arc<str>,
+    },
+    /// Its folder on the host is gone.
+    DetachedGone {
+        /// The host.
+        host: HostId,
+        /// Its folder's name.
+        folder: Arc<str>,
+    },
     /// A step that is run once for many hosts has passed.
     OnceSettled {
         /// Which step, for which hosts.
@@ -332,6 +355,18 @@ pub struct Mark {
     /// For whom it is run, where that is not its host alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once: Option<Circle>,
+}
+
+/// A step that goes on by itself on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detached {
+    /// Its folder's name there; no other start of the run has it.
+    pub folder: Arc<str>,
+    /// The user that it runs as through sudo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
 }
 
 /// For whom a `once` step is run.

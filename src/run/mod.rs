@@ -8,6 +8,7 @@
 pub mod cancel;
 mod course;
 mod crew;
+mod detached;
 mod digest;
 mod dispatcher;
 mod engine;

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use crate::model::{HostId, HostOutcome, Zone};
 
 use super::event::{HostRef, RollbackResult, StepResult, StopCause};
-use super::journal::{FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
+use super::journal::{Detached, FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
 
 /// How far a run had come.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Progress {
     pub locked: Vec<HostId>,
     /// The hosts of a rollback that was begun.
     pub rolling_back: Option<Vec<HostId>>,
+    /// How many steps were ever started that go on by themselves.
+    pub detached: usize,
     /// What was told of it.
     pub told: Told,
 }
@@ -105,6 +107,8 @@ pub struct HostProgress {
     pub steps: IndexMap<Mark, StepProgress>,
     /// Registers that stay, whatever runs again.
     pub sticky: HashMap<Mark, Box<Kept>>,
+    /// Steps that went on by themselves, and of which something may still lie on the host, oldest first.
+    pub detached: Vec<DetachedProgress>,
     /// How its phases were rolled back.
     pub undone: BTreeMap<usize, RollbackResult>,
     /// A count that rises with every end of a host.
@@ -139,6 +143,19 @@ pub enum StepProgress {
     },
 }
 
+/// A step that goes on by itself on its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachedProgress {
+    /// Which step.
+    pub step: Mark,
+    /// Where it lies.
+    pub at: Detached,
+    /// It is known to have been started.
+    pub began: bool,
+    /// Its end is in the journal.
+    pub over: bool,
+}
+
 /// In which order hosts are taken again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -154,6 +171,12 @@ impl Progress {
     /// Whether nothing was begun yet.
     pub fn is_new(&self) -> bool {
         self.opening.is_none()
+    }
+
+    /// Whether a host was left with a step that goes on by itself.
+    pub fn goes_on_by_itself(&self) -> bool {
+        let mut hosts = self.hosts.values();
+        hosts.any(|host| host.continues() && host.detached.iter().any(|of| !of.over))
     }
 }
 
@@ -228,9 +251,7 @@ impl StepProgress {
     pub fn is_ended(&self) -> bool {
         match self {
             Self::Begun => false,
-            Self::Ended { result, .. } => {
-                !matches!(result, StepResult::Unknown | StepResult::Cancelled)
-            }
+            Self::Ended { result, .. } => result.is_known(),
         }
     }
 }

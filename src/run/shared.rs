@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::task::{Reads, RegisterValue, Scope, StepError};
 use crate::transport::{Controller, Transport};
 
+use super::detached::DetachedSteps;
 use super::digest::Digests;
 use super::journal::{Journal, Mark, Part};
 use super::known::Known;
@@ -79,6 +80,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) digests: Digests,
     /// The registers that any step reads: of others the journal needs no value.
     pub(crate) reads: Reads,
+    /// Steps that go on by themselves on their hosts.
+    pub(crate) detached: DetachedSteps,
     /// Steps on the controller, and those that are run once for many hosts, as an earlier process of the run
     /// left them.
     pub(crate) past: std::sync::Mutex<HashMap<Mark, StepProgress>>,

@@ -274,6 +274,9 @@ impl<W: World> Work<W> {
             }
             Err(Unconnected::Cancelled) => return pending("the rollback was ended".to_owned()),
         }
+        if let Some(cause) = self.still_at_work().await {
+            return pending(cause);
+        }
         let failed = |cause: String| RollbackResult::Failed { cause };
         if let Err(fault) = Box::pin(self.steps(&plan.rollback, false)).await {
             let named = fault.step().map(|step| format!("step `{}`: ", step.name));

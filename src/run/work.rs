@@ -17,7 +17,7 @@ use crate::transport::{Attempts, ConnectError, Session, Transport};
 use super::journal::{Circle, Mark, Part};
 use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
-use super::progress::StepProgress;
+use super::progress::{DetachedProgress, StepProgress};
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
 use super::stop::Heed;
@@ -119,6 +119,12 @@ pub(crate) struct Work<W: World> {
     pub(crate) past: IndexMap<Mark, StepProgress>,
     /// The ids of the `task:` steps around the step at work, each with a slash.
     pub(crate) trail: String,
+    /// The attempt at the step at work, from 1.
+    pub(crate) attempt: u32,
+    /// What the step that comes next was left doing, where it is taken up again.
+    pub(crate) taken_up: Option<DetachedProgress>,
+    /// What lies on the host of steps that went on by themselves, and goes once their end is kept.
+    pub(crate) leftovers: Vec<DetachedProgress>,
 }
 
 /// Why no session came about.
@@ -160,6 +166,9 @@ impl<W: World> Work<W> {
             circle: None,
             past: IndexMap::new(),
             trail: String::new(),
+            attempt: 1,
+            taken_up: None,
+            leftovers: Vec::new(),
             values,
             teller,
             touched: false,

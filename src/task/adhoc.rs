@@ -234,6 +234,7 @@ fn step(
             resume: None,
             check: None,
             sticky: false,
+            detach: false,
         },
         span: SourceSpan::new(source, 0..source.text.len()),
         open: Vec::new(),

@@ -377,6 +377,8 @@ pub struct Modifiers {
     pub check: Option<Text>,
     /// The first value that the step registers stays, even where it runs again.
     pub sticky: bool,
+    /// It goes on by itself on its host, whatever becomes of the connection and of fab-rs.
+    pub detach: bool,
 }
 
 /// What a resumed run does with a step of which it is not known whether it finished.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::model::Secret;
 
+use super::Detach;
+
 /// What runs on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
@@ -59,6 +61,8 @@ pub struct RemoteCommand {
     pub stdin: Option<Vec<u8>>,
     /// How long after TERM the group gets KILL.
     pub grace: Duration,
+    /// The command is only started, and goes on by itself: its output and its end are asked for afterwards.
+    pub detach: Option<Detach>,
 }
 
 impl RemoteCommand {
@@ -73,6 +77,7 @@ impl RemoteCommand {
             before: None,
             stdin: None,
             grace: Duration::from_secs(2),
+            detach: None,
         }
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod bastion;
 mod deaths;
 mod desk;
+mod detached;
 mod disks;
 #[cfg(feature = "aws")]
 mod ec2;

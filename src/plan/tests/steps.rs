@@ -128,8 +128,7 @@ kind: change
 strategy: {by: az, batch: 1}
 lock: app
 steps:
-  - run: id
-    detach: true
+  - line: {path: /x, line: y}
   - aws: {elb: drain}
 ";
     let errors = Given::new(text).errors();

@@ -64,9 +64,11 @@ impl<W: World> Work<W> {
     ) -> (RegisterValue, End) {
         let retry = step.modifiers.retry.as_ref();
         let allowed = retry.map_or(1, |retry| retry.attempts.max(1));
-        let mut attempt = 1;
+        let taken_up = self.taken_up.as_ref();
+        let mut attempt = taken_up.map_or(1, |of| of.at.attempt);
         let (mut register, end) = loop {
             self.values.scope.set_attempt(attempt);
+            self.attempt = attempt;
             let done = self.perform_in_place(step, running).await;
             let (mut register, end) = self.judged(step, running, done);
             register.attempts = attempt;

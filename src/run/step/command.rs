@@ -132,6 +132,9 @@ impl<W: World> Work<W> {
             Ok(command) => command,
             Err(cause) => return End::failed(cause).into(),
         };
+        if let Some(mark) = self.detaches(step).filter(|_| ground == Ground::Host) {
+            return Box::pin(self.alone(step, running, mark, command)).await;
+        }
         let mut sendings = 0;
         loop {
             sendings += 1;

@@ -5,6 +5,8 @@ mod bounded;
 mod check;
 mod command;
 mod copy;
+mod detached;
+mod detached_ends;
 mod download;
 mod elsewhere;
 mod end;

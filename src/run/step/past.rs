@@ -23,7 +23,7 @@ const ANSWER: Duration = Duration::from_hours(1);
 
 impl<W: World> Work<W> {
     /// Which run of a step this is, where the journal keeps it.
-    fn mark(&self, id: &str) -> Option<Mark> {
+    pub(super) fn mark(&self, id: &str) -> Option<Mark> {
         let part = self.part.filter(|_| !self.checking)?;
         Some(Mark {
             part,
@@ -33,7 +33,7 @@ impl<W: World> Work<W> {
         })
     }
 
-    fn id(&self) -> Option<crate::model::HostId> {
+    pub(super) fn id(&self) -> Option<crate::model::HostId> {
         self.host().map(|host| host.id.clone())
     }
 
@@ -258,6 +258,9 @@ impl<W: World> Work<W> {
     /// A step that was begun, and of which it is not known whether it finished.
     async fn interrupted(&mut self, step: &Step) -> Option<Result<RegisterValue, Fault>> {
         self.touched |= step.changes();
+        if let Some(found) = self.found_alone(step).await {
+            return found;
+        }
         match step.on_resume() {
             OnResume::Rerun => None,
             OnResume::Check => self.checked(step).await,

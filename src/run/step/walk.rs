@@ -165,7 +165,10 @@ impl<W: World> Work<W> {
         if let Some(known) = self.known_already(step).await {
             return known;
         }
-        if let Some(when) = &step.modifiers.when {
+        // What is taken up again had its condition asked when it began.
+        if let Some(when) = &step.modifiers.when
+            && self.taken_up.is_none()
+        {
             match self.values.holds(when) {
                 Ok(true) => {}
                 Ok(false) => return Ok(self.skipped(step).await),
@@ -180,6 +183,8 @@ impl<W: World> Work<W> {
             Err(cause) => self.unwritten(&running, cause).await,
         };
         let register = self.keep_end(step, register, &end);
+        self.taken_up = None;
+        self.clear_away().await;
         self.register(step, register.clone());
         match end.fault(&running.step) {
             None => Ok(register),

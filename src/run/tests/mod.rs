@@ -7,6 +7,7 @@ mod course_cases;
 mod course_guards;
 mod course_laws;
 mod crashes;
+mod detached;
 mod errands;
 mod files;
 mod fleet;

@@ -48,6 +48,7 @@ pub(super) fn plain() -> Modifiers {
         resume: None,
         check: None,
         sticky: false,
+        detach: false,
     }
 }
 

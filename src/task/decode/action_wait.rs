@@ -325,5 +325,6 @@ fn of_check() -> Modifiers {
         resume: None,
         check: None,
         sticky: false,
+        detach: false,
     }
 }

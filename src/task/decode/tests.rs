@@ -105,7 +105,7 @@ fn the_examples_of_the_format_have_no_errors() {
         let task = task(text);
         assert_eq!(task.name, name);
         let lacks = unsupported(&task);
-        let known = ["`aws`", "`detach`"];
+        let known = ["`aws`"];
         assert!(
             lacks.iter().all(|what| known.contains(&what.as_str())),
             "{name}: {lacks:?}"
@@ -121,7 +121,6 @@ fn what_the_engine_lacks_is_noted_once_with_its_place() {
         notes,
         [
             "20:5 [aws] `aws` is not supported yet",
-            "25:5 [detach] `detach` is not supported yet",
             "31:5 [aws] `aws` is not supported yet",
         ]
     );
@@ -330,7 +329,6 @@ steps:
   - run: x
     register: kept
     sticky: true
-    detach: true
 "#;
     assert_eq!(
         unsupported(&task(text)),
@@ -339,7 +337,6 @@ steps:
             "`secret` in a template",
             "`line`",
             "`replace`",
-            "`detach`",
         ]
     );
 }

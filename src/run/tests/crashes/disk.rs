@@ -14,7 +14,7 @@ use super::world::CONTROLLER;
 
 /// How far a process comes of which so many facts are kept. What really happens lies between the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Death {
+pub(in crate::run::tests) enum Death {
     /// It does nothing any more once the last of them is noted.
     AtOnce,
     /// It does everything that it may without a further one on disk.
@@ -23,17 +23,17 @@ pub(super) enum Death {
 
 /// A journal on such a disk.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(in crate::run::tests) struct Disk {
     noted: Mutex<Vec<Fact>>,
     room: usize,
     /// The process is dead.
-    pub(super) dead: CancellationToken,
+    pub(in crate::run::tests) dead: CancellationToken,
     death: Death,
 }
 
 impl Disk {
     /// A disk with these facts on it, and room for so many in all.
-    pub(super) fn new(facts: Vec<Fact>, room: usize, death: Death) -> Arc<Self> {
+    pub(in crate::run::tests) fn new(facts: Vec<Fact>, room: usize, death: Death) -> Arc<Self> {
         Arc::new(Self {
             noted: Mutex::new(facts),
             room,
@@ -43,7 +43,7 @@ impl Disk {
     }
 
     /// One that keeps everything.
-    pub(super) fn endless(facts: Vec<Fact>) -> Arc<Self> {
+    pub(in crate::run::tests) fn endless(facts: Vec<Fact>) -> Arc<Self> {
         Self::new(facts, usize::MAX, Death::Late)
     }
 
@@ -52,7 +52,7 @@ impl Disk {
     }
 
     /// What is kept.
-    pub(super) fn facts(&self) -> Vec<Fact> {
+    pub(in crate::run::tests) fn facts(&self) -> Vec<Fact> {
         let noted = self.noted();
         noted[..noted.len().min(self.room)].to_vec()
     }

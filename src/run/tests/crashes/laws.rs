@@ -40,7 +40,7 @@ pub(super) struct Crash {
     pub(super) death: Death,
 }
 
-pub(super) fn opening(plan: &Plan) -> Fact {
+pub(in crate::run::tests) fn opening(plan: &Plan) -> Fact {
     Fact::RunStarted(Box::new(Opening {
         task: "work".to_owned(),
         task_hash: String::new(),

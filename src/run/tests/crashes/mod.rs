@@ -5,8 +5,8 @@
 
 mod case;
 mod details;
-mod disk;
-mod laws;
+pub(super) mod disk;
+pub(super) mod laws;
 mod power;
 mod world;
 
