@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "run::event",
             "run::sink",
             "run::record",
+            "journal::glance",
             "plan",
             "task",
             "diagnose",

@@ -1,29 +1,22 @@
-//! `resume`, `retry`, `rollback`, `abort`: what is done about a run that an earlier process began. What they
-//! need of it is in its journal; the plan is made anew from what was typed then, and must be the same.
-
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use anyhow::Context as _;
+//! `resume`, `retry`, `rollback`: goes on with what an earlier process began. What they need of it is in its journal;
+//! the plan is made anew from what was typed then, and must be the same. Giving a run up is `abort`'s job.
 
 use crate::audit::Action;
-use crate::cli::{AgainArgs, ResumeArgs};
-use crate::journal;
-use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
-use crate::report::{self, RunStore, StoredRun};
-use crate::run::journal::{Fact, Journal as _};
-use crate::run::progress::{Progress, Standing};
-use crate::task::Kind;
+use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
+use crate::model::{Diagnostic, ExitStatus};
 
+use super::adhoc;
+use super::earlier::Earlier;
 use super::entry::Context;
 use super::failure::Failure;
-use super::journal::{kept_on, started, this_process};
-use super::lock;
 use super::prepared::Only;
-use super::run::{self, Again};
-use super::stored::{RESUMABLE, Stored, open, untrusted};
+use super::prompt;
+use super::run;
+use super::stored::open;
+use super::undo::Undo;
 
+/// States in which a run can be gone on with.
+const RESUMABLE: [&str; 3] = ["failed", "paused", "interrupted"];
 /// States in which a run can be rolled back.
 const REVERSIBLE: [&str; 6] = [
     "failed",
@@ -42,67 +35,84 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     let stored = open(context, &args.run)?;
     stored.must_be(&RESUMABLE, "resumed")?;
     let undo = stored.progress.rolling_back.is_some();
-    let how = (Action::Resume, undo);
-    Box::pin(go_on(context, stored, (how, args.accept_changed))).await
-}
-
-/// Rolls back what a run did.
-///
-/// # Errors
-/// As [`resume`].
-pub(super) async fn rollback(context: &Context, args: ResumeArgs) -> Result<ExitStatus, Failure> {
-    let mut stored = open(context, &args.run)?;
-    stored.must_be(&REVERSIBLE, "rolled back")?;
-    let is_cut = stored.progress.ended.is_none();
-    if !is_cut {
-        // Its own rollback, if it had one, is over: this one is of everything.
-        stored.progress.rolling_back = None;
-    }
-    let how = (Action::Rollback, true);
-    Box::pin(go_on(context, stored, (how, args.accept_changed))).await
-}
-
-async fn go_on(
-    context: &Context,
-    stored: Stored,
-    ((action, undo), accept_changed): ((Action, bool), bool),
-) -> Result<ExitStatus, Failure> {
     let again = stored.context(context)?;
     let only = Only {
         population: Some(stored.opening.population.clone()),
         targets: stored.opening.targets.clone(),
+        include_new: args.include_new && !undo,
     };
     let prepared = stored.prepare(&again, only).await?;
-    stored.same_task(&prepared.plan, accept_changed)?;
-    let gone = stored.drift(&again, &prepared);
-    if !undo {
-        stored.answerable(&prepared)?;
+    stored.same_task(&again, &prepared, args.accept_changed)?;
+    let earlier = Earlier::new(stored, &prepared, (Action::Resume, undo));
+    earlier.say_drift(&again, &prepared);
+    say(&again, &earlier.outline());
+    if again.settings.run.dry_run {
+        adhoc::show(&again, &prepared);
+        return Ok(ExitStatus::Ok);
     }
-    let path = stored.run.path.join(journal::FILE);
-    let records = stored.read.records.len() as u64;
-    let writer = kept_on(
-        &path,
-        (&stored.run.id, prepared.plan.kind),
-        (stored.read.whole, records),
-    )?;
-    writer.note(Fact::RunResumed {
-        process: this_process(),
-        gone,
-    });
-    let kept = writer.settled().await;
-    kept.map_err(|fault| anyhow::anyhow!("{fault}; nothing was run"))?;
-    stored
-        .folder
-        .begin_again()
-        .context("cannot write the run's record")?;
-    let record = Again {
-        folder: stored.folder,
-        journal: writer,
-        progress: Arc::new(stored.progress),
-        undo,
-        action,
+    earlier.answerable(&prepared)?;
+    run::execute(&again, prepared, Some(earlier)).await
+}
+
+/// Rolls back what a run did, once somebody has said yes.
+///
+/// # Errors
+/// As [`resume`]; nothing of it can be undone, or nobody says yes.
+pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<ExitStatus, Failure> {
+    let stored = open(context, &args.run)?;
+    stored.must_be(&REVERSIBLE, "rolled back")?;
+    let again = stored.context(context)?;
+    let only = Only {
+        population: Some(stored.opening.population.clone()),
+        targets: stored.opening.targets.clone(),
+        include_new: false,
     };
-    run::execute(&again, prepared, Some(record)).await
+    let prepared = stored.prepare(&again, only).await?;
+    stored.same_task(&again, &prepared, args.accept_changed)?;
+    let undo = Undo::of(&prepared.plan, &stored.progress);
+    undo.check(&stored.run.id)?;
+    let earlier = Earlier::new(stored, &prepared, (Action::Rollback, true));
+    earlier.say_drift(&again, &prepared);
+    let output = &again.settings.output;
+    let is_silent = output.json || (output.quiet && again.settings.says_yes());
+    if !is_silent {
+        again.console.note(&undo.text(&earlier.stored.run.id));
+    }
+    if again.settings.run.dry_run {
+        return Ok(ExitStatus::Ok);
+    }
+    earlier
+        .questions(&prepared.plan)
+        .check(&again.settings, prepared.terminal)?;
+    if !again.settings.says_yes() && !confirmed(&again, prepared.terminal, &undo)? {
+        again.console.note("nothing was rolled back");
+        return Ok(ExitStatus::Stopped);
+    }
+    run::execute(&again, prepared, Some(earlier)).await
+}
+
+/// Asks whether to roll back.
+fn confirmed(again: &Context, terminal: bool, undo: &Undo) -> Result<bool, Failure> {
+    if !terminal {
+        let error =
+            Diagnostic::new("a rollback asks before it starts, and there is no terminal to ask at");
+        return Err(error
+            .hint("`-y` answers yes; `-n` shows what would be rolled back")
+            .hint("nothing was run")
+            .into());
+    }
+    let hosts = undo.count();
+    let hosts = format!("{hosts} host{}", if hosts == 1 { "" } else { "s" });
+    let question = format!("roll back {hosts}?");
+    Ok(prompt::confirm(&again.console, &question))
+}
+
+/// A line for whoever watches.
+fn say(context: &Context, text: &str) {
+    let output = &context.settings.output;
+    if !output.json && !output.quiet {
+        context.console.note(text);
+    }
 }
 
 /// A new run over every host that the run left undone.
@@ -111,145 +121,26 @@ async fn go_on(
 /// As [`resume`]; nothing is left.
 pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
     let stored = open(context, &args.run)?;
-    let hosts = stored.progress.hosts.iter();
-    let left: Vec<HostId> = hosts
-        .filter(|(_, host)| host.urgency().is_some())
-        .map(|(id, _)| id.clone())
-        .collect();
+    let id = stored.run.id.clone();
+    stored.may_be_retried()?;
+    let left = stored.left();
     if left.is_empty() {
-        let message = format!("run {} left no host undone", stored.run.id);
+        let message = format!("run {id} is {} and left no host undone", stored.state());
         return Err(Diagnostic::new(message).hint("nothing was run").into());
     }
     let again = stored.context(context)?;
+    say(
+        &again,
+        &format!("retry of run {id}: {} of its hosts are left", left.len()),
+    );
     let only = Only {
         population: None,
         targets: left,
+        include_new: false,
     };
     let mut prepared = stored.prepare(&again, only).await?;
-    prepared.retries = Some(stored.run.id.clone());
+    prepared.retries = Some(id);
     // The new run has a record of its own.
     drop(stored);
-    run::execute(&again, prepared, None).await
-}
-
-/// Gives a run up: one that lives is told to end, of another it is said what it left half done.
-///
-/// # Errors
-/// It ended already, or its record cannot be read.
-pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
-    let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
-    let stored = match open(context, &args.run) {
-        Err(failure) if failure.status == ExitStatus::Locked => {
-            return end_process(context, &run).await;
-        }
-        stored => stored?,
-    };
-    if let Some((state, _)) = &stored.progress.ended
-        && ["done", "done_partial", "aborted", "rolled_back"].contains(&state.as_str())
-    {
-        let message = format!("run {} has ended: it is {state}", stored.run.id);
-        return Err(Diagnostic::new(message).into());
-    }
-    let path = stored.run.path.join(journal::FILE);
-    let records = stored.read.records.len() as u64;
-    let kind = if stored.opening.changes {
-        Kind::Change
-    } else {
-        Kind::Read
-    };
-    let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
-    writer.note(Fact::RunFinished {
-        state: "aborted".to_owned(),
-        exit: ExitStatus::HostsFailed.code(),
-    });
-    let kept = writer.settled().await;
-    kept.map_err(|fault| anyhow::anyhow!(fault))?;
-    stored
-        .folder
-        .write_state("aborted")
-        .context("cannot write the run's record")?;
-    let labels = stored.labels();
-    for line in half_done(&stored.progress, &labels) {
-        context.console.note(&line);
-    }
-    if !stored.progress.locked.is_empty() {
-        unlock(context, &stored).await;
-    }
-    context
-        .console
-        .note(&format!("run {} is aborted", stored.run.id));
-    Ok(ExitStatus::Ok)
-}
-
-/// Lets go of the run's lock, where its hosts can still be found; else says how it is done.
-async fn unlock(context: &Context, stored: &Stored) {
-    let (run, hosts) = (&stored.run.id, &stored.progress.locked);
-    let gone = match stored.hosts(context, hosts).await {
-        Ok((again, hosts)) => lock::let_go(&again, hosts, run).await,
-        Err(failure) => Err(failure),
-    };
-    let cause = match gone {
-        Ok(true) => return,
-        Ok(false) => "not every host could be asked".to_owned(),
-        Err(failure) => failure
-            .diagnostics
-            .first()
-            .map_or_else(String::new, |first| first.message.clone()),
-    };
-    context.console.warn(&format!(
-        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release SELECTOR… --run {run}` releases it"
-    ));
-}
-
-/// Tells a run's process to end what it runs, as two Ctrl-C do.
-async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, Failure> {
-    let bytes = std::fs::read(run.path.join(journal::FILE)).context("cannot read the journal")?;
-    let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(run, &corrupt))?;
-    let progress = journal::replay(read.records.iter().map(|record| &record.fact));
-    let process = progress
-        .process
-        .filter(|process| process.started != 0 && started(process.pid) == Some(process.started));
-    let pid = process.and_then(|process| i32::try_from(process.pid).ok());
-    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
-        let message = format!("run {} is alive, and its process cannot be found", run.id);
-        return Err(Diagnostic::new(message).into());
-    };
-    for pause in [Duration::from_secs(1), Duration::ZERO] {
-        let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        sent.context("cannot tell the run's process to end")?;
-        tokio::time::sleep(pause).await;
-    }
-    context.console.note(&format!(
-        "run {} was told to end what it runs (process {pid:?}); `fab-rs report {}` says how it ends",
-        run.id, run.id
-    ));
-    Ok(ExitStatus::Ok)
-}
-
-/// What a run left neither done nor undone, a line each.
-fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<String> {
-    let hosts = progress.hosts.iter();
-    let hosts = hosts.filter(|(_, host)| {
-        !host.touched.is_empty() && host.standing != Standing::Ended(HostOutcome::Ok)
-    });
-    hosts
-        .map(|(id, host)| {
-            let label = labels.get(id).map_or(id.as_str(), String::as_str);
-            let steps = host.steps.iter();
-            let (ended, open): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.is_ended());
-            let mut line = format!("{} is half done", report::safe(label));
-            if let Some((mark, _)) = open.first() {
-                line = format!("{line}: whether step `{}` finished is not known", mark.id);
-            }
-            let ran = ended.iter().map(|(mark, step)| {
-                let failed = if step.has_failed() { " (failed)" } else { "" };
-                format!("`{}`{failed}", mark.id)
-            });
-            let ran: Vec<String> = ran.collect();
-            if !ran.is_empty() {
-                line = format!("{line}; it ran {}", ran.join(", "));
-            }
-            line
-        })
-        .collect()
+    adhoc::finish(&again, prepared).await
 }

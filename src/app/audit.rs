@@ -15,7 +15,7 @@ use crate::model::{ExitStatus, RunId};
 use crate::report::{RunStore, ScreenHandle};
 use crate::run::event::RunSummary;
 
-use super::again;
+use super::abort;
 use super::entry::Context;
 use super::environment::{self, Environment};
 use super::failure::Failure;
@@ -72,8 +72,11 @@ pub(super) async fn begin(
 /// Gives a run up, and says so in the audit log, also where it is refused.
 ///
 /// # Errors
-/// As [`again::abort`].
+/// As [`abort::abort`].
 pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
+    if context.settings.run.dry_run {
+        return Box::pin(abort::abort(context, args)).await;
+    }
     let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
     let plan = std::fs::read(run.path.join("plan.json")).unwrap_or_default();
     let plan: Value = serde_json::from_slice(&plan).unwrap_or_default();
@@ -85,7 +88,7 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         folder: None,
     };
     let begun = audit.begins(about).await;
-    let aborted = Box::pin(again::abort(context, args)).await;
+    let aborted = Box::pin(abort::abort(context, args)).await;
     let (state, status) = match &aborted {
         Ok(status) => ("aborted", *status),
         Err(failure) => ("refused", failure.status),

@@ -110,7 +110,7 @@ fn end(console: &Console, failure: &Failure) -> ExitStatus {
 
 async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Failure> {
     match command {
-        Command::Task(args) => adhoc::task(&context, args).await,
+        Command::Task(args) => Box::pin(adhoc::task(&context, args)).await,
         Command::Run(args) => adhoc::run(&context, args).await,
         Command::Plan(args) => adhoc::plan(&context, args).await,
         Command::Put(args) => adhoc::put(&context, args).await,
@@ -125,7 +125,7 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Retry(args) => Box::pin(again::retry(&context, args)).await,
         Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
         Command::Abort(args) => Box::pin(audit::abort(&context, args)).await,
-        Command::Runs => history::runs(&context),
+        Command::Runs(args) => history::runs(&context, &args),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),
         Command::Ssh(args) => one_host::ssh(&context, args).await,

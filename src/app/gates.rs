@@ -52,10 +52,22 @@ impl Questions {
         }
     }
 
+    /// What the rollback of this plan asks; whether to begin it is asked on its own.
+    pub(super) fn of_rollback(plan: &Plan) -> Self {
+        let hosts = plan.phases.iter().filter_map(|phase| phase.hosts.first());
+        let mut steps = hosts.flat_map(|host| host.rollback.iter());
+        Self {
+            start: false,
+            later: None,
+            stopped: false,
+            steps: steps.any(asks),
+        }
+    }
+
     /// What is still asked of a run that goes on: a gate that was answered is not asked again.
-    pub(super) fn after(self, progress: Option<&Progress>) -> Self {
+    pub(super) fn after(self, progress: &Progress) -> Self {
         let answered = |gate: &Gate| gate.at == Some(GateAt::Start);
-        let started = progress.is_some_and(|progress| progress.gates.iter().any(answered));
+        let started = progress.gates.iter().any(answered);
         Self {
             start: self.start && !started,
             ..self

@@ -64,7 +64,13 @@ pub(super) fn kept_on(
 
 /// What was typed, as far as it takes to plan the same again: the arguments and the params' values, without
 /// secrets.
-pub(super) fn typed(plan: &Plan, argv: &[String], cwd: &std::path::Path) -> serde_json::Value {
+///
+/// `stdin` says that a script came from there, of which nothing is left.
+pub(super) fn typed(
+    plan: &Plan,
+    (argv, stdin): (&[String], bool),
+    cwd: &std::path::Path,
+) -> serde_json::Value {
     let is_secret = |word: &str| {
         let word = word.strip_prefix("--set=").unwrap_or(word);
         let key = word.split_once('=').map(|(key, _)| key);
@@ -89,7 +95,7 @@ pub(super) fn typed(plan: &Plan, argv: &[String], cwd: &std::path::Path) -> serd
         })
         .map(|(name, value)| (name.clone(), value.json()))
         .collect();
-    serde_json::json!({"argv": kept, "cwd": cwd, "params": params})
+    serde_json::json!({"argv": kept, "cwd": cwd, "params": params, "stdin": stdin})
 }
 
 /// This process, as a later one finds it again.

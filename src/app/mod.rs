@@ -1,10 +1,12 @@
 //! The composition root: settings, one file a subcommand. Alone in naming concrete adapters.
 
+mod abort;
 mod adhoc;
 mod again;
 mod audit;
 mod config;
 mod doctor;
+mod earlier;
 mod entry;
 mod environment;
 mod failure;
@@ -26,10 +28,10 @@ mod password;
 mod prepared;
 mod preview;
 mod prompt;
-mod rerun;
 mod run;
 mod settings;
 mod stored;
 mod tasks;
+mod undo;
 
 pub use entry::main;

@@ -34,10 +34,6 @@ pub(super) struct Work<'a> {
     pub(super) words: &'a [String],
     /// stdin is read for something else, so that nobody can answer there.
     pub(super) stdin_taken: bool,
-    /// The command that does the same again, without its hosts.
-    pub(super) rerun: Option<String>,
-    /// The same with its whole population, for rollouts.
-    pub(super) again: Option<String>,
 }
 
 /// A plan with what it takes to run it.
@@ -47,17 +43,15 @@ pub(super) struct Prepared {
     /// Whether there is somebody to ask.
     pub(super) terminal: bool,
     /// Hosts that match, and did not when the run began that this one goes on with.
-    pub(super) others: Vec<HostId>,
+    pub(super) others: Vec<Arc<Host>>,
     /// The run that this one takes up what was left of.
     pub(super) retries: Option<RunId>,
     /// The selectors it was made for.
     pub(super) selection: Selection,
     /// Renders what waited for the hosts.
     pub(super) engine: Arc<Engine>,
-    /// The command that does the same again, without its hosts.
-    pub(super) rerun: Option<String>,
-    /// The same with its whole population, for rollouts.
-    pub(super) again: Option<String>,
+    /// A script came from stdin: nothing of it is left for another run.
+    pub(super) stdin_taken: bool,
 }
 
 impl Prepared {
@@ -73,23 +67,29 @@ pub(super) struct Only {
     pub(super) population: Option<Vec<HostId>>,
     /// Those that may be touched.
     pub(super) targets: Vec<HostId>,
+    /// Hosts that match now and did not then are counted too, and touched where they were typed to be.
+    pub(super) include_new: bool,
 }
 
 impl Only {
-    /// Narrows a selection; the hosts that are left out although they match.
-    fn narrow(&self, selected: &mut Selected) -> Result<Vec<HostId>, Failure> {
-        let counted = |id: &HostId| self.population.as_ref().is_none_or(|all| all.contains(id));
-        let hosts = std::mem::take(&mut selected.population);
-        let (hosts, others) = hosts.into_iter().partition(|host| counted(&host.id));
-        selected.population = hosts;
-        let others: Vec<Host> = others;
+    /// Narrows a selection; the hosts that match and did not then.
+    fn narrow(&self, selected: &mut Selected) -> Result<Vec<Arc<Host>>, Failure> {
+        let known = |id: &HostId| self.population.as_ref().is_none_or(|all| all.contains(id));
+        let others = selected.population.iter().filter(|host| !known(&host.id));
+        let others: Vec<Arc<Host>> = others.cloned().map(Arc::new).collect();
+        let new = |id: &HostId| self.include_new && !known(id);
+        selected
+            .population
+            .retain(|host| known(&host.id) || new(&host.id));
+        let wished = std::mem::take(&mut selected.targets);
         let ids = selected.population.iter().map(|host| host.id.clone());
-        selected.targets = ids.filter(|id| self.targets.contains(id)).collect();
+        let is_target = |id: &HostId| self.targets.contains(id) || (new(id) && wished.contains(id));
+        selected.targets = ids.filter(is_target).collect();
         if selected.targets.is_empty() {
             let error = Diagnostic::new("none of the run's hosts is there any more");
             return Err(Failure::no_host([error.hint("nothing was run")]));
         }
-        Ok(others.into_iter().map(|host| host.id).collect())
+        Ok(others)
     }
 }
 
@@ -169,8 +169,7 @@ async fn prepared(
         terminal,
         others,
         retries: None,
-        rerun: work.rerun,
-        again: work.again,
+        stdin_taken: work.stdin_taken,
     })
 }
 
@@ -186,7 +185,7 @@ async fn loaded(context: &Context, work: &Work<'_>) -> Result<Fleet, Failure> {
     Ok(fleet)
 }
 
-/// The params that are given now; those of an earlier run stand where none are.
+/// The params that are given now; those of an earlier run stand where none are typed, whatever a file says by now.
 fn given(
     settings: &Settings,
     typed: IndexMap<String, String>,
@@ -194,7 +193,7 @@ fn given(
 ) -> Result<GivenParams, Failure> {
     let mut given = params::given(settings, typed)?;
     for (name, value) in earlier.into_iter().flatten() {
-        if !given.typed.contains_key(name) && !given.file.contains_key(name) {
+        if !given.typed.contains_key(name) {
             given.file.insert(name.clone(), value.clone());
         }
     }

@@ -1,5 +1,6 @@
 //! From a plan to a run: its record, its screen, its signals, and how it ends.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -17,10 +18,10 @@ use crate::run::cancel::Signal;
 use crate::run::progress::Progress;
 use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
-use crate::task::Task;
 use crate::transport::{Local, SshTransport, TransportSettings};
 
 use super::audit;
+use super::earlier::Earlier;
 use super::entry::Context;
 use super::environment;
 use super::failure::Failure;
@@ -29,91 +30,98 @@ use super::journal;
 use super::password;
 use super::prepared::Prepared;
 use super::prompt::Asker;
-use super::stored::RESUMABLE;
 
 /// Tasks of what was typed on the spot; no library has one of these names.
 pub(super) const AD_HOC: [&str; 3] = ["run", "put", "get"];
 
-/// A run that an earlier process began.
-pub(super) struct Again {
+/// A run of which this process has the record.
+pub(super) struct Going {
     /// Its record.
     pub(super) folder: Arc<RunFolder>,
     /// Its journal.
     pub(super) journal: Arc<Writer>,
-    /// How far it had come.
-    pub(super) progress: Arc<Progress>,
+    /// How far an earlier process of it had come.
+    pub(super) progress: Option<Arc<Progress>>,
     /// Roll back, and nothing else.
     pub(super) undo: bool,
     /// What was asked for.
     pub(super) action: Action,
 }
 
-/// Runs the plan to its end and says how it ended.
+/// Runs the plan to its end and says how it ended; of an earlier run, goes on with that.
+///
+/// Whatever refuses it does so before anything of a record is made or touched.
 ///
 /// # Errors
 /// A question that nobody would answer, no sudo password, no record.
 pub(super) async fn execute(
     context: &Context,
     prepared: Prepared,
-    earlier: Option<Again>,
+    earlier: Option<Earlier>,
 ) -> Result<ExitStatus, Failure> {
-    let progress = earlier.as_ref().map(|earlier| &*earlier.progress);
-    let questions = Questions::of(&prepared.plan).after(progress);
+    let questions = match &earlier {
+        None => Questions::of(&prepared.plan),
+        Some(earlier) => earlier.questions(&prepared.plan),
+    };
     questions.check(&context.settings, prepared.terminal)?;
     announce(context, &prepared.plan, questions);
     let transport_settings = transport_settings(context)?;
     let secrets = transport_settings.sudo_password.clone();
     let screen = screen(context)?;
     let handle = screen.handle();
-    let unwritten = "cannot write the run's record";
-    let Again {
-        folder,
-        journal,
-        progress,
-        undo,
-        action,
-    } = match earlier {
-        Some(earlier) => earlier,
-        None => begun(context, &prepared, &handle).await?,
-    };
-    let record_sink = folder.sink().context(unwritten)?;
-    let audit = audit::begin(context, &prepared, (folder.id(), action), &handle).await;
     let (signals, received) = listen(&screen)?;
+    let going = match earlier {
+        None => begun(context, &prepared, &handle).await?,
+        Some(earlier) => {
+            let kind = prepared.plan.kind;
+            earlier.go_on(kind, outdir(context), &handle).await?
+        }
+    };
+    let record_sink = going
+        .folder
+        .sink()
+        .context("cannot write the run's record")?;
+    let of = (going.folder.id(), going.action);
+    let audit = audit::begin(context, &prepared, of, &handle).await;
     let parts = Parts {
         transport: SshTransport::new(transport_settings),
         local: Local,
         engine: prepared.engine,
         sink: (record_sink, screen.sink()),
-        record: Arc::clone(&folder),
-        journal,
+        record: Arc::clone(&going.folder),
+        journal: going.journal,
         prompt: asker(context, prepared.terminal, handle),
     };
     let plan = prepared.plan;
     let mut options = RunOptions {
-        progress: (!progress.is_new()).then_some(progress),
-        undo,
+        progress: going.progress,
+        undo: going.undo,
         syslog: Some(environment::machine_name()),
         ..options(
             context,
-            folder.id().clone(),
+            going.folder.id().clone(),
             plan.task.fanout,
             secrets.into_iter().collect(),
         )
     };
     options.lock.adopt = options.progress.is_some();
-    let processes = report::process_patterns(&plan);
-    let task = Arc::clone(&plan.task);
-    let summary = run::execute(plan, parts, options, received).await;
     let closing = Closing {
-        rerun: prepared.rerun,
-        resumable: is_resumable(&task, &summary.state),
-        again: prepared.again,
-        processes,
+        state: None,
+        repeatable: !prepared.stdin_taken,
+        reversible: is_reversible(&plan),
+        processes: report::process_patterns(&plan),
     };
+    let summary = run::execute(plan, parts, options, received).await;
     screen.finish(closing).await;
     audit.ends(context, &summary).await;
     drop(signals);
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// Whether any phase has steps that roll back.
+fn is_reversible(plan: &Plan) -> bool {
+    let mut hosts = plan.phases.iter().flat_map(|phase| &phase.hosts);
+    hosts.any(|host| !host.rollback.is_empty())
 }
 
 fn screen(context: &Context) -> Result<Screen, Failure> {
@@ -133,27 +141,22 @@ fn listen(screen: &Screen) -> Result<(Signals, mpsc::Receiver<Signal>), Failure>
     Ok(listening.context("cannot listen for signals")?)
 }
 
-/// Whether a run that ended in this state can be gone on with. What was typed on the spot is in no library, and
-/// so cannot be planned again.
-fn is_resumable(task: &Task, state: &str) -> bool {
-    RESUMABLE.contains(&state) && !AD_HOC.contains(&task.name.as_str())
-}
-
 /// A new run's record.
 async fn begun(
     context: &Context,
     prepared: &Prepared,
     screen: &ScreenHandle,
-) -> Result<Again, Failure> {
+) -> Result<Going, Failure> {
     let (plan, retries) = (&prepared.plan, prepared.retries.clone());
     let folder = record(context, plan, screen)?;
     let written = folder.write_plan(&prepared.json());
     written.context("cannot write the run's record")?;
-    let typed = journal::typed(plan, &context.argv, &context.settings.environment.cwd);
-    Ok(Again {
+    let typed = (&context.argv[..], prepared.stdin_taken);
+    let typed = journal::typed(plan, typed, &context.settings.environment.cwd);
+    Ok(Going {
         journal: journal::begin(&folder, plan, (typed, retries)).await?,
         folder,
-        progress: Arc::default(),
+        progress: None,
         undo: false,
         action: match &prepared.retries {
             Some(_) => Action::Retry,
@@ -274,6 +277,12 @@ pub(super) fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
+/// Where files from hosts go, if somebody said.
+fn outdir(context: &Context) -> Option<PathBuf> {
+    let dir = context.settings.outdir.as_ref()?;
+    Some(context.settings.environment.cwd.join(dir))
+}
+
 /// Makes the run's folder under an id of its own.
 fn record(
     context: &Context,
@@ -281,11 +290,6 @@ fn record(
     screen: &ScreenHandle,
 ) -> Result<Arc<RunFolder>, Failure> {
     let state = &context.settings.state_dir;
-    let outdir = context
-        .settings
-        .outdir
-        .as_ref()
-        .map(|dir| context.settings.environment.cwd.join(dir));
     loop {
         let id = RunId::new(
             jiff::Timestamp::now(),
@@ -293,7 +297,7 @@ fn record(
             (random() & 0xffff) as u16,
         );
         let screen = screen.clone();
-        match RunFolder::create(state, &id, outdir.clone(), move |text| {
+        match RunFolder::create(state, &id, outdir(context), move |text| {
             screen.note(text.to_owned());
         }) {
             Ok(folder) => return Ok(folder),

@@ -6,29 +6,29 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::cli::{self, Command};
+use crate::inventory::InventoryRef;
 use crate::journal::{self, Read};
 use crate::model::{Diagnostic, ExitStatus, Host, HostId};
-use crate::plan::Plan;
-use crate::report::{RunFolder, RunStore, StoredRun};
-use crate::run::journal::{Opening, Part};
-use crate::run::progress::{Progress, Urgency};
-use crate::task::{Action, OnResume, Step};
+use crate::report::{self, HeldFolder, RunStore, StoredRun};
+use crate::run::event::RollbackResult;
+use crate::run::journal::Opening;
+use crate::run::progress::Progress;
+use crate::task::Task;
 
+use super::adhoc;
 use super::entry::Context;
 use super::failure::Failure;
 use super::library::TaskSource;
 use super::prepared::{self, Only, Prepared, Work};
 use super::settings::Settings;
 
-/// States in which a run can be gone on with; `None` is one whose process died.
-pub(super) const RESUMABLE: [&str; 3] = ["failed", "paused", "interrupted"];
-
 /// A run of which this process holds the record.
 pub(super) struct Stored {
     pub(super) run: StoredRun,
-    pub(super) folder: Arc<RunFolder>,
+    pub(super) folder: HeldFolder,
     pub(super) read: Read,
     pub(super) progress: Progress,
     pub(super) opening: Opening,
@@ -40,10 +40,7 @@ pub(super) struct Stored {
 /// There is no such run, it is alive, or its journal cannot be trusted.
 pub(super) fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
     let run = RunStore::new(&context.settings.state_dir).find(word)?;
-    let console = Arc::clone(&context.console);
-    let folder = RunFolder::reopen(&context.settings.state_dir, &run.id, move |text| {
-        console.warn(text);
-    });
+    let folder = HeldFolder::take(&context.settings.state_dir, &run.id);
     let folder = folder.context("cannot open the run's record")?;
     let Some(folder) = folder else {
         let message = format!("run {} is alive in another process", run.id);
@@ -86,34 +83,88 @@ pub(super) fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnost
         .hint("nothing was run")
 }
 
+/// Has what was typed relative to the working directory of then stay there, wherever this is typed.
+fn anchor(settings: &mut Settings) {
+    let cwd = &settings.environment.cwd;
+    let paths = [
+        &mut settings.run.params_file,
+        &mut settings.run.file,
+        &mut settings.ssh.flags.identity,
+    ];
+    for path in paths.into_iter().flatten() {
+        *path = cwd.join(&*path);
+    }
+    if let Some(inventory) = &mut settings.inventory
+        && let InventoryRef::Path(path) = InventoryRef::new(inventory)
+    {
+        *inventory = cwd.join(path).to_string_lossy().into_owned();
+    }
+}
+
 impl Stored {
+    /// The state's word.
+    pub(super) fn state(&self) -> &str {
+        let ended = self.progress.ended.as_ref();
+        ended.map_or("interrupted", |(state, _)| state.as_str())
+    }
+
     /// Refuses a run in a state that does not allow it.
     ///
     /// # Errors
-    /// It ended in another state.
+    /// It is in another state; the hint is what can be done then.
     pub(super) fn must_be(&self, states: &[&str], what: &str) -> Result<(), Diagnostic> {
-        let Some((state, _)) = &self.progress.ended else {
-            return Ok(());
-        };
-        if states.contains(&state.as_str()) {
+        let state = self.state();
+        if states.contains(&state) {
             return Ok(());
         }
-        let message = format!("run {} is {state} and cannot be {what}", self.run.id);
-        let error = Diagnostic::new(message);
-        let left = self
-            .progress
-            .hosts
-            .values()
-            .any(|host| host.urgency().is_some());
-        let error = if left && what == "resumed" {
-            error.hint(format!(
-                "`fab-rs retry {}` takes the hosts that it left undone",
-                self.run.id
-            ))
-        } else {
-            error
+        let id = &self.run.id;
+        let error = Diagnostic::new(format!("run {id} is {state} and cannot be {what}"));
+        let left = !self.left().is_empty();
+        let hint = match state {
+            "rollback_failed" => {
+                format!("`fab-rs rollback {id}` takes the hosts that are not rolled back")
+            }
+            "failed" | "paused" | "interrupted" => format!("`fab-rs resume {id}` goes on with it"),
+            _ if left => format!("`fab-rs retry {id}` takes the hosts that it left undone"),
+            _ => format!("`fab-rs report {id}` says how it ended"),
         };
-        Err(error.hint("nothing was run"))
+        Err(error.hint(hint).hint("nothing was run"))
+    }
+
+    /// Refuses a change that can still go on itself: it keeps its lock, and what is half done is known to it alone.
+    ///
+    /// # Errors
+    /// It is paused, interrupted or half rolled back.
+    pub(super) fn may_be_retried(&self) -> Result<(), Failure> {
+        let (id, state) = (&self.run.id, self.state());
+        let (command, status) = match state {
+            "paused" | "interrupted" => ("resume", ExitStatus::Locked),
+            "rollback_failed" => ("rollback", ExitStatus::Refused),
+            _ => return Ok(()),
+        };
+        if !self.opening.changes {
+            return Ok(());
+        }
+        let error = Diagnostic::new(format!("run {id} is {state} and cannot be retried"))
+            .hint(format!("`fab-rs {command} {id}` goes on with it"))
+            .hint(format!(
+                "`fab-rs abort {id}` gives it up; then it can be retried"
+            ))
+            .hint("nothing was run");
+        Err(Failure {
+            status,
+            diagnostics: vec![error],
+        })
+    }
+
+    /// The hosts that are not as the run was to make them: left undone, or rolled back.
+    pub(super) fn left(&self) -> Vec<HostId> {
+        let hosts = self.progress.hosts.iter();
+        let left = hosts.filter(|(_, host)| {
+            let restored = host.undone.values().any(|how| *how == RollbackResult::Done);
+            host.urgency().is_some() || restored
+        });
+        left.map(|(id, _)| id.clone()).collect()
     }
 
     /// The invocation of the run, as this one is to do it.
@@ -148,7 +199,17 @@ impl Stored {
         settings.color = now.settings.color;
         settings.state_dir.clone_from(&now.settings.state_dir);
         settings.run.yes = now.settings.run.yes;
-        settings.run.dry_run = false;
+        settings.run.dry_run = now.settings.run.dry_run;
+        settings.run.lock_wait = now.settings.run.lock_wait.or(settings.run.lock_wait);
+        anchor(&mut settings);
+        if settings.hosts_on_stdin() {
+            // Whoever wrote them there has gone; the run knows who they were.
+            let hosts = self.opening.population.iter();
+            settings.selection.hosts = hosts.map(|id| id.as_str().to_owned()).collect();
+        }
+        if settings.run.strategy.plan.is_some() {
+            settings.run.strategy.plan = Some(self.run.path.join("plan.json"));
+        }
         settings.ask_sudo |= now.settings.ask_sudo;
         Ok(Context {
             settings,
@@ -162,42 +223,60 @@ impl Stored {
     /// Plans the same again.
     ///
     /// # Errors
-    /// It is of no task, or cannot be planned.
+    /// It cannot be planned.
     pub(super) async fn prepare(&self, again: &Context, only: Only) -> Result<Prepared, Failure> {
-        let Some(Command::Task(args)) = &again.command else {
-            let message = format!("run {} is of no task of the library", self.run.id);
-            return Err(Diagnostic::new(message)
-                .hint("run the command again on the hosts that are left")
-                .hint("nothing was run")
-                .into());
-        };
         let source = TaskSource::load(&again.settings)?;
+        let (task, words) = self.task(again, &source)?;
+        let mut again = adhoc::with_kept_words(again, &task, words)?;
+        // Its hosts were the same then; who came and went since is said otherwise.
+        again.settings.run.strategy.plan = None;
         let work = Work {
-            task: source.library.get(&args.name)?,
+            task,
             source: &source,
-            words: &args.words,
+            words,
             stdin_taken: false,
-            rerun: None,
-            again: None,
         };
         let params = self.opening.typed["params"].as_object().cloned();
-        prepared::prepare_again(again, work, (&only, &params.unwrap_or_default())).await
+        prepared::prepare_again(&again, work, (&only, &params.unwrap_or_default())).await
     }
 
-    /// What its hosts were called when it was planned.
+    /// The task, and the words that select its hosts and set its params.
+    fn task<'a>(
+        &self,
+        again: &'a Context,
+        source: &TaskSource,
+    ) -> Result<(Arc<Task>, &'a [String]), Failure> {
+        if !self.opening.is_repeatable() {
+            let message = format!(
+                "the script of run {} came from stdin and is not kept",
+                self.run.id
+            );
+            let error = Diagnostic::new(message)
+                .hint(format!(
+                    "`fab-rs report {}` says which hosts are left: give them with `-H`, and the script again",
+                    self.run.id
+                ))
+                .hint("nothing was run");
+            return Err(error.into());
+        }
+        if let Some(Command::Task(args)) = &again.command {
+            return Ok((source.library.get(&args.name)?, &args.words));
+        }
+        let typed = again.command.as_ref();
+        let typed = typed.map(|command| adhoc::typed(again, command));
+        let Some((task, words)) = typed.transpose()?.flatten() else {
+            let message = format!("run {} is of no command that can be repeated", self.run.id);
+            return Err(Diagnostic::new(message).hint("nothing was run").into());
+        };
+        Ok((Arc::new(task), words))
+    }
+
+    /// What its hosts were called.
     pub(super) fn labels(&self) -> HashMap<HostId, String> {
-        let plan = std::fs::read(self.run.path.join("plan.json"));
-        let plan = plan
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok());
-        let plan: serde_json::Value = plan.unwrap_or_default();
-        let hosts = plan["hosts"].as_array().into_iter().flatten();
+        let told = self.run.told().unwrap_or_default();
+        let hosts = told.hosts.into_iter();
         hosts
-            .filter_map(|host| {
-                let label = host["label"].as_str()?.to_owned();
-                let id = serde_json::from_value(host["id"].clone()).ok()?;
-                Some((id, label))
-            })
+            .map(|(id, host)| (id, host.label.to_string()))
             .collect()
     }
 
@@ -214,6 +293,7 @@ impl Stored {
         let only = Only {
             population: None,
             targets: ids.to_vec(),
+            include_new: false,
         };
         let prepared = Box::pin(self.prepare(&again, only)).await?;
         let hosts = prepared.plan.population.iter();
@@ -222,133 +302,41 @@ impl Stored {
         Ok((again, hosts))
     }
 
-    /// Refuses a task that is another by now.
+    /// Shows what a task has become since, and refuses another one unless it is accepted.
     ///
     /// # Errors
     /// Its files are others.
-    pub(super) fn same_task(&self, plan: &Plan, accepted: bool) -> Result<(), Failure> {
-        if plan.task_hash == self.opening.task_hash || accepted {
+    pub(super) fn same_task(
+        &self,
+        context: &Context,
+        prepared: &Prepared,
+        accepted: bool,
+    ) -> Result<(), Failure> {
+        if prepared.plan.task_hash == self.opening.task_hash {
             return Ok(());
         }
         let message = format!(
             "task `{}` is not what it was when run {} began",
             self.opening.task, self.run.id
         );
-        let error = Diagnostic::new(message)
-            .hint(format!(
-                "`{}` has its steps as they were, `fab-rs show {}` as they are",
-                self.run.path.join("plan.json").display(),
-                self.opening.task
-            ))
-            .hint("`--accept-changed` goes on with the steps as they are now")
-            .hint("nothing was run");
-        Err(Failure::no_host([error]))
-    }
-
-    /// Says which hosts came and went; those that went.
-    pub(super) fn drift(&self, again: &Context, prepared: &Prepared) -> Vec<HostId> {
-        let targets = self.opening.targets.iter();
-        let gone: Vec<HostId> = targets
-            .filter(|id| !prepared.plan.targets.contains(id))
-            .cloned()
-            .collect();
-        let list = |hosts: &[HostId]| {
-            let hosts: Vec<&str> = hosts.iter().map(HostId::as_str).collect();
-            hosts.join(", ")
-        };
-        if !gone.is_empty() {
-            let text = format!("gone since the run began: {}", list(&gone));
-            again.console.warn(&text);
+        let kept = std::fs::read(self.run.path.join("plan.json")).ok();
+        let kept = kept.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let styles = context.console.note_styles();
+        match kept.map(|kept| report::plan_diff(&kept, &prepared.json(), styles)) {
+            Some(diff) if !diff.is_empty() => {
+                context.console.note(&format!("{message}:\n{diff}"));
+            }
+            Some(_) => context.console.remark("no step of it is another one"),
+            None => context
+                .console
+                .warn("what it was then is not in the run's record"),
         }
-        if !prepared.others.is_empty() {
-            let others = list(&prepared.others);
-            let text = format!("new since the run began, and not touched: {others}");
-            again.console.warn(&text);
-        }
-        gone
-    }
-
-    /// Refuses a run of which somebody has to say how an interrupted step stands, where nobody can.
-    ///
-    /// # Errors
-    /// There is no terminal, and a step that asks.
-    pub(super) fn answerable(&self, prepared: &Prepared) -> Result<(), Failure> {
-        if prepared.terminal {
+        if accepted {
             return Ok(());
         }
-        let phases = prepared.plan.phases.iter().enumerate();
-        for (number, phase) in phases {
-            for host in &phase.hosts {
-                let Some(of) = self.progress.hosts.get(&host.host.id) else {
-                    continue;
-                };
-                let is_open = of.continues() && of.urgency() != Some(Urgency::Pending);
-                let mut open = of.interrupted(Part::Steps(number)).filter(|_| is_open);
-                let asks = open.find(|mark| {
-                    let id = mark.id.rsplit('/').next().unwrap_or(&mark.id);
-                    let step = find(&host.steps, id)
-                        .or_else(|| find(&host.rescue, id))
-                        .or_else(|| find(&host.always, id));
-                    step.is_none_or(|step| step.on_resume() == OnResume::Ask)
-                });
-                if let Some(mark) = asks {
-                    return Err(self.nobody(host.host.label.as_str(), &mark.id));
-                }
-            }
-        }
-        let mut shared = self.progress.shared.iter();
-        let asks = shared.find(|(mark, step)| {
-            let found = of_all(&prepared.plan, &mark.id);
-            !step.is_ended() && found.is_none_or(|step| step.on_resume() == OnResume::Ask)
-        });
-        match asks {
-            Some((mark, _)) => Err(self.nobody("the controller, or one host for many", &mark.id)),
-            None => Ok(()),
-        }
-    }
-
-    fn nobody(&self, on: &str, step: &str) -> Failure {
-        let message = format!(
-            "step `{step}` on {on} was interrupted, and there is no terminal to ask whether it finished"
-        );
         let error = Diagnostic::new(message)
-            .hint(format!(
-                "`fab-rs resume {}` at a terminal asks",
-                self.run.id
-            ))
-            .hint("`resume: rerun`, or `resume: check` with a `check:`, on the step needs nobody")
+            .hint("`--accept-changed` goes on with it as it is now")
             .hint("nothing was run");
-        Failure {
-            status: ExitStatus::Paused,
-            diagnostics: vec![error],
-        }
+        Err(Failure::drifted(error))
     }
-}
-
-/// The step of this id, wherever a plan has it.
-fn of_all<'a>(plan: &'a Plan, id: &str) -> Option<&'a Step> {
-    let phases = plan.phases.iter();
-    let lists = phases.flat_map(|phase| {
-        let hosts = phase.hosts.first().into_iter();
-        let hosts = hosts.flat_map(|host| [&host.steps[..], &host.rescue, &host.always]);
-        hosts.chain([&phase.before[..], &phase.after])
-    });
-    let mut lists = lists.chain([&plan.before[..], &plan.after]);
-    lists.find_map(|steps| find(steps, id))
-}
-
-/// The step of this id, inside others too.
-fn find<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
-    steps.iter().find_map(|step| {
-        if step.id == id {
-            return Some(step);
-        }
-        let group = match &step.action {
-            Action::Group(group) => Some(group),
-            Action::Task(sub) => sub.steps.as_ref(),
-            _ => None,
-        }?;
-        let mut lists = [&group.steps, &group.rescue, &group.always].into_iter();
-        lists.find_map(|steps| find(steps, id))
-    })
 }

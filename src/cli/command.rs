@@ -69,11 +69,11 @@ pub(crate) enum Command {
     /// Run a task again, the same way, on every host that a run left undone
     Retry(AgainArgs),
     /// Undo what a run did
-    Rollback(ResumeArgs),
+    Rollback(RollbackArgs),
     /// Give a run up: end it if it lives, and say what it left half done
     Abort(AgainArgs),
     /// List earlier runs
-    Runs,
+    Runs(RunsArgs),
     /// Show a run's output, of all hosts or one
     Logs(LogsArgs),
     /// Show how a run ended
@@ -183,10 +183,18 @@ pub(crate) struct TransferArgs {
     pub(crate) paths: Vec<String>,
 }
 
+/// Which runs are listed.
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// This one alone: its id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
 /// Whose output is shown.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The run's id, the start of one, or `last`
+    /// The run's id, the start of one, its last four characters, or `last`
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
     /// One host
@@ -197,10 +205,24 @@ pub(crate) struct LogsArgs {
 /// Which run is gone on with.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// The run's id, the start of one, or `last`
+    /// The run's id, the start of one, its last four characters, or `last`
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
-    /// Go on although the task was changed since
+    /// Go on although the task was changed since; the difference is shown
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
+    /// Take hosts that match now and did not when the run began, after all others
+    #[arg(long)]
+    pub(crate) include_new: bool,
+}
+
+/// Which run is rolled back.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The run's id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Roll back although the task was changed since; the difference is shown
     #[arg(long)]
     pub(crate) accept_changed: bool,
 }
@@ -208,7 +230,7 @@ pub(crate) struct ResumeArgs {
 /// Which run is taken up.
 #[derive(Debug, Args)]
 pub(crate) struct AgainArgs {
-    /// The run's id, the start of one, or `last`
+    /// The run's id, the start of one, its last four characters, or `last`
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
 }
@@ -216,7 +238,7 @@ pub(crate) struct AgainArgs {
 /// Which run is reported.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// The run's id, the start of one, or `last`
+    /// The run's id, the start of one, its last four characters, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub(crate) run: String,
 }

@@ -15,7 +15,7 @@ pub(crate) use argv::{Typed, parse};
 pub(crate) use command::{
     AdhocArgs, AgainArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs,
     LockCommand, LockReleaseArgs, LockStatusArgs, LogsArgs, PlanArgs, ReportArgs, ResumeArgs,
-    SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
+    RollbackArgs, RunsArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };
 pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};

@@ -66,7 +66,7 @@ impl Record {
     }
 
     /// Reads a line without its newline.
-    fn parse(line: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
         let at = line.len().checked_sub(TAIL);
         let at = at.filter(|&at| line[at..].starts_with(MARK) && line.ends_with(b"\"}"));
         let Some(at) = at else {

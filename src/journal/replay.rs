@@ -1,6 +1,6 @@
 //! From facts to how far a run had come: a fold, and nothing else. Pure.
 
-use crate::model::HostOutcome;
+use crate::model::HostId;
 use crate::run::event::{GateAnswer, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{HostProgress, Progress, Standing, StepProgress, TakenBatch};
@@ -18,13 +18,11 @@ pub fn replay<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Progress {
 fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
     match fact {
         Fact::RunStarted(opening) => opened(progress, opening),
-        Fact::RunResumed { process, gone } => {
+        // A host that is gone stands as it stood: it may be there again when the run goes on once more.
+        Fact::RunResumed { process, added, .. } => {
             progress.process = Some(process.clone());
             progress.ended = None;
-            for host in gone {
-                let host = progress.hosts.entry(host.clone()).or_default();
-                host.standing = Standing::Ended(HostOutcome::Gone);
-            }
+            add(progress, added);
         }
         Fact::GateAnswered { gate, answer, .. } => answered(progress, gate, *answer),
         Fact::PhaseStarted { phase, baseline } => {
@@ -79,6 +77,17 @@ fn opened(progress: &mut Progress, opening: &Opening) {
     }
     progress.process = Some(opening.process.clone());
     progress.opening = Some(opening.clone());
+}
+
+/// Hosts that the run takes from here on.
+fn add(progress: &mut Progress, added: &[HostId]) {
+    for host in added {
+        progress.hosts.entry(host.clone()).or_default();
+    }
+    if let Some(opening) = &mut progress.opening {
+        opening.population.extend_from_slice(added);
+        opening.targets.extend_from_slice(added);
+    }
 }
 
 fn answered(progress: &mut Progress, gate: &Gate, answer: GateAnswer) {

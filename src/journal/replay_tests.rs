@@ -2,7 +2,7 @@
 
 use crate::model::{HostId, HostOutcome};
 use crate::run::event::StepResult;
-use crate::run::journal::{Circle, Mark};
+use crate::run::journal::{Circle, Mark, Process};
 use crate::run::progress::Urgency;
 
 use super::*;
@@ -208,4 +208,41 @@ fn a_gate_that_was_passed_is_known() {
     let passed: Vec<_> = progress.gates.iter().map(|gate| gate.batch).collect();
     assert_eq!(passed, [Some(0), Some(2)]);
     assert!(progress.asks_no_more);
+}
+
+#[test]
+fn a_host_that_is_gone_stands_as_it_stood_and_one_that_is_added_is_the_runs() {
+    let opening = Opening {
+        task: "work".to_owned(),
+        task_hash: String::new(),
+        changes: true,
+        population: vec![id()],
+        targets: vec![id()],
+        retries: None,
+        process: Process { pid: 1, started: 0 },
+        typed: serde_json::Value::Null,
+    };
+    let new = HostId::new("i-2");
+    let resumed = Fact::RunResumed {
+        process: Process { pid: 2, started: 0 },
+        gone: vec![id()],
+        added: vec![new.clone()],
+    };
+    let facts = [
+        Fact::RunStarted(Box::new(opening)),
+        begins(true),
+        started(mark("a", None)),
+        Fact::RunFinished {
+            state: "interrupted".to_owned(),
+            exit: 130,
+        },
+        resumed,
+    ];
+    let progress = replay(&facts);
+    assert_eq!(progress.ended, None);
+    assert_eq!(progress.hosts[&id()].urgency(), Some(Urgency::Interrupted));
+    assert_eq!(progress.hosts[&new].urgency(), Some(Urgency::Pending));
+    let opening = progress.opening.unwrap();
+    assert_eq!(opening.targets, [id(), new.clone()]);
+    assert_eq!(opening.population, [id(), new]);
 }

@@ -75,6 +75,7 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
         after,
         warnings: request.params.notes.clone(),
         task_hash: outline.hash,
+        sources: outline.sources,
     };
     let found = warnings::of(&plan, request, &clamped);
     plan.warnings.extend(found);

@@ -19,6 +19,7 @@ mod request;
 mod rules;
 mod section;
 mod shape;
+mod spelled;
 mod step_text;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use overrides::{Overrides, TypedQuorum};
 pub use request::{PlanRequest, TaskFiles};
 pub use shape::{
     Asked, Batch, CanaryPace, HostPlan, Member, Pace, Phase, Plan, Resolved, ResolvedQuorum,
-    WorstOut,
+    TakenIn, WorstOut,
 };
+pub use spelled::spelled;
 pub use step_text::{StepText, step_texts};

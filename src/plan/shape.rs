@@ -44,6 +44,17 @@ pub struct Plan {
     pub lock: Option<Lock>,
     /// SHA-256 of the task file and every file it takes in, hex.
     pub task_hash: String,
+    /// Those files.
+    pub sources: Vec<TakenIn>,
+}
+
+/// A file that a task is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenIn {
+    /// As users see it.
+    pub path: String,
+    /// Of its content, hex.
+    pub sha256: String,
 }
 
 /// A host of the population, as far as it is only asked.

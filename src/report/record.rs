@@ -13,6 +13,7 @@ use crate::run::event::{EventKind, RunEvent, RunSummary};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 
+use super::held::OldLogs;
 use super::json::push_event;
 
 /// The folder of a run, `STATE/runs/ID`, and the sign that the run lives: an advisory lock on the folder
@@ -23,6 +24,8 @@ pub struct RunFolder {
     files: PathBuf,
     trouble: Mutex<Option<String>>,
     told: Box<dyn Fn(&str) + Send + Sync>,
+    /// Logs of an earlier process of the run.
+    old_logs: Option<OldLogs>,
     _alive: File,
 }
 
@@ -52,58 +55,26 @@ impl RunFolder {
             path,
             trouble: Mutex::new(None),
             told: Box::new(told),
+            old_logs: None,
             _alive: alive,
         }))
     }
 
-    /// Takes hold of the folder of a run that was made before; `None` where a process of it lives.
-    ///
-    /// # Errors
-    /// The folder cannot be opened.
-    pub fn reopen(
-        state: &Path,
-        id: &RunId,
-        told: impl Fn(&str) + Send + Sync + 'static,
-    ) -> io::Result<Option<Arc<Self>>> {
-        let path = state.join("runs").join(id.as_str());
-        let alive = File::open(&path)?;
-        match alive.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
-            Err(std::fs::TryLockError::Error(error)) => return Err(error),
-        }
-        Ok(Some(Arc::new(Self {
-            id: id.clone(),
-            files: path.join("files"),
+    /// The folder of a run that goes on, and its hold.
+    pub(super) fn again(
+        (id, path, alive): (RunId, PathBuf, File),
+        files: Option<PathBuf>,
+        told: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            files: files.unwrap_or_else(|| path.join("files")),
             path,
             trouble: Mutex::new(None),
-            told: Box::new(told),
+            told,
+            old_logs: Some(OldLogs::default()),
             _alive: alive,
-        })))
-    }
-
-    /// The run goes on: how it had ended holds no longer.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn begin_again(&self) -> io::Result<()> {
-        match std::fs::remove_file(self.path.join("summary.json")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes another state into `summary.json`, if the run left one.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn write_state(&self, state: &str) -> io::Result<()> {
-        let Ok(text) = std::fs::read(self.path.join("summary.json")) else {
-            return Ok(());
-        };
-        let mut summary: serde_json::Value = serde_json::from_slice(&text)?;
-        summary["state"] = state.into();
-        write_atomically(&self.path, "summary.json", &pretty(&summary))
+        })
     }
 
     /// The run.
@@ -133,6 +104,14 @@ impl RunFolder {
         })
     }
 
+    fn log(&self, name: &str) -> io::Result<File> {
+        let folder = self.path.join("hosts");
+        match &self.old_logs {
+            Some(old) => old.open(&folder, name),
+            None => private_file(&folder.join(name)),
+        }
+    }
+
     /// Why the record is incomplete, if it is.
     pub fn trouble(&self) -> Option<String> {
         self.lock_trouble().clone()
@@ -159,13 +138,11 @@ impl RunFolder {
 
 impl Record for RunFolder {
     fn host_log(&self, host: &Host) -> io::Result<File> {
-        let name = log_name(host.label.file_name());
-        private_file(&self.path.join("hosts").join(name))
+        self.log(&log_name(host.label.file_name()))
     }
 
     fn controller_log(&self) -> io::Result<File> {
-        let name = log_name(CONTROLLER.to_owned());
-        private_file(&self.path.join("hosts").join(name))
+        self.log(&log_name(CONTROLLER.to_owned()))
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
@@ -233,7 +210,7 @@ impl Sink for RecordSink {
     }
 }
 
-fn pretty(value: &serde_json::Value) -> Vec<u8> {
+pub(super) fn pretty(value: &serde_json::Value) -> Vec<u8> {
     format!("{value:#}\n").into_bytes()
 }
 
@@ -256,7 +233,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 
 /// A reader sees the old content or the new one, never a part; `sync` before the rename, so that a full
 /// disk is an error here.
-fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(&format!(".{name}."))
         .tempfile_in(folder)?;

@@ -73,7 +73,8 @@ pub(crate) fn push_rollback(out: &mut String, view: &RunView, look: &SummaryLook
     push_hosts(out, Role::Warning, "still as the run left them", &new, look);
 }
 
-fn was_changed(outcome: &HostOutcome) -> bool {
+/// Whether a host that ended like this may have been changed.
+pub(crate) fn was_changed(outcome: &HostOutcome) -> bool {
     !matches!(
         outcome,
         HostOutcome::NotRun { .. } | HostOutcome::Unreachable { .. } | HostOutcome::Gone

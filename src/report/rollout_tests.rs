@@ -117,7 +117,7 @@ fn a_stopped_rollout_names_the_rule_the_number_and_the_reach() {
     exit 4: stopped before its end and not rolled back: what was done stays done, the rest was not begun
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last a4
-    next: fab-rs --limit host=a4,b1,b2,b3,b4,c1,c2,c3,c4 rolling_restart role=app
+    next: fab-rs resume last
     ");
 }
 
@@ -138,6 +138,7 @@ fn a_rollback_names_every_host_that_is_not_as_before() {
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last a3
     next: fab-rs logs last a4
+    next: fab-rs rollback last
     ");
 }
 
@@ -177,7 +178,7 @@ fn a_preflight_that_fails_names_the_hosts_and_changes_nothing() {
     exit 8: the preflight failed: nothing was changed on any host
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs doctor b1
-    next: fab-rs rolling_restart role=app
+    next: fab-rs retry last
     ");
 }
 
@@ -262,7 +263,7 @@ fn a_gate_shows_counts_troubles_and_what_is_next() {
     summary: 2 succeeded, 2 not started in 1 h 6 m
     exit 10: paused: what was done stays done, the rest was not begun
     record: /state/runs/20250102T030405Z-heapdump-00ff
-    next: fab-rs --limit host=a3,a4 rolling_restart role=app
+    next: fab-rs resume last
     ");
 }
 

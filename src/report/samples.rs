@@ -401,8 +401,7 @@ pub(crate) fn plan() -> Plan {
     let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
     let strategy = &task.phases[0].strategy;
     let phase = phase(strategy, first, vec![planned(&hosts[2], &other)]);
-    let mut population = hosts.to_vec();
-    population.push(host("app-4", "us-west-2b"));
+    let population = [&hosts[..], &[host("app-4", "us-west-2b")]].concat();
     Plan {
         kind: Kind::Change,
         params,
@@ -415,6 +414,7 @@ pub(crate) fn plan() -> Plan {
         warnings: vec!["us-west-2b has one host".into()],
         lock: None,
         task_hash: "00".into(),
+        sources: Vec::new(),
         task,
     }
 }

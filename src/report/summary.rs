@@ -7,13 +7,15 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::model::{HostOutcome, Label, Size, format_duration};
-use crate::task::Kind;
 
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{Ending, in_full, reason_words, short_within};
-use super::rollout_summary::{is_told, push_exit, push_look, push_rollback, push_stop};
+use super::next::{Stand, next_commands};
+use super::rollout_summary::{
+    is_told, push_exit, push_look, push_rollback, push_stop, was_changed,
+};
 use super::sanitize::safe;
 use super::still_running::push_still_running;
 use super::style::{Role, Styles};
@@ -22,12 +24,12 @@ use super::view::{HostView, RunView};
 /// What the command line knows about a run's end that its events do not.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
-    /// The command that runs the same again; `None` proposes no such command.
-    pub rerun: Option<String>,
-    /// The run can be gone on with.
-    pub resumable: bool,
-    /// The command with its whole population, to be limited to hosts: what a rollout may take is counted on all.
-    pub again: Option<String>,
+    /// The state's word, where it is another than what the events end with.
+    pub state: Option<String>,
+    /// What was typed can be planned again.
+    pub repeatable: bool,
+    /// The task has steps that roll back.
+    pub reversible: bool,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -57,8 +59,6 @@ const MAX_TAIL: usize = 12;
 const SHORT_TAIL: usize = 4;
 /// Files that are listed; the others are counted.
 const MAX_FILES: usize = 20;
-/// Characters of hosts that a command names; with more of them it would no longer be read.
-const MAX_HOST_LIST: usize = 160;
 /// Characters of a slow host's step.
 const SLOW_STEP: usize = 30;
 /// Hosts that took less are not slow.
@@ -364,49 +364,31 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             safe(&quoted(first))
         );
     }
-    let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
-    let failed = with(HostOutcome::counts_as_failure);
-    let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
-    if closing.resumable && view.rollout.undo.is_none() {
-        let _ = writeln!(out, "{lead} fab-rs resume {}", look.run);
-        return;
-    }
-    // Going forward after a rollback is for a person to decide.
-    if view.rollout.undo.is_some() {
-        return;
-    }
-    // What a change may take is counted on the whole population, also where it did not get to its batches.
-    if (view.rollout.is_batched() || view.kind == Some(Kind::Change))
-        && let Some(again) = &closing.again
-    {
-        if let Some(command) = limited(again, view, &undone) {
-            let _ = writeln!(out, "{lead} {}", safe(&command));
-        }
-        return;
-    }
-    if let Some(rerun) = &closing.rerun
-        && let Some(hosts) = [undone, failed].iter().find(fits)
-    {
-        // Before everything else: behind `--` the hosts would be words of the command.
-        let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
-        let hosts = joined(hosts);
-        let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
-    }
+    push_commands(out, view, closing, look);
 }
 
-/// The command for the hosts that are left; as it was where that is all of them, `None` where none is.
-fn limited(again: &str, view: &RunView, undone: &[&str]) -> Option<String> {
-    if undone.is_empty() {
-        return None;
-    }
-    let (program, rest) = again.split_once(' ').unwrap_or((again, ""));
-    let limit = quoted(&format!("host={}", undone.join(",")));
-    if undone.len() == view.hosts.len() {
-        Some(again.to_owned())
-    } else if limit.len() <= MAX_HOST_LIST {
-        Some(format!("{program} --limit {limit} {rest}"))
-    } else {
-        None
+/// The commands that go on from here.
+fn push_commands(out: &mut String, view: &RunView, closing: &Closing, look: &SummaryLook<'_>) {
+    let of_view = view.summary.as_ref().map(|summary| summary.state.as_str());
+    let Some(state) = closing.state.as_deref().or(of_view) else {
+        return;
+    };
+    let mut ends = view.hosts.values().map(HostView::end);
+    let is_done = |outcome: &HostOutcome| matches!(outcome, HostOutcome::Ok | HostOutcome::Gone);
+    let undone = ends
+        .clone()
+        .any(|end| !end.is_some_and(|end| is_done(&end.outcome)));
+    let begun = ends.any(|end| end.is_none_or(|end| was_changed(&end.outcome)));
+    let stand = Stand {
+        state,
+        undone,
+        repeatable: closing.repeatable,
+        reversible: closing.reversible && begun,
+    };
+    let mut lead = look.styles.paint(Role::Hint, "next:").to_string();
+    for command in next_commands(stand) {
+        let _ = writeln!(out, "{lead} fab-rs {command} {}", look.run);
+        lead = look.styles.paint(Role::Hint, "  or:").to_string();
     }
 }
 

@@ -15,6 +15,7 @@ use super::cancel::Signal;
 use super::event::{EventKind, RunEvent, RunSummary};
 use super::journal::Journal;
 use super::message::{Envelope, Reply};
+use super::progress::Told;
 use super::sink::Sink;
 use super::state::{Order, Reaction, RunState};
 use super::stop::StopTokens;
@@ -101,17 +102,20 @@ async fn reached(at: Option<Instant>) {
 pub(crate) struct Stamp {
     run: RunId,
     started: Instant,
+    /// For how long earlier processes of the run were at work.
+    before: Duration,
     seq: u64,
     queue: VecDeque<RunEvent>,
 }
 
 impl Stamp {
-    /// No event yet, from now on.
-    pub(crate) fn new(run: RunId) -> Self {
+    /// From now on, what follows was told already.
+    pub(crate) fn new(run: RunId, told: &Told) -> Self {
         Self {
             run,
             started: Instant::now(),
-            seq: 0,
+            before: told.elapsed,
+            seq: told.events,
             queue: VecDeque::new(),
         }
     }
@@ -129,7 +133,7 @@ impl Stamp {
         self.queue.push_back(RunEvent {
             seq: self.seq,
             time: jiff::Timestamp::now(),
-            elapsed: self.started.elapsed(),
+            elapsed: self.before + self.started.elapsed(),
             run: self.run.clone(),
             kind,
         });
@@ -165,7 +169,8 @@ impl<S: Sink> Dispatcher<S> {
         outside: Outside,
         ends: Ends<S>,
     ) -> Self {
-        let mut stamp = Stamp::new(run);
+        let told = state.told();
+        let mut stamp = Stamp::new(run, &told);
         stamp.put(first);
         Self {
             state,

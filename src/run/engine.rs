@@ -1,6 +1,6 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -98,9 +98,9 @@ where
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at: options.run.time().unwrap_or_else(jiff::Timestamp::now),
+        started_at: begun_at(&options),
         dir: parts.record.folder().to_string_lossy().into_owned(),
-        ok: AtomicUsize::new(0),
+        ok: AtomicUsize::new(done_before(&options)),
         failed: AtomicUsize::new(0),
     };
     let reads = reads(&plan);
@@ -148,6 +148,21 @@ fn reads(plan: &Plan) -> Reads {
     reads
 }
 
+/// When the run began, whichever process that was: what is named by it keeps its name.
+fn begun_at(options: &RunOptions) -> jiff::Timestamp {
+    let earlier = options.progress.as_ref();
+    let told = earlier.and_then(|progress| progress.told.started);
+    told.unwrap_or_else(jiff::Timestamp::now)
+}
+
+/// How many hosts an earlier process of the run was done with.
+fn done_before(options: &RunOptions) -> usize {
+    let hosts = options.progress.iter();
+    let hosts = hosts.flat_map(|progress| progress.hosts.values());
+    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
+    done.count()
+}
+
 /// What an earlier process of the run settled stays settled.
 fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
     for (mark, register) in &progress.settled {
@@ -157,10 +172,6 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
             shared.meetings.settle(key, OnceResult::Passed(register));
         }
     }
-    let hosts = progress.hosts.values();
-    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
-    // Those that failed are taken again.
-    shared.rendering.ok.store(done.count(), Ordering::Relaxed);
     for (mark, step) in &progress.shared {
         let (None, StepProgress::Ended { register, .. }) = (&mark.once, step) else {
             continue;

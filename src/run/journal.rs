@@ -71,6 +71,9 @@ pub enum Fact {
         process: Process,
         /// Hosts of it that are not there any more.
         gone: Vec<HostId>,
+        /// Hosts that it takes from here on, and did not before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        added: Vec<HostId>,
     },
     /// The lock of the run is about to be taken on these hosts.
     LockStarted {
@@ -254,6 +257,13 @@ pub struct Opening {
     pub process: Process,
     /// What was typed, as far as it takes to plan the same again; secrets are not in it.
     pub typed: serde_json::Value,
+}
+
+impl Opening {
+    /// Whether what was typed can be planned again: a script that came from stdin is not there any more.
+    pub fn is_repeatable(&self) -> bool {
+        self.typed["stdin"] != true && self.typed["argv"].is_array()
+    }
 }
 
 /// A process of this machine, told apart from a later one with its number.

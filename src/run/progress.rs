@@ -2,12 +2,13 @@
 //! questions; made from a journal by `journal::replay`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::model::{HostId, HostOutcome};
+use crate::model::{HostId, HostOutcome, Zone};
 
-use super::event::{RollbackResult, StepResult, StopCause};
+use super::event::{HostRef, RollbackResult, StepResult, StopCause};
 use super::journal::{FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
 
 /// How far a run had come.
@@ -41,6 +42,32 @@ pub struct Progress {
     pub locked: Vec<HostId>,
     /// The hosts of a rollback that was begun.
     pub rolling_back: Option<Vec<HostId>>,
+    /// What was told of it.
+    pub told: Told,
+}
+
+/// What the events of a run's earlier processes told: those of the next one go on from there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// When the run began; `None` where that is not known.
+    pub started: Option<jiff::Timestamp>,
+    /// The number of the next event.
+    pub events: u64,
+    /// For how long its processes were at work.
+    pub elapsed: Duration,
+    /// How the hosts came to their ends.
+    pub ends: BTreeMap<HostId, ToldEnd>,
+    /// Hosts that are not there any more, and their zones.
+    pub gone: Vec<(HostRef, Zone)>,
+}
+
+/// How a host came to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToldEnd {
+    /// How long it took.
+    pub duration: Duration,
+    /// The last lines of its last step.
+    pub tail: Vec<String>,
 }
 
 /// How far a phase had come.

@@ -16,7 +16,7 @@ use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
 use super::journal::Fact;
 use super::message::{HostIndex, Reply, UnitMessage, Verdict};
-use super::progress::Progress;
+use super::progress::{Progress, Told};
 use super::relay;
 use super::roster::Roster;
 use super::summary;
@@ -106,17 +106,22 @@ impl RunState {
             let entry = &roster.entries()[host];
             (entry.host.clone(), entry.zone.clone())
         };
+        let told = settings.progress.as_ref().map(|progress| &progress.told);
+        let gone = told.map_or(&[][..], |told| &told.gone);
         let started = EventKind::RunStarted {
             task: plan.task.name.clone(),
             task_kind: plan.kind,
-            hosts: targets.map(entry).collect(),
+            hosts: targets.map(entry).chain(gone.iter().cloned()).collect(),
             record: settings.record.clone(),
         };
         let (fail_fast, of) = (settings.fail_fast, (Arc::clone(&plan), Arc::clone(&roster)));
-        let course = match &settings.progress {
+        let mut course = match &settings.progress {
             None => Course::new(of.0, of.1, fail_fast),
             Some(progress) => Course::resumed(of.0, of.1, fail_fast, (progress, settings.undo)),
         };
+        for (host, _) in gone {
+            course.tell_gone(host);
+        }
         let state = Self {
             harmless: harmless(&plan),
             plan,
@@ -126,6 +131,14 @@ impl RunState {
             course,
         };
         (state, started)
+    }
+
+    /// What earlier processes of the run told.
+    pub(crate) fn told(&self) -> Told {
+        let progress = self.settings.progress.as_ref();
+        progress
+            .map(|progress| progress.told.clone())
+            .unwrap_or_default()
     }
 
     /// Takes a message in.
@@ -361,14 +374,13 @@ impl RunState {
         let ending = self.ending();
         let status = ending.status(outcomes.iter().copied());
         let state = ending.state(status, outcomes.iter().copied());
+        let undoes_nothing = self.settings.undo && ending.rolled_back.is_none();
+        let unbegun = state == "aborted" || undoes_nothing;
         let stood = self.settings.progress.as_ref().map(|progress| {
             let ended = progress.ended.as_ref();
             ended.map_or("interrupted", |(state, _)| state)
         });
-        (
-            status,
-            stood.filter(|_| state == "aborted").unwrap_or(state),
-        )
+        (status, stood.filter(|_| unbegun).unwrap_or(state))
     }
 
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
@@ -379,7 +391,10 @@ impl RunState {
                 Some((&self.roster.entries()[host], of, of.end()?))
             })
             .collect();
-        let outcomes: Vec<_> = ends.iter().map(|(.., end)| &end.outcome).collect();
+        let told = self.told();
+        let gone = HostOutcome::Gone;
+        let outcomes = ends.iter().map(|(.., end)| &end.outcome);
+        let outcomes: Vec<_> = outcomes.chain(told.gone.iter().map(|_| &gone)).collect();
         let (status, state) = self.how(&outcomes);
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);
@@ -390,8 +405,12 @@ impl RunState {
             task: self.plan.task.name.clone(),
             exit: status.code(),
             state: state.to_owned(),
-            hosts: ends.iter().map(line).collect(),
-            counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
+            hosts: ends
+                .iter()
+                .map(line)
+                .chain(told.gone.iter().map(summary::of_gone))
+                .collect(),
+            counts: summary::counts(outcomes.iter().copied()),
             started: self.settings.started,
             ended,
             record: self.settings.record.clone(),

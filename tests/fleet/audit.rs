@@ -162,17 +162,13 @@ fn told(desk: &Desk, said: &[String], start: &Value) {
     assert!(log.contains(note), "{log}");
 }
 
-/// A look before a change is none.
+/// The plan says that the line will be written; a look before the change writes none.
 fn looked_at(desk: &Desk, socket: &UnixDatagram) {
-    let words = [
-        "plan",
-        "--probe",
-        "turn",
-        "role=app",
-        "--params-file",
-        "secret.yml",
-    ];
-    desk.fab(&words).ended(0).says("logger");
+    let more = ["turn", "role=app", "--params-file", "secret.yml"];
+    let shown = desk.fab(&[&["plan"][..], &more].concat());
+    assert!(shown.ended(0).out().contains("`logger -t fab-rs`"));
+    desk.fab(&[&["plan", "--probe"][..], &more].concat())
+        .ended(0);
     assert_eq!(messages(socket), [""; 0]);
     assert_eq!(audit_of(desk).len(), 2, "nothing ran");
 }

@@ -17,5 +17,6 @@ mod resuming;
 mod rollouts;
 mod stopping;
 mod streams;
+mod taken_up;
 mod volume;
 mod words;

@@ -144,7 +144,7 @@ const KILLS: [usize; 6] = [30, 75, 96, 111, 140, 190];
 
 /// Wherever it is cut off, forward or back, it comes to its end, and loses no request.
 #[test]
-#[ignore = "takes ten minutes; with --ignored"]
+#[ignore = "takes a quarter of an hour; run it by --ignored"]
 fn wherever_it_is_killed_it_goes_on() {
     let _alone = alone();
     let Some(fleet) = behind_balancer("killed", &ALL) else {

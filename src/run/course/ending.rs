@@ -1,7 +1,9 @@
 //! How hosts end: what is told of it, and whether it is one failure too many.
 
+use std::time::Duration;
+
 use crate::model::HostOutcome;
-use crate::run::event::{EventKind, RolloutFact, Trouble};
+use crate::run::event::{EventKind, HostRef, RolloutFact, Trouble};
 use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
@@ -117,9 +119,11 @@ impl Course {
                 Stage::AtWork => HostEnd::internal("its work ended without a word"),
                 Stage::Pending | Stage::Taken => {
                     let stood = self.past.stood.get(&host).cloned();
-                    HostEnd::of(stood.unwrap_or_else(|| HostOutcome::NotRun {
-                        reason: reason.to_owned(),
-                    }))
+                    stood.unwrap_or_else(|| {
+                        HostEnd::of(HostOutcome::NotRun {
+                            reason: reason.to_owned(),
+                        })
+                    })
                 }
                 Stage::Passed => HostEnd::of(HostOutcome::NotRun {
                     reason: format!("did `{}`, then {reason}", self.phase_name()),
@@ -129,6 +133,16 @@ impl Course {
             self.ledger.ended(host, end, false);
         }
         self.finish_undo();
+    }
+
+    /// Tells of a host of the run that is not there any more.
+    pub(crate) fn tell_gone(&mut self, host: &HostRef) {
+        self.events.push(EventKind::HostFinished {
+            host: host.clone(),
+            outcome: HostOutcome::Gone,
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+        });
     }
 
     pub(super) fn tell_end(&mut self, host: HostIndex, end: &HostEnd) {

@@ -32,15 +32,29 @@ impl Course {
             });
             return Some(Errand::Lock(hosts));
         }
+        if self.undoing.asked {
+            self.undo_as_asked();
+            return None;
+        }
         self.notify(Occasion::Start);
         self.leg = Leg::Before;
         None
     }
 
     fn lockable(&self) -> Vec<HostIndex> {
-        let mut hosts: Vec<HostIndex> = self.ledger.which(|entry| !is_silent(entry));
+        let silent = self.silent();
+        let hosts = self.ledger.hosts();
+        let mut hosts: Vec<HostIndex> = hosts.filter(|host| !silent.contains(host)).collect();
         hosts.sort_by_key(|&host| self.roster.host(host).id);
         hosts
+    }
+
+    /// Hosts that did not answer. Before a rollback alone nobody was asked: whether one answers is found out by locking it.
+    fn silent(&self) -> Vec<HostIndex> {
+        if self.undoing.asked {
+            return Vec::new();
+        }
+        self.ledger.which(is_silent)
     }
 
     /// Keeps what came of taking the lock.
@@ -59,7 +73,7 @@ impl Course {
             } => {
                 self.hold = Hold::Ours;
                 let key = self.lock_key();
-                let silent = self.roster.labels(&self.ledger.which(is_silent));
+                let silent = self.roster.labels(&self.silent());
                 let silent = silent.into_iter();
                 let silent = silent.map(|host| (host, "it does not answer".to_owned()));
                 let without = unlocked(without.into_iter().chain(silent).collect());

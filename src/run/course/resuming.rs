@@ -11,7 +11,7 @@ use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{RollbackResult, Shortfall, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Part};
 use crate::run::message::{HostEnd, HostIndex};
-use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, Urgency};
+use crate::run::progress::{HostProgress, PhaseProgress, Progress, Standing, ToldEnd, Urgency};
 use crate::run::roster::Roster;
 use crate::task::OnStop;
 
@@ -27,6 +27,9 @@ fn ahead(host: &HostProgress) -> usize {
         .take_while(|(phase, number)| *phase == number)
         .count()
 }
+
+/// Who answers for what was typed.
+const COMMAND_LINE: &str = "the command line";
 
 /// What an earlier process of the run did.
 #[derive(Debug, Default)]
@@ -44,7 +47,7 @@ pub(super) struct Past {
     /// The hosts that are taken again, or still.
     urgency: HashMap<HostIndex, Urgency>,
     /// How those of them that it had begun stood: what they are to the end, where their turn does not come again.
-    pub(super) stood: HashMap<HostIndex, HostOutcome>,
+    pub(super) stood: HashMap<HostIndex, HostEnd>,
 }
 
 impl Course {
@@ -67,7 +70,8 @@ impl Course {
         course.asks_no_more = progress.asks_no_more;
         for host in course.roster.order().to_vec() {
             if let Some(of) = progress.hosts.get(&course.roster.host(host).id) {
-                course.take_over(host, of, undo);
+                let told = progress.told.ends.get(&course.roster.host(host).id);
+                course.take_over(host, (of, told), undo);
             }
         }
         let phases = course.plan.phases.len();
@@ -128,7 +132,12 @@ impl Course {
     }
 
     /// A host as the earlier process left it.
-    fn take_over(&mut self, host: HostIndex, of: &HostProgress, undo: bool) {
+    fn take_over(
+        &mut self,
+        host: HostIndex,
+        (of, told): (&HostProgress, Option<&ToldEnd>),
+        undo: bool,
+    ) {
         let undone = of.undone.iter();
         let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
         let undone = undone.map(|(phase, _)| *phase).collect();
@@ -138,17 +147,14 @@ impl Course {
         entry.batch = of.batch;
         entry.undone_phases = undone;
         entry.ahead = ahead;
-        let stood = match &of.standing {
-            Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => {
-                None
+        let stood = stood(of, ahead).map(|outcome| {
+            let told = told.cloned().unwrap_or_default();
+            HostEnd {
+                duration: told.duration,
+                tail: told.tail,
+                ..HostEnd::of(outcome)
             }
-            Standing::Ended(outcome) => Some(outcome.clone()),
-            Standing::Begun => {
-                let step = of.interrupted(Part::Steps(ahead)).next();
-                let step = step.map_or_else(String::new, |mark| mark.id.to_string());
-                Some(HostOutcome::Unknown { step })
-            }
-        };
+        });
         let ends = undo || self.past.stopping.is_some() && !self.finishes(of);
         match (of.urgency().filter(|_| !ends || stood.is_none()), stood) {
             (Some(urgency), stood) => {
@@ -157,9 +163,8 @@ impl Course {
                 let from_failed = self.plan.task.from_failed && of.has_failed();
                 self.ledger.of_mut(host).continues = of.continues() || from_failed;
             }
-            (None, Some(outcome)) => {
-                let counts = outcome.counts_as_failure();
-                let end = HostEnd::of(outcome);
+            (None, Some(end)) => {
+                let counts = end.outcome.counts_as_failure();
                 self.tell_known_end(host, &end);
                 self.ledger.ended(host, end, counts);
                 self.failed_before(host, of, counts);
@@ -187,17 +192,30 @@ impl Course {
             let hosts = hosts.iter();
             hosts.filter_map(|id| ids.get(id).copied()).collect()
         });
+        self.undoing.asked = true;
+        // It changes hosts as the way forward did: under the lock.
+        self.leg = Leg::Lock;
+    }
+
+    /// Begins what the command line asked for, the lock being ours.
+    pub(super) fn undo_as_asked(&mut self) {
         self.ended.told = true;
         self.leg = Leg::Stopping;
         self.halt = Some(Halt::Because(StopCause::Gate {
             answer: GateAnswer::Rollback,
-            by: "the command line".to_owned(),
+            by: COMMAND_LINE.to_owned(),
         }));
     }
 
     /// A rollback that goes on finds nothing left: whether all of it was done.
     pub(super) fn nothing_to_undo(&mut self) {
-        if let Some(only) = &self.undoing.only {
+        let begins = Halt::Because(StopCause::Gate {
+            answer: GateAnswer::Rollback,
+            by: COMMAND_LINE.to_owned(),
+        });
+        if let Some(only) = &self.undoing.only
+            && self.halt == Some(begins)
+        {
             let done = |host: &HostIndex| self.is_undone(*host);
             self.ended.rolled_back = Some(only.iter().all(done));
         }
@@ -352,5 +370,18 @@ impl Course {
             return None;
         }
         self.shortfall(&interrupted)
+    }
+}
+
+/// How a host stood that was begun, its part in so many phases being done.
+fn stood(of: &HostProgress, ahead: usize) -> Option<HostOutcome> {
+    match &of.standing {
+        Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => None,
+        Standing::Ended(outcome) => Some(outcome.clone()),
+        Standing::Begun => {
+            let step = of.interrupted(Part::Steps(ahead)).next();
+            let step = step.map_or_else(String::new, |mark| mark.id.to_string());
+            Some(HostOutcome::Unknown { step })
+        }
     }
 }

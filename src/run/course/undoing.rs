@@ -24,6 +24,8 @@ pub(super) struct Undoing {
     phase: usize,
     /// The hosts of a rollback that an earlier process of the run began.
     pub(super) only: Option<Vec<HostIndex>>,
+    /// Nothing but a rollback is to be done.
+    pub(super) asked: bool,
     /// Every host of it, in order.
     hosts: Vec<HostIndex>,
     /// Nothing more is begun.

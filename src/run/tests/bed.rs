@@ -240,6 +240,7 @@ impl Bed {
                 keys: vec!["k".to_owned(); self.hosts.len()],
             }),
             task_hash: String::new(),
+            sources: Vec::new(),
         }
     }
 

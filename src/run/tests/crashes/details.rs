@@ -102,6 +102,7 @@ fn goes_on_with(
     disk.note(Fact::RunResumed {
         process: Process { pid: 2, started: 1 },
         gone: Vec::new(),
+        added: Vec::new(),
     });
     let playing = resumed_with((bed, plan), world, &disk, Some(progress));
     let summary = runtime().block_on(playing);

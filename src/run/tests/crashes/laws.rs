@@ -60,6 +60,7 @@ fn resumed(number: u32) -> Fact {
             started: 1,
         },
         gone: Vec::new(),
+        added: Vec::new(),
     }
 }
 
