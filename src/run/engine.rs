@@ -62,7 +62,7 @@ where
         run: options.run.clone(),
         fail_fast: options.fail_fast,
         record: shared.record.folder().to_path_buf(),
-        started: jiff::Timestamp::now(),
+        started: shared.rendering.started_at,
         progress: options.progress.clone(),
         undo: options.undo,
     };
