@@ -21,13 +21,6 @@ impl RunId {
         Self(text.into())
     }
 
-    /// When the run began, to the second; `None` where the text is no id of a run.
-    pub fn time(&self) -> Option<jiff::Timestamp> {
-        let text = self.0.get(..16)?;
-        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
-        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    }
-
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -63,7 +63,7 @@ where
         run: options.run.clone(),
         fail_fast: options.fail_fast,
         record: shared.record.folder().to_path_buf(),
-        started: jiff::Timestamp::now(),
+        started: shared.rendering.started_at,
         progress: options.progress.clone(),
         undo: options.undo,
     };
@@ -99,7 +99,7 @@ where
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at: options.run.time().unwrap_or_else(jiff::Timestamp::now),
+        started_at: begun_at(&options),
         dir: parts.record.folder().to_string_lossy().into_owned(),
         ok: AtomicUsize::new(done_before(&options)),
         failed: AtomicUsize::new(0),
@@ -134,14 +134,6 @@ where
     (Arc::new(shared), parts.sink)
 }
 
-/// How many hosts an earlier process of the run was done with.
-fn done_before(options: &RunOptions) -> usize {
-    let hosts = options.progress.iter();
-    let hosts = hosts.flat_map(|progress| progress.hosts.values());
-    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
-    done.count()
-}
-
 /// What the steps of a plan read.
 fn reads(plan: &Plan) -> Reads {
     let mut reads = Reads::default();
@@ -159,6 +151,21 @@ fn reads(plan: &Plan) -> Reads {
     reads
 }
 
+/// When the run began, whichever process that was: what is named by it keeps its name.
+fn begun_at(options: &RunOptions) -> jiff::Timestamp {
+    let earlier = options.progress.as_ref();
+    let told = earlier.and_then(|progress| progress.told.started);
+    told.unwrap_or_else(jiff::Timestamp::now)
+}
+
+/// How many hosts an earlier process of the run was done with.
+fn done_before(options: &RunOptions) -> usize {
+    let hosts = options.progress.iter();
+    let hosts = hosts.flat_map(|progress| progress.hosts.values());
+    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
+    done.count()
+}
+
 /// What an earlier process of the run settled stays settled.
 fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
     for (mark, register) in &progress.settled {
@@ -168,10 +175,6 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
             shared.meetings.settle(key, OnceResult::Passed(register));
         }
     }
-    let hosts = progress.hosts.values();
-    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
-    // Those that failed are taken again.
-    shared.rendering.ok.store(done.count(), Ordering::Relaxed);
     for (mark, step) in &progress.shared {
         let (None, StepProgress::Ended { register, .. }) = (&mark.once, step) else {
             continue;
