@@ -161,6 +161,25 @@ after:
 }
 
 #[test]
+fn what_the_controller_registers_is_known_to_hosts_once_they_begin() {
+    let text = "\
+task: told
+kind: change
+strategy: {by: az, batch: 1}
+before:
+  - local: date
+    register: told
+  - set: {kept: \"{{ told.stdout }}\"}
+steps:
+  - run: echo {{ told.stdout }} {{ kept }}
+";
+    let plan = Given::new(text).planned();
+    let host = &plan.phases[0].hosts[0];
+    let shown = &step_texts(&host.steps)[0].text;
+    assert_eq!(shown, "echo {{ told.stdout }} {{ kept }}");
+}
+
+#[test]
 fn a_false_condition_is_known_and_a_true_one_too() {
     let plan = Given::new(FLOW).planned();
     let host = &plan.phases[0].hosts[0];
