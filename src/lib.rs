@@ -7,18 +7,24 @@
 //! main ─> app ─┬─> cli ─────────────────────────────────────────┐
 //!              ├─> report ──> run::event, diagnose, plan ─┐     │
 //!              ├─> signal ──> run::cancel                 │     │
+//!              ├─> audit ─────────────────────────────────┼─────┤
+//!              ├─> journal ─> run::journal, run::progress │     │
 //!              ├─> run ───┬──> plan <─────────────────────┘     │
 //!              │          │      └──> task ─────────────────────┼──> model
-//!              │          └──> transport (traits) ──────────────┤
+//!              │          ├──> lock ──┐                         │
+//!              │          └───────────┴> transport (traits) ────┤
 //!              └─> inventory ───────────────────────────────────┘
 //! ```
 //!
 //! Arrows point right or down, never back; `tests/layers.rs` holds the same table.
 
 pub mod app;
+pub mod audit;
 pub(crate) mod cli;
 pub mod diagnose;
 pub mod inventory;
+pub mod journal;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod report;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::cli::{AdhocArgs, PlanArgs, TaskArgs, TransferArgs};
+use crate::cli::{AdhocArgs, Command, PlanArgs, TaskArgs, TransferArgs};
 use crate::model::{Diagnostic, ExitStatus};
 use crate::report;
 use crate::task::Task;
@@ -17,9 +17,9 @@ use super::failure::Failure;
 use super::fleet;
 use super::kept_plan::Kept;
 use super::library::TaskSource;
+use super::prepared::{self, Prepared, Work};
 use super::preview;
-use super::rerun;
-use super::run::{self, Prepared, Work};
+use super::run;
 
 /// Runs a task of the library.
 ///
@@ -29,23 +29,22 @@ pub(super) async fn task(context: &Context, args: TaskArgs) -> Result<ExitStatus
     let source = TaskSource::load(&context.settings)?;
     let task = source.library.get(&args.name)?;
     let context = &with_kept_words(context, &task, &args.words)?;
-    let words = rerun::task_words(&task, &args.name, &args.words, &context.settings.run.set);
-    let rerun = rerun::command(&context.settings, &words, &[]);
-    let whole = rerun::population_words(&context.settings, &task, &args.name, &args.words);
     let work = Work {
         task,
         source: &source,
         words: &args.words,
         stdin_taken: false,
-        rerun,
-        again: whole.and_then(|words| rerun::command(&context.settings, &words, &[])),
     };
-    let prepared = run::prepare(context, work).await?;
+    let prepared = prepared::prepare(context, work).await?;
     finish(context, prepared).await
 }
 
 /// The context with the selectors of `--plan FILE`, where none were typed.
-fn with_kept_words(context: &Context, task: &Task, words: &[String]) -> Result<Context, Failure> {
+pub(super) fn with_kept_words(
+    context: &Context,
+    task: &Task,
+    words: &[String],
+) -> Result<Context, Failure> {
     let mut settings = context.settings.clone();
     let params: Vec<&str> = task.params.keys().map(String::as_str).collect();
     if let Some(path) = &context.settings.run.strategy.plan
@@ -64,18 +63,20 @@ fn with_kept_words(context: &Context, task: &Task, words: &[String]) -> Result<C
         settings,
         console: Arc::clone(&context.console),
         colours: context.colours,
+        argv: context.argv.clone(),
+        command: None,
     })
 }
 
-async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
+pub(super) async fn finish(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
     if context.settings.run.dry_run {
         show(context, &prepared);
         return Ok(ExitStatus::Ok);
     }
-    run::execute(context, prepared).await
+    Box::pin(run::execute(context, prepared, None)).await
 }
 
-fn show(context: &Context, prepared: &Prepared) {
+pub(super) fn show(context: &Context, prepared: &Prepared) {
     if context.settings.output.json {
         context.console.json(&prepared.json());
     } else {
@@ -98,10 +99,8 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Result<ExitStatus
         source: &source,
         words: &args.words,
         stdin_taken: false,
-        rerun: None,
-        again: None,
     };
-    let prepared = run::prepare(context, work).await?;
+    let prepared = prepared::prepare(context, work).await?;
     if args.probe {
         return preview::probe(context, prepared).await;
     }
@@ -137,12 +136,28 @@ pub(super) async fn run(context: &Context, args: AdhocArgs) -> Result<ExitStatus
     } else {
         adhoc::command(&args.command, &manner)?
     };
-    let rerun = if is_script {
-        None
-    } else {
-        rerun::command(&context.settings, &["run"], &args.command)
-    };
-    go(context, task, &args.words, is_script, rerun).await
+    go(context, task, &args.words, is_script).await
+}
+
+/// The task of what was typed without one, and its selectors; `None` for any other command. A script that came from
+/// stdin is not there any more.
+///
+/// # Errors
+/// As the commands themselves.
+pub(super) fn typed<'a>(
+    context: &Context,
+    command: &'a Command,
+) -> Result<Option<(Task, &'a [String])>, Failure> {
+    let manner = manner(context);
+    Ok(match command {
+        Command::Run(args) => Some((adhoc::command(&args.command, &manner)?, &args.words)),
+        Command::Put(args) => {
+            readable(&context.settings.environment.cwd, &args.paths)?;
+            Some((adhoc::put(&args.paths, &manner)?, &args.words))
+        }
+        Command::Get(args) => Some((adhoc::get(&args.paths, None, &manner)?, &args.words)),
+        _ => None,
+    })
 }
 
 /// `--sudo`, and whether batches make it a change.
@@ -168,7 +183,6 @@ async fn go(
     task: Task,
     words: &[String],
     stdin_taken: bool,
-    rerun: Option<String>,
 ) -> Result<ExitStatus, Failure> {
     let source = TaskSource::load(&context.settings)?;
     let work = Work {
@@ -176,10 +190,8 @@ async fn go(
         source: &source,
         words,
         stdin_taken,
-        rerun,
-        again: None,
     };
-    let prepared = run::prepare(context, work).await?;
+    let prepared = prepared::prepare(context, work).await?;
     finish(context, prepared).await
 }
 
@@ -190,8 +202,7 @@ async fn go(
 pub(super) async fn put(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
     let task = adhoc::put(&args.paths, &manner(context))?;
     readable(&context.settings.environment.cwd, &args.paths)?;
-    let rerun = rerun::command(&context.settings, &["put"], &args.paths);
-    go(context, task, &args.words, false, rerun).await
+    go(context, task, &args.words, false).await
 }
 
 /// That all sources of a `put` are there, before any host is asked: each would only say the same.
@@ -212,8 +223,7 @@ fn readable(cwd: &Path, paths: &[String]) -> Result<(), Diagnostic> {
 /// It was refused.
 pub(super) async fn get(context: &Context, args: TransferArgs) -> Result<ExitStatus, Failure> {
     let task = adhoc::get(&args.paths, None, &manner(context))?;
-    let rerun = rerun::command(&context.settings, &["get"], &args.paths);
-    go(context, task, &args.words, false, rerun).await
+    go(context, task, &args.words, false).await
 }
 
 #[cfg(test)]

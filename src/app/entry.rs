@@ -11,7 +11,7 @@ use crate::report::{self, ColourChoice, Console};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::settings::Settings;
-use super::{adhoc, doctor, history, hosts, one_host, open_files, tasks};
+use super::{adhoc, again, audit, doctor, history, hosts, lock, one_host, open_files, tasks};
 
 /// What every subcommand is given.
 pub(super) struct Context {
@@ -21,7 +21,15 @@ pub(super) struct Context {
     pub(super) console: Arc<Console>,
     /// Our own colours.
     pub(super) colours: ColourChoice,
+    /// The arguments, without the program's name.
+    pub(super) argv: Vec<String>,
+    /// What an earlier invocation was to do, where this one goes on with it.
+    pub(super) command: Option<Command>,
 }
+
+/// What a thread's stack may grow to, bytes: groups and tasks within each other lie on it, in a debug build with some
+/// 600 KiB each. Pages that are not touched cost nothing.
+const STACK: usize = 16 << 20;
 
 /// Runs fab-rs with these arguments, the program's name first.
 pub fn main(args: Vec<OsString>) -> ExitCode {
@@ -70,6 +78,7 @@ fn enter(typed: Typed) -> ExitStatus {
     open_files::allow_many();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
     {
@@ -85,6 +94,8 @@ fn enter(typed: Typed) -> ExitStatus {
         settings,
         console: Arc::clone(&console),
         colours,
+        argv: typed.argv,
+        command: None,
     };
     let status = match runtime.block_on(dispatch(context, typed.cli.command)) {
         Ok(status) => status,
@@ -104,7 +115,7 @@ fn end(console: &Console, failure: &Failure) -> ExitStatus {
 
 async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Failure> {
     match command {
-        Command::Task(args) => adhoc::task(&context, args).await,
+        Command::Task(args) => Box::pin(adhoc::task(&context, args)).await,
         Command::Run(args) => adhoc::run(&context, args).await,
         Command::Plan(args) => adhoc::plan(&context, args).await,
         Command::Put(args) => adhoc::put(&context, args).await,
@@ -115,10 +126,15 @@ async fn dispatch(context: Context, command: Command) -> Result<ExitStatus, Fail
         Command::Check(args) => tasks::check(&context, &args),
         Command::Schema(args) => Ok(tasks::schema(&context, &args)),
         Command::Config(args) => Ok(config(&context, &args)),
-        Command::Runs => history::runs(&context),
+        Command::Resume(args) => Box::pin(again::resume(&context, args)).await,
+        Command::Retry(args) => Box::pin(again::retry(&context, args)).await,
+        Command::Rollback(args) => Box::pin(again::rollback(&context, args)).await,
+        Command::Abort(args) => Box::pin(audit::abort(&context, args)).await,
+        Command::Runs(args) => history::runs(&context, &args),
         Command::Logs(args) => history::logs(&context, &args),
         Command::Report(args) => history::report(&context, &args),
         Command::Ssh(args) => one_host::ssh(&context, args).await,
+        Command::Lock(command) => lock::lock(&context, command).await,
         Command::Doctor(args) => doctor::doctor(&context, args).await,
     }
 }

@@ -51,6 +51,21 @@ fn overrides() -> Vec<(String, String)> {
         .collect()
 }
 
+/// This machine's name, for people.
+pub(crate) fn machine_name() -> String {
+    let linux = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = linux.or_else(|| {
+        let output = std::process::Command::new("uname")
+            .arg("-n")
+            .output()
+            .ok()?;
+        String::from_utf8(output.stdout).ok()
+    });
+    let name = name.map(|name| name.trim().to_owned());
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "an unnamed machine".to_owned())
+}
+
 impl Environment {
     /// Reads it.
     ///
@@ -91,7 +106,12 @@ impl Environment {
         })
     }
 
-    /// An environment variable that a param names by `from: env:X`.
+    /// Where the process is, also where it takes up a run that began elsewhere; `/` where that is gone.
+    pub(crate) fn working_directory() -> PathBuf {
+        env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+    }
+
+    /// An environment variable: one that a param names by `from: env:X`, or that says who is there.
     pub(crate) fn variable(name: &str) -> Option<String> {
         variable(name)
     }

@@ -3,6 +3,8 @@
 
 use crate::model::Diagnostic;
 use crate::plan::Plan;
+use crate::run::journal::Gate;
+use crate::run::progress::Progress;
 use crate::task::{Action, GateAt, Group, OnFailure, Step};
 
 use super::failure::Failure;
@@ -47,6 +49,28 @@ impl Questions {
             later: later.or(canary.then_some("after the canary")),
             stopped: plan.task.on_failure == OnFailure::Ask,
             steps: on_controller.chain(on_hosts).any(asks),
+        }
+    }
+
+    /// What the rollback of this plan asks; whether to begin it is asked on its own.
+    pub(super) fn of_rollback(plan: &Plan) -> Self {
+        let hosts = plan.phases.iter().filter_map(|phase| phase.hosts.first());
+        let mut steps = hosts.flat_map(|host| host.rollback.iter());
+        Self {
+            start: false,
+            later: None,
+            stopped: false,
+            steps: steps.any(asks),
+        }
+    }
+
+    /// What is still asked of a run that goes on: a gate that was answered is not asked again.
+    pub(super) fn after(self, progress: &Progress) -> Self {
+        let answered = |gate: &Gate| gate.at == Some(GateAt::Start);
+        let started = progress.gates.iter().any(answered);
+        Self {
+            start: self.start && !started,
+            ..self
         }
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::cli::{LogsArgs, ReportArgs};
+use crate::cli::{LogsArgs, ReportArgs, RunsArgs};
 use crate::model::ExitStatus;
 use crate::report::{self, LogLook, RemoteColours, RunStore};
 
@@ -15,12 +15,15 @@ const LISTED: usize = 50;
 /// Lists earlier runs, the newest first.
 ///
 /// # Errors
-/// The state folder cannot be read.
-pub(super) fn runs(context: &Context) -> Result<ExitStatus, Failure> {
+/// The state folder cannot be read, or there is no such run.
+pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<ExitStatus, Failure> {
     let store = RunStore::new(&context.settings.state_dir);
-    let runs = store
-        .newest(LISTED)
-        .context("cannot read the records of runs")?;
+    let runs = match &args.run {
+        Some(run) => vec![store.find(run)?],
+        None => store
+            .newest(LISTED)
+            .context("cannot read the records of runs")?,
+    };
     if context.settings.output.json {
         context.console.json(&report::runs_json(&runs));
     } else if runs.is_empty() {

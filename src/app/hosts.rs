@@ -117,7 +117,7 @@ fn formatted(context: &Context, template: &str, targets: &[&Host]) -> Result<Str
         span,
         registers: Vec::new(),
     };
-    let engine = super::run::engine(&context.settings);
+    let engine = super::prepared::engine(&context.settings);
     let mut text = String::new();
     for (index, host) in targets.iter().enumerate() {
         let host = Arc::new(Host::clone(host));

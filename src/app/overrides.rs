@@ -45,6 +45,7 @@ pub(super) fn overrides(flags: &StrategyFlags) -> Result<Overrides, Diagnostic> 
             UnreachableFlag::Skip => WhenUnreachable::Skip,
         }),
         bake: typed.bake,
+        canary_bake: typed.canary_bake,
         zone_bake: typed.zone_bake,
         first_zone_bake: typed.first_zone_bake,
         final_bake: typed.final_bake,

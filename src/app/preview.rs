@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{CancelReason, ExitStatus, Host, HostOutcome, RunId};
 use crate::report::{self, PreviewSink};
 use crate::run::event::{GateAnswer, Trouble};
+use crate::run::journal::Memory;
 use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
 use crate::run::record::Record;
 use crate::run::{self, HostPreview, Parts, Preview};
@@ -22,7 +23,8 @@ use crate::transport::{Local, SshTransport};
 use super::entry::Context;
 use super::failure::Failure;
 use super::kept_plan;
-use super::run::{Prepared, options, random, screen_options, transport_settings};
+use super::prepared::Prepared;
+use super::run::{options, random, screen_options, transport_settings};
 
 /// Looks at the plan's hosts and shows what would come of it.
 ///
@@ -47,6 +49,7 @@ pub(super) async fn probe(context: &Context, prepared: Prepared) -> Result<ExitS
         record: Arc::new(NoRecord {
             folder: context.settings.state_dir.clone(),
         }),
+        journal: Arc::new(Memory::default()),
         prompt: Nobody,
     };
     let now = jiff::Timestamp::now();

@@ -3,7 +3,7 @@
 use std::io::BufRead as _;
 use std::time::Duration;
 
-use crate::report::ScreenHandle;
+use crate::report::{Console, ScreenHandle};
 use crate::run::event::GateAnswer;
 use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
 use crate::task::GateAt;
@@ -58,6 +58,10 @@ impl Prompt for Asker {
 
 /// What `--yes=all` says: go on; and where a rollout that stopped asks what to do about it, to leave it so.
 fn yes_to(offers: &[GateAnswer]) -> GateAnswer {
+    // What became of an interrupted step is nothing that a flag can know.
+    if offers.starts_with(&[GateAnswer::Retry]) {
+        return GateAnswer::Stop;
+    }
     let wanted = [GateAnswer::Go, GateAnswer::All, GateAnswer::Stop];
     let offered = wanted.into_iter().find(|answer| offers.contains(answer));
     offered.unwrap_or(GateAnswer::Pause)
@@ -163,6 +167,22 @@ async fn ask_terminal(
             ("n" | "no", _) => return answer(false, "terminal"),
             ("", Some(yes)) => return answer(yes, "default"),
             _ => screen.note("please type y or n"),
+        }
+    }
+}
+
+/// Asks with yes or no before there is a screen; the end of input is a no.
+pub(super) fn confirm(console: &Console, question: &str) -> bool {
+    forget_typed();
+    loop {
+        console.question(&format!("{question} [y/n] "));
+        match read_line()
+            .map(|line| line.trim().to_lowercase())
+            .as_deref()
+        {
+            Some("y" | "yes") => return true,
+            None | Some("n" | "no") => return false,
+            Some(_) => console.note("please type y or n"),
         }
     }
 }

@@ -1,221 +1,168 @@
-//! From a task and words to a plan, and from a plan to a run: the line that every task and every ad-hoc command
-//! takes.
+//! From a plan to a run: its record, its screen, its signals, and how it ends.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::sync::mpsc;
 
-use crate::model::selector::{Term, TermError};
-use crate::model::{Diagnostic, ExitStatus, Host, RunId, Secret};
-use crate::plan::{self, Plan, PlanRequest};
+use crate::audit::Action;
+use crate::journal::Writer;
+use crate::model::{Diagnostic, ExitStatus, RunId, Secret};
+use crate::plan::Plan;
 use crate::report::{
     self, Closing, Outlets, OutputForm, RemoteColours, RunFolder, Screen, ScreenHandle,
     ScreenOptions, Verbosity,
 };
-use crate::run::{self, Parts, RunOptions};
+use crate::run::cancel::Signal;
+use crate::run::progress::Progress;
+use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
-use crate::task::{CommonParams, Engine, Fab, Kind, Task};
 use crate::transport::{Local, SshTransport, TransportSettings};
 
+use super::audit;
+use super::earlier::Earlier;
 use super::entry::Context;
 use super::environment;
 use super::failure::Failure;
-use super::fleet::{self, Typed};
 use super::gates::Questions;
-use super::git;
-use super::kept_plan::{self, Kept, Selection, last_population};
-use super::library::TaskSource;
-use super::outside::ThisMachine;
-use super::overrides::overrides;
-use super::params::{self, Surroundings};
+use super::journal;
 use super::password;
+use super::prepared::Prepared;
 use super::prompt::Asker;
 
-/// What is to be done.
-pub(super) struct Work<'a> {
-    /// The task.
-    pub(super) task: Arc<Task>,
-    /// Where its files and the tasks it names come from.
-    pub(super) source: &'a TaskSource,
-    /// Selectors and params.
-    pub(super) words: &'a [String],
-    /// stdin is read for something else, so that nobody can answer there.
-    pub(super) stdin_taken: bool,
-    /// The command that does the same again, without its hosts.
-    pub(super) rerun: Option<String>,
-    /// The same with its whole population, for rollouts.
-    pub(super) again: Option<String>,
+/// Tasks of what was typed on the spot; no library has one of these names.
+pub(super) const AD_HOC: [&str; 3] = ["run", "put", "get"];
+
+/// A run of which this process has the record.
+pub(super) struct Going {
+    /// Its record.
+    pub(super) folder: Arc<RunFolder>,
+    /// Its journal.
+    pub(super) journal: Arc<Writer>,
+    /// How far an earlier process of it had come.
+    pub(super) progress: Option<Arc<Progress>>,
+    /// Roll back, and nothing else.
+    pub(super) undo: bool,
+    /// What was asked for.
+    pub(super) action: Action,
 }
 
-/// A plan with what it takes to run it.
-pub(super) struct Prepared {
-    /// The plan.
-    pub(super) plan: Arc<Plan>,
-    /// The selectors it was made for.
-    pub(super) selection: Selection,
-    /// Renders what waited for the hosts.
-    pub(super) engine: Arc<Engine>,
-    terminal: bool,
-    rerun: Option<String>,
-    again: Option<String>,
-}
-
-impl Prepared {
-    /// The plan as it is shown, and kept.
-    pub(super) fn json(&self) -> serde_json::Value {
-        kept_plan::json(&self.plan, &self.selection)
-    }
-}
-
-/// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
+/// Runs the plan to its end and says how it ended; of an earlier run, goes on with that.
 ///
-/// # Errors
-/// Everything that is wrong with the words, the params, the task or the selection.
-pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepared, Failure> {
-    let (settings, console) = (&context.settings, &context.console);
-    let terminal = settings.has_terminal(work.stdin_taken);
-    let engine = engine(settings);
-    let names: Vec<&str> = work.task.params.keys().map(String::as_str).collect();
-    let typed = Typed::new(settings, work.words)?;
-    let for_change = work.task.kind == Kind::Change;
-    let mut fleet = fleet::load(settings, typed, &names, for_change).await?;
-    fleet
-        .inventory
-        .notes
-        .iter()
-        .for_each(|note| console.remark(note));
-    let given = params::given(settings, std::mem::take(&mut fleet.params))?;
-    let surroundings = Surroundings {
-        console,
-        terminal,
-        cwd: settings.environment.cwd.clone(),
-        answers: std::sync::Mutex::default(),
-    };
-    let common = CommonParams::resolve(&work.task, &given, &surroundings, &engine)?;
-    let selection = Selection {
-        terms: fleet.selection(),
-        inventory: settings.inventory.clone(),
-    };
-    let selected = fleet.select(settings, targets(&work.task, &common, &engine)?)?;
-    selected
-        .warnings
-        .iter()
-        .for_each(|warning| console.warn(warning));
-    let kept = settings.run.strategy.plan.as_deref();
-    let kept = kept.map(Kept::read).transpose()?;
-    let population: Vec<Arc<Host>> = selected.population.into_iter().map(Arc::new).collect();
-    let plan = plan::build(&PlanRequest {
-        task: &work.task,
-        library: &|name| work.source.task(name),
-        files: work.source,
-        population,
-        targets: &selected.targets,
-        params: &common,
-        overrides: &overrides(&settings.run.strategy)?,
-        engine: &engine,
-        fanout: settings.fanout(work.task.fanout).get(),
-        now: jiff::Timestamp::now(),
-        seed: kept.as_ref().and_then(Kept::seed).unwrap_or_else(random),
-        last_population: for_change
-            .then(|| last_population(&settings.state_dir, &work.task.name, &selection.list()))
-            .flatten(),
-    })?;
-    kept.map_or(Ok(()), |kept| kept.check(&plan))?;
-    Ok(Prepared {
-        plan: Arc::new(plan),
-        selection,
-        engine: Arc::new(engine),
-        terminal,
-        rerun: work.rerun,
-        again: work.again,
-    })
-}
-
-/// Renders templates in this working directory.
-pub(super) fn engine(settings: &super::settings::Settings) -> Engine {
-    let cwd = settings.environment.cwd.clone();
-    let fab = Fab {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        git_sha: git::head(&cwd),
-        git_dirty: None,
-        cwd: cwd.to_string_lossy().into_owned(),
-    };
-    let outside: Arc<dyn crate::task::Outside> = Arc::new(ThisMachine { cwd });
-    Engine::new(&outside, fab)
-}
-
-fn targets(task: &Task, common: &CommonParams, engine: &Engine) -> Result<Vec<Term>, Failure> {
-    let words = common.targets(task, engine)?;
-    let terms: Result<Vec<Term>, TermError> = words.iter().map(|word| word.parse()).collect();
-    terms.map_err(|error| {
-        error
-            .diagnostic()
-            .context(format!("`targets` of task `{}`", task.name))
-            .into()
-    })
-}
-
-/// Runs the plan to its end and says how it ended.
+/// Whatever refuses it does so before anything of a record is made or touched.
 ///
 /// # Errors
 /// A question that nobody would answer, no sudo password, no record.
-pub(super) async fn execute(context: &Context, prepared: Prepared) -> Result<ExitStatus, Failure> {
-    let settings = &context.settings;
-    let Prepared {
-        plan,
-        selection,
-        engine,
-        terminal,
-        rerun,
-        again,
-    } = prepared;
-    let questions = Questions::of(&plan);
-    questions.check(settings, terminal)?;
-    announce(context, &plan, questions);
+pub(super) async fn execute(
+    context: &Context,
+    prepared: Prepared,
+    earlier: Option<Earlier>,
+) -> Result<ExitStatus, Failure> {
+    let questions = match &earlier {
+        None => Questions::of(&prepared.plan),
+        Some(earlier) => earlier.questions(&prepared.plan),
+    };
+    questions.check(&context.settings, prepared.terminal)?;
+    announce(context, &prepared.plan, questions);
     let transport_settings = transport_settings(context)?;
-    let secrets = transport_settings
-        .sudo_password
-        .clone()
-        .into_iter()
-        .collect();
-    let transport = SshTransport::new(transport_settings);
-    let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
-    let screen =
-        Screen::start(screen_options(context), outlets).context("cannot start the screen")?;
+    let secrets = transport_settings.sudo_password.clone();
+    let screen = screen(context)?;
     let handle = screen.handle();
-    let folder = record(context, &plan, &handle)?;
-    let unwritten = "cannot write the run's record";
-    folder
-        .write_plan(&kept_plan::json(&plan, &selection))
-        .context(unwritten)?;
-    let record_sink = folder.sink().context(unwritten)?;
-    let (stop, left) = (handle.clone(), handle.clone());
-    let (signals, received) = Signals::listen(
+    let (signals, received) = listen(&screen)?;
+    let going = match earlier {
+        None => begun(context, &prepared, &handle).await?,
+        Some(earlier) => {
+            let kind = prepared.plan.kind;
+            earlier.go_on(kind, outdir(context), &handle).await?
+        }
+    };
+    let record_sink = going
+        .folder
+        .sink()
+        .context("cannot write the run's record")?;
+    let of = (going.folder.id(), going.action);
+    let audit = audit::begin(context, &prepared, of, &handle).await;
+    let parts = Parts {
+        transport: SshTransport::new(transport_settings),
+        local: Local,
+        engine: prepared.engine,
+        sink: (record_sink, screen.sink()),
+        record: Arc::clone(&going.folder),
+        journal: going.journal,
+        prompt: asker(context, prepared.terminal, handle),
+    };
+    let plan = prepared.plan;
+    let mut options = RunOptions {
+        progress: going.progress,
+        undo: going.undo,
+        syslog: Some(environment::machine_name()),
+        ..options(
+            context,
+            going.folder.id().clone(),
+            plan.task.fanout,
+            secrets.into_iter().collect(),
+        )
+    };
+    options.lock.adopt = options.progress.is_some();
+    let closing = Closing {
+        state: None,
+        repeatable: !prepared.stdin_taken,
+        reversible: is_reversible(&plan),
+        processes: report::process_patterns(&plan),
+    };
+    let summary = run::execute(plan, parts, options, received).await;
+    screen.finish(closing).await;
+    audit.ends(context, &summary).await;
+    drop(signals);
+    Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// Whether any phase has steps that roll back.
+fn is_reversible(plan: &Plan) -> bool {
+    let mut hosts = plan.phases.iter().flat_map(|phase| &phase.hosts);
+    hosts.any(|host| !host.rollback.is_empty())
+}
+
+fn screen(context: &Context) -> Result<Screen, Failure> {
+    let outlets = Outlets::of_process().context("stdout or stderr is closed")?;
+    Ok(Screen::start(screen_options(context), outlets).context("cannot start the screen")?)
+}
+
+/// Listens for signals, which reach the screen too.
+fn listen(screen: &Screen) -> Result<(Signals, mpsc::Receiver<Signal>), Failure> {
+    let handle = screen.handle();
+    let (stop, left) = (handle.clone(), handle);
+    let listening = Signals::listen(
         screen.closed_pipe(),
         move || stop.stop_waiting(),
         move || left.leave(),
-    )
-    .context("cannot listen for signals")?;
-    let parts = Parts {
-        transport,
-        local: Local,
-        engine,
-        sink: (record_sink, screen.sink()),
-        record: Arc::clone(&folder),
-        prompt: asker(context, terminal, handle),
-    };
-    let options = options(context, folder.id().clone(), plan.task.fanout, secrets);
-    let processes = report::process_patterns(&plan);
-    let summary = run::execute(plan, parts, options, received).await;
-    screen
-        .finish(Closing {
-            rerun,
-            again,
-            processes,
-        })
-        .await;
-    drop(signals);
-    Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+    );
+    Ok(listening.context("cannot listen for signals")?)
+}
+
+/// A new run's record.
+async fn begun(
+    context: &Context,
+    prepared: &Prepared,
+    screen: &ScreenHandle,
+) -> Result<Going, Failure> {
+    let (plan, retries) = (&prepared.plan, prepared.retries.clone());
+    let folder = record(context, plan, screen)?;
+    let written = folder.write_plan(&prepared.json());
+    written.context("cannot write the run's record")?;
+    let typed = (&context.argv[..], prepared.stdin_taken);
+    let typed = journal::typed(plan, typed, &context.settings.environment.cwd);
+    Ok(Going {
+        journal: journal::begin(&folder, plan, (typed, retries)).await?,
+        folder,
+        progress: None,
+        undo: false,
+        action: match &prepared.retries {
+            Some(_) => Action::Retry,
+            None => Action::Run,
+        },
+    })
 }
 
 /// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.
@@ -282,7 +229,17 @@ pub(super) fn options(
         fail_fast: settings.run.fail_fast,
         user: settings.environment.user.clone(),
         secrets,
+        lock: LockOptions {
+            wait: settings.run.lock_wait.unwrap_or_default(),
+            folder: Some(settings.state_dir.join("locks")),
+            controller: environment::machine_name(),
+            token: u128::from(random()) << 64 | u128::from(random()),
+            adopt: false,
+        },
+        syslog: None,
         cwd: settings.environment.cwd.clone(),
+        progress: None,
+        undo: false,
     }
 }
 
@@ -320,6 +277,12 @@ pub(super) fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
+/// Where files from hosts go, if somebody said.
+fn outdir(context: &Context) -> Option<PathBuf> {
+    let dir = context.settings.outdir.as_ref()?;
+    Some(context.settings.environment.cwd.join(dir))
+}
+
 /// Makes the run's folder under an id of its own.
 fn record(
     context: &Context,
@@ -327,11 +290,6 @@ fn record(
     screen: &ScreenHandle,
 ) -> Result<Arc<RunFolder>, Failure> {
     let state = &context.settings.state_dir;
-    let outdir = context
-        .settings
-        .outdir
-        .as_ref()
-        .map(|dir| context.settings.environment.cwd.join(dir));
     loop {
         let id = RunId::new(
             jiff::Timestamp::now(),
@@ -339,7 +297,7 @@ fn record(
             (random() & 0xffff) as u16,
         );
         let screen = screen.clone();
-        match RunFolder::create(state, &id, outdir.clone(), move |text| {
+        match RunFolder::create(state, &id, outdir(context), move |text| {
             screen.note(text.to_owned());
         }) {
             Ok(folder) => return Ok(folder),

@@ -17,6 +17,8 @@ pub(crate) struct Typed {
     pub(crate) cli: Cli,
     /// One-line notes, such as the new form of an old spelling.
     pub(crate) notes: Vec<String>,
+    /// The arguments that say the same in today's spelling, without the program's name.
+    pub(crate) argv: Vec<String>,
 }
 
 /// Parses the arguments, the program's name first.
@@ -29,7 +31,11 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Typed, clap::Error> {
     let placed = place_subcommand(&command, args, &mut notes);
     match Cli::try_parse_from(&placed) {
         Ok(cli) => match hints::wrong_tool(&cli) {
-            None => Ok(Typed { cli, notes }),
+            None => Ok(Typed {
+                cli,
+                notes,
+                argv: plain(&placed),
+            }),
             Some(message) => {
                 Err(Cli::command().error(clap::error::ErrorKind::ValueValidation, message))
             }
@@ -41,6 +47,11 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Typed, clap::Error> {
             Err(hints::with_hint(error, task.as_deref()))
         }
     }
+}
+
+fn plain(args: &[OsString]) -> Vec<String> {
+    let args = args.iter().skip(1);
+    args.map(|arg| arg.to_string_lossy().into_owned()).collect()
 }
 
 /// Puts `task` before a task's name and `run` before a bare `--`; turns `-l` into `list`, `-d TASK` into

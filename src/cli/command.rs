@@ -64,12 +64,23 @@ pub(crate) enum Command {
     Put(TransferArgs),
     /// Copy files from hosts: `get SELECTOR… -- SRC…`
     Get(TransferArgs),
+    /// Go on with a run that was interrupted, paused or stopped
+    Resume(ResumeArgs),
+    /// Run a task again, the same way, on every host that a run left undone
+    Retry(AgainArgs),
+    /// Undo what a run did
+    Rollback(RollbackArgs),
+    /// Give a run up: end it if it lives, and say what it left half done
+    Abort(AgainArgs),
     /// List earlier runs
-    Runs,
+    Runs(RunsArgs),
     /// Show a run's output, of all hosts or one
     Logs(LogsArgs),
     /// Show how a run ended
     Report(ReportArgs),
+    /// Show who holds the locks of hosts, or release one
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Open a shell on one host, with the same connection settings
     Ssh(SshArgs),
     /// Find out why a host does not connect
@@ -172,10 +183,18 @@ pub(crate) struct TransferArgs {
     pub(crate) paths: Vec<String>,
 }
 
+/// Which runs are listed.
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// This one alone: its id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
 /// Whose output is shown.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The run's id, the start of one, or `last`
+    /// The run's id, the start of one, its last four characters, or `last`
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
     /// One host
@@ -183,12 +202,82 @@ pub(crate) struct LogsArgs {
     pub(crate) host: Option<String>,
 }
 
+/// Which run is gone on with.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run's id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Go on although the task was changed since; the difference is shown
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
+    /// Take hosts that match now and did not when the run began, after all others
+    #[arg(long)]
+    pub(crate) include_new: bool,
+}
+
+/// Which run is rolled back.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The run's id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Roll back although the task was changed since; the difference is shown
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
+}
+
+/// Which run is taken up.
+#[derive(Debug, Args)]
+pub(crate) struct AgainArgs {
+    /// The run's id, the start of one, its last four characters, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+}
+
 /// Which run is reported.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// The run's id, the start of one, or `last`
+    /// The run's id, the start of one, its last four characters, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub(crate) run: String,
+}
+
+/// What is done about locks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Show the locks of hosts: who holds them, since when, and whether that run is alive
+    Status(LockStatusArgs),
+    /// Release the lock of a run that is over
+    Release(LockReleaseArgs),
+}
+
+/// Whose locks are shown.
+#[derive(Debug, Args)]
+pub(crate) struct LockStatusArgs {
+    /// Selectors
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) words: Vec<String>,
+    /// This key alone
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+/// Which lock is released.
+#[derive(Debug, Args)]
+pub(crate) struct LockReleaseArgs {
+    /// Selectors
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) words: Vec<String>,
+    /// The lock with this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// The lock of this run
+    #[arg(long = "run", value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Also another's, and one whose run is at work
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Which host is logged in to.

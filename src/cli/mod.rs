@@ -13,8 +13,9 @@ mod values;
 
 pub(crate) use argv::{Typed, parse};
 pub(crate) use command::{
-    AdhocArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs, LogsArgs,
-    PlanArgs, ReportArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
+    AdhocArgs, AgainArgs, CheckArgs, Cli, Command, ConfigArgs, DoctorArgs, HostsArgs, ListArgs,
+    LockCommand, LockReleaseArgs, LockStatusArgs, LogsArgs, PlanArgs, ReportArgs, ResumeArgs,
+    RollbackArgs, RunsArgs, SchemaArgs, SchemaKind, ShowArgs, SshArgs, TaskArgs, TransferArgs,
 };
 pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use output_flags::{ColorChoice, OutputFlags};

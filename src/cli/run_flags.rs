@@ -2,11 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::StrategyFlags;
-use super::values::{Bound, assignment, at_least_one, bound};
+use super::values::{Bound, assignment, at_least_one, bound, limit};
 
 /// Which gates `--yes` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,6 +56,9 @@ pub(crate) struct RunFlags {
     /// Run the ad-hoc command through sudo, as root
     #[arg(long, global = true)]
     pub(crate) sudo: bool,
+    /// Wait this long for a lock that another run holds; a bare number is seconds [default: do not wait]
+    #[arg(long, global = true, value_name = "LIMIT", value_parser = limit)]
+    pub(crate) lock_wait: Option<Duration>,
     /// Limit for one command; a bare number is seconds, `none` is no limit [default: 1h]
     #[arg(short = 'T', long, global = true, value_name = "LIMIT", value_parser = bound)]
     pub(crate) command_timeout: Option<Bound>,

@@ -173,6 +173,9 @@ pub(crate) struct StrategyFlags {
     /// Pause after each batch
     #[arg(long, global = true, value_name = "PAUSE", value_parser = pause, hide_short_help = true)]
     pub(crate) bake: Option<Duration>,
+    /// Pause after the canary, where there is one
+    #[arg(long, global = true, value_name = "PAUSE", value_parser = pause, hide_short_help = true)]
+    pub(crate) canary_bake: Option<Duration>,
     /// Pause at a zone's end
     #[arg(long, global = true, value_name = "PAUSE", value_parser = pause, hide_short_help = true)]
     pub(crate) zone_bake: Option<Duration>,

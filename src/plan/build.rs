@@ -12,7 +12,7 @@ use super::outline::outline;
 use super::planned_hosts::{Controller, Hosts};
 use super::request::PlanRequest;
 use super::rules::{Numbers, Resolving};
-use super::{Batch, Member, Pace, Phase, Plan, Situation, lock, one_path, warnings};
+use super::{Batch, Lock, Member, Pace, Phase, Plan, Situation, lock, one_path, warnings};
 use crate::model::Diagnostic;
 use crate::task::{Condition, Kind, OnFailure, Rollout, Scope, Strategy, Task};
 
@@ -24,6 +24,7 @@ use crate::task::{Condition, Kind, OnFailure, Rollout, Scope, Strategy, Task};
 pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let outline = outline(request)?;
     let fleet = Fleet::new(request);
+    let lock = lock_of(request, &fleet)?;
     let mut passes = passes(request, &fleet)?;
     let names = NameCache::default();
     let mut hosts = Hosts::new(request, &outline, &names);
@@ -67,18 +68,27 @@ pub fn build(request: &PlanRequest<'_>) -> Result<Plan, Vec<Diagnostic>> {
         params: IndexMap::clone(&request.params.values),
         members,
         targets: fleet.targets.iter().map(|host| host.id.clone()).collect(),
-        lock: lock::key(request.task, &fleet.targets),
+        lock,
         population: fleet.population,
         before,
         phases,
         after,
         warnings: request.params.notes.clone(),
         task_hash: outline.hash,
+        sources: outline.sources,
     };
     let found = warnings::of(&plan, request, &clamped);
     plan.warnings.extend(found);
     plan.warnings.extend(warnings::unquoted(&raw_steps));
     Ok(plan)
+}
+
+/// What is locked on every host of the population.
+fn lock_of(request: &PlanRequest<'_>, fleet: &Fleet) -> Result<Option<Lock>, Vec<Diagnostic>> {
+    let key = request.params.lock(request.task, request.engine);
+    let key = key.map_err(|error| vec![error])?;
+    let key = key.as_deref();
+    Ok(lock::lock(request.task, key, &fleet.population))
 }
 
 /// One pass over the targets, before anything is rendered.

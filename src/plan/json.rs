@@ -8,9 +8,9 @@ use std::time::Duration;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
-use super::{Pace, Phase, Plan, StepText, step_texts};
+use super::{Pace, Phase, Plan, StepText, TakenIn, step_texts};
 use crate::model::{HostId, Zone};
-use crate::task::{Action, Check, Condition, GateAt, Step};
+use crate::task::{Action, Check, Condition, GateAt, Kind, Step};
 
 /// The plan.
 pub fn json(plan: &Plan) -> Value {
@@ -34,11 +34,21 @@ pub fn json(plan: &Plan) -> Value {
         "deadline_ms": plan.task.deadline.map(millis),
         "confirm": confirm(plan),
         "warnings": plan.warnings,
-        "lock": plan.lock,
+        "lock": plan.lock.as_ref().map(ToString::to_string),
+        // What each host that was touched gets at its end.
+        "syslog": (plan.kind == Kind::Change).then_some("logger -t fab-rs"),
         "task_hash": plan.task_hash,
+        "sources": sources(plan),
         "before": steps(&plan.before),
         "after": steps(&plan.after),
     })
+}
+
+/// The files that the task is made of, by their hashes.
+fn sources(plan: &Plan) -> Vec<Value> {
+    let sources = plan.sources.iter();
+    let source = |source: &TakenIn| json!({ "path": source.path, "sha256": source.sha256 });
+    sources.map(source).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,16 +1,33 @@
-//! The lock's key of a change: what two operators must not do at the same time. Taking it is the run's.
+//! The lock of a change: what two operators must not do at the same time. Taking it is the run's.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Host, Label};
-use crate::task::{Kind, Task};
+use crate::task::{Kind, LockKey, Task};
 
-/// The key: `TASK/SERVICE/ENV` by the hosts' tags, `-` for a tag that is missing; several, joined by commas,
-/// where the hosts differ. A tag is percent-encoded as a file name is, since a lock is one on a host. `None`
-/// for a task that only reads.
-pub(super) fn key(task: &Task, hosts: &[Arc<Host>]) -> Option<String> {
-    if task.kind == Kind::Read {
+/// The lock of a change: a key for every host of the population, since two operators whose targets differ must
+/// meet. Most often it is one key for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The key of each host, in the order of [`Plan::population`](super::Plan::population).
+    pub keys: Vec<String>,
+}
+
+/// Every key once, joined by commas.
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: BTreeSet<&str> = self.keys.iter().map(String::as_str).collect();
+        f.write_str(&keys.into_iter().collect::<Vec<_>>().join(","))
+    }
+}
+
+/// The lock of a task: its own key, the same for every host, else each host's `TASK/SERVICE/ENV` by its tags, `-`
+/// for a tag that is missing. A tag is percent-encoded as a file name is, so that no other key looks like it.
+/// `None` for a task that only reads, and for one that wants none.
+pub(super) fn lock(task: &Task, key: Option<&str>, hosts: &[Arc<Host>]) -> Option<Lock> {
+    if task.kind == Kind::Read || task.lock == LockKey::None {
         return None;
     }
     let of = |host: &Arc<Host>| {
@@ -21,8 +38,11 @@ pub(super) fn key(task: &Task, hosts: &[Arc<Host>]) -> Option<String> {
         };
         format!("{}/{}/{}", task.name, tag("service"), tag("env"))
     };
-    let keys: BTreeSet<String> = hosts.iter().map(of).collect();
-    Some(keys.into_iter().collect::<Vec<_>>().join(","))
+    let keys = hosts.iter();
+    let keys = keys.map(|host| key.map_or_else(|| of(host), str::to_owned));
+    Some(Lock {
+        keys: keys.collect(),
+    })
 }
 
 #[cfg(test)]
@@ -49,10 +69,13 @@ mod tests {
             host(&[("service", "../x y")]),
         ];
         assert_eq!(
-            key(&task, &hosts).as_deref(),
-            Some("run/%2E.%2Fx%20y/-,run/api/prod")
+            lock(&task, None, &hosts).unwrap().to_string(),
+            "run/%2E.%2Fx%20y/-,run/api/prod"
         );
+        let one = lock(&task, Some("es/logs"), &hosts).unwrap();
+        assert_eq!(one.keys, ["es/logs", "es/logs"]);
+        assert_eq!(one.to_string(), "es/logs");
         let reading = adhoc::command(&["id".to_owned()], &AdHocManner::default()).unwrap();
-        assert_eq!(key(&reading, &hosts), None);
+        assert_eq!(lock(&reading, None, &hosts), None);
     }
 }

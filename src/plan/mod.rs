@@ -19,6 +19,7 @@ mod request;
 mod rules;
 mod section;
 mod shape;
+mod spelled;
 mod step_text;
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,12 @@ pub use batch::{BatchRules, Situation, form_rest};
 pub use build::build;
 pub use drift::drift;
 pub use json::json;
+pub use lock::Lock;
 pub use overrides::{Overrides, TypedQuorum};
 pub use request::{PlanRequest, TaskFiles};
 pub use shape::{
     Asked, Batch, CanaryPace, HostPlan, Member, Pace, Phase, Plan, Resolved, ResolvedQuorum,
-    WorstOut,
+    TakenIn, WorstOut,
 };
+pub use spelled::spelled;
 pub use step_text::{StepText, step_texts};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::TakenIn;
 use super::request::PlanRequest;
 use crate::model::{Diagnostic, Source, SourceSpan};
 use crate::task::{
@@ -19,7 +20,9 @@ pub(super) struct Outline {
     /// Its phases, without their strategies.
     pub(super) phases: Vec<PhaseOutline>,
     pub(super) after: Vec<Step>,
-    /// SHA-256 of every text and file taken in, hex.
+    /// Every text and file taken in.
+    pub(super) sources: Vec<TakenIn>,
+    /// SHA-256 of all of them, hex.
     pub(super) hash: String,
 }
 
@@ -45,9 +48,10 @@ pub(super) fn outline(request: &PlanRequest<'_>) -> Result<Outline, Vec<Diagnost
         request,
         tasks: vec![Arc::clone(task)],
         hasher: Sha256::new(),
+        sources: Vec::new(),
         errors: task.unsupported.clone(),
     };
-    taking.take_in(task.source.text.as_bytes());
+    taking.take_in_task(task);
     let outline = Outline {
         facts: taking.steps(&task.facts, ""),
         before: taking.steps(&task.before, ""),
@@ -58,6 +62,7 @@ pub(super) fn outline(request: &PlanRequest<'_>) -> Result<Outline, Vec<Diagnost
             .collect(),
         after: taking.steps(&task.after, ""),
         hash: hex(&taking.hasher.finalize()),
+        sources: taking.sources,
     };
     if taking.errors.is_empty() {
         Ok(outline)
@@ -71,11 +76,21 @@ struct Taking<'a> {
     /// The task that is being read, below the tasks that called it.
     tasks: Vec<Arc<Task>>,
     hasher: Sha256,
+    sources: Vec<TakenIn>,
     errors: Vec<Diagnostic>,
 }
 
 impl Taking<'_> {
-    fn take_in(&mut self, bytes: &[u8]) {
+    fn take_in_task(&mut self, task: &Task) {
+        let path = task.source.path.display().to_string();
+        self.take_in(&path, task.source.text.as_bytes());
+    }
+
+    fn take_in(&mut self, path: &str, bytes: &[u8]) {
+        self.sources.push(TakenIn {
+            path: path.to_owned(),
+            sha256: hex(&Sha256::digest(bytes)),
+        });
         let length = u64::try_from(bytes.len()).expect("a length fits 64 bits");
         self.hasher.update(length.to_be_bytes());
         self.hasher.update(bytes);
@@ -150,7 +165,7 @@ impl Taking<'_> {
             let context = format!("task `{}`", task.name);
             error.context(context)
         }));
-        self.take_in(task.source.text.as_bytes());
+        self.take_in_task(&task);
         self.tasks.push(Arc::clone(&task));
         sub.steps = Some(Group {
             steps: self.steps(&task.phases[0].steps, prefix),
@@ -200,7 +215,7 @@ impl Taking<'_> {
             script.text = self.read(path, span);
         }
         if let Some(text) = &script.text {
-            self.take_in(&Arc::clone(text));
+            self.take_in(script.src.shown(), &Arc::clone(text));
         }
     }
 
@@ -214,7 +229,7 @@ impl Taking<'_> {
         let Some(bytes) = self.read(path, span) else {
             return;
         };
-        self.take_in(&bytes);
+        self.take_in(path, &bytes);
         match content(path, &bytes) {
             Ok(text) => copy.text = Some(text),
             Err(error) => self.errors.push(error.at(span)),

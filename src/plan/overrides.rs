@@ -43,6 +43,8 @@ pub struct Overrides {
     pub unreachable: Option<WhenUnreachable>,
     /// The pause after each batch.
     pub bake: Option<Duration>,
+    /// The pause after the canary, where there is one.
+    pub canary_bake: Option<Duration>,
     /// The pause at a zone's end.
     pub zone_bake: Option<Duration>,
     /// The pause at the first zone's end.
@@ -182,6 +184,9 @@ impl Overrides {
     fn pace_over(&self, made: &mut Strategy) {
         let bakes = &mut made.bakes;
         bakes.batch = self.bake.or(bakes.batch);
+        if let Some(canary) = &mut made.canary {
+            canary.bake = self.canary_bake.or(canary.bake);
+        }
         bakes.zone = self.zone_bake.or(bakes.zone);
         bakes.first_zone = self.first_zone_bake.or(bakes.first_zone);
         bakes.last = self.final_bake.or(bakes.last);

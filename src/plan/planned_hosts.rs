@@ -13,7 +13,7 @@ use super::request::PlanRequest;
 use super::section::{Reads, Section};
 use super::{HostPlan, Member};
 use crate::model::{Diagnostic, Host};
-use crate::task::{Check, Condition, Engine, ParamValue, Scope, Step, Task, Text};
+use crate::task::{Action, Check, Condition, Engine, ParamValue, Scope, Step, Task, Text};
 
 type Params = Arc<IndexMap<String, ParamValue>>;
 type Vars = Arc<IndexMap<String, serde_json::Value>>;
@@ -193,8 +193,14 @@ impl<'a> Hosts<'a> {
         let (outline, request, names) = (&self.outline.phases[phase], self.request, self.names);
         let health = self.health(phase, host, &scope)?;
         let looks = (request.engine, &scope, &host.label);
+        let controller = [&self.outline.before, &outline.before];
         let made = self.phases[phase].steps.of(looks, || {
-            host_steps(outline, renderer(request, names, &scope))
+            let mut renderer = renderer(request, names, &scope);
+            renderer.later = controller
+                .into_iter()
+                .flat_map(|steps| told(steps))
+                .collect();
+            host_steps(outline, renderer)
         })?;
         Some(HostPlan {
             host: Arc::clone(host),
@@ -295,6 +301,18 @@ fn ended<T>(renderer: Renderer<'_>, made: T) -> Result<T, Vec<Diagnostic>> {
     } else {
         Err(renderer.errors)
     }
+}
+
+/// What the controller's steps register or set: hosts know it once they begin.
+fn told(steps: &[Step]) -> impl Iterator<Item = String> {
+    steps.iter().flat_map(|step| {
+        let set = match &step.action {
+            Action::Set(variables) => Some(variables.keys()),
+            _ => None,
+        };
+        let register = step.modifiers.register.iter();
+        register.chain(set.into_iter().flatten()).cloned()
+    })
 }
 
 fn host_steps(

@@ -92,6 +92,7 @@ impl Renderer<'_> {
             &mut modifiers.sudo,
             &mut modifiers.cwd,
             &mut modifiers.stdin,
+            &mut modifiers.check,
         ];
         for text in texts.into_iter().flatten() {
             *text = self.text(text);

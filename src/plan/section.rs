@@ -207,6 +207,7 @@ impl<'a> Reads<'a> {
             &modifiers.sudo,
             &modifiers.cwd,
             &modifiers.stdin,
+            &modifiers.check,
         ] {
             self.maybe(text.as_ref());
         }

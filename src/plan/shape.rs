@@ -14,6 +14,7 @@ use crate::task::{
 };
 
 use super::batch::BatchRules;
+use super::lock::Lock;
 
 /// A whole run, before it starts.
 #[derive(Debug, Clone)]
@@ -39,10 +40,21 @@ pub struct Plan {
     pub after: Vec<Step>,
     /// What the operator should know before saying yes.
     pub warnings: Vec<String>,
-    /// The lock's key; `None` for `read`.
-    pub lock: Option<String>,
+    /// What is locked on which host of the population; `None` for `read`.
+    pub lock: Option<Lock>,
     /// SHA-256 of the task file and every file it takes in, hex.
     pub task_hash: String,
+    /// Those files.
+    pub sources: Vec<TakenIn>,
+}
+
+/// A file that a task is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenIn {
+    /// As users see it.
+    pub path: String,
+    /// Of its content, hex.
+    pub sha256: String,
 }
 
 /// A host of the population, as far as it is only asked.

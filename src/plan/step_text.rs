@@ -193,6 +193,9 @@ fn notes(step: &Step) -> Vec<String> {
     if let Some(retry) = modifiers.retry.as_ref().filter(|retry| retry.attempts > 1) {
         notes.push(format!("up to {} attempts", retry.attempts));
     }
+    if modifiers.detach {
+        notes.push("detached".to_owned());
+    }
     if modifiers.ignore_errors {
         notes.push("errors ignored".to_owned());
     }

@@ -10,6 +10,15 @@ use super::style::{Role, Styles};
 /// Unchanged lines around a change.
 const CONTEXT: usize = 2;
 
+/// How a plan differs from one that was kept, both of the form of `plan --json`; empty where nothing that is run does.
+pub fn plan_diff(kept: &serde_json::Value, now: &serde_json::Value, styles: Styles) -> String {
+    diff_text(
+        &crate::plan::spelled(kept),
+        &crate::plan::spelled(now),
+        styles,
+    )
+}
+
 /// The lines in which `text` differs from `base`: `-` is missing, `+` is added; an unchanged line or two
 /// around, `…` where lines are left out.
 pub(crate) fn diff_text(base: &str, text: &str, styles: Styles) -> String {

@@ -45,28 +45,47 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
                 .iter()
                 .map(|(word, count)| format!("{count} {}", outcome_words(word)))
                 .collect();
+            let next = run.next();
             vec![
                 Cell::new(run.id.as_str()),
-                Cell::new(&run.task),
+                Cell::new(&task_words(run)),
                 Cell::new(&run.started),
                 Cell::of(role, run.state.word()),
                 Cell::or_dash(run.exit.map(|exit| exit.to_string()).as_deref()),
+                Cell::or_dash(next.first().copied()),
                 Cell::new(&counts.join(", ")),
             ]
         })
         .collect();
     table(
-        &["run", "task", "started", "state", "exit", "hosts"],
+        &["run", "task", "started", "state", "exit", "next", "hosts"],
         &rows,
         styles,
     )
+}
+
+/// The task; of a run that takes up what another one left, the end of that one's id.
+fn task_words(run: &StoredRun) -> String {
+    let Some(of) = &run.retries else {
+        return run.task.clone();
+    };
+    let end = of.as_str().rsplit('-').next().unwrap_or_default();
+    format!("{} (retry of {end})", run.task)
+}
+
+/// The commands that go on from where a run stands.
+fn commands(run: &StoredRun) -> Vec<String> {
+    let next = run.next();
+    next.iter()
+        .map(|command| format!("fab-rs {command} {}", run.id))
+        .collect()
 }
 
 /// `runs --json`.
 pub fn runs_json(runs: &[StoredRun]) -> Value {
     let of = |run: &StoredRun| {
         json!({"run": run.id, "task": run.task, "started": run.started, "state": run.state.word(),
-            "exit": run.exit, "counts": run.counts, "record": run.path.to_string_lossy()})
+            "exit": run.exit, "counts": run.counts, "retries": run.retries, "next": commands(run), "record": run.path.to_string_lossy()})
     };
     runs.iter().map(of).collect()
 }
@@ -92,6 +111,9 @@ pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<
         safe(&run.task),
         run.started
     );
+    if let Some(of) = &run.retries {
+        let _ = writeln!(out, "it takes up what run {} left", safe(of.as_str()));
+    }
     out.push('\n');
     if view.hosts.len() <= MAX_LISTED {
         out.push_str(&hosts_of_run(&view, styles));
@@ -105,7 +127,13 @@ pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<
         skipped: &[],
         trouble: None,
     };
-    out.push_str(&summary_text(&view, &Closing::default(), &look));
+    let closing = Closing {
+        state: Some(run.state.word().to_owned()),
+        repeatable: run.repeatable,
+        reversible: run.is_reversible(),
+        ..Closing::default()
+    };
+    out.push_str(&summary_text(&view, &closing, &look));
     Ok(out)
 }
 
@@ -187,14 +215,23 @@ fn push_unfinished(out: &mut String, run: &StoredRun, view: &RunView, styles: St
 }
 
 /// `report RUN --json`: `summary.json`, or, where there is none, the same shape as far as it is known, with
-/// `exit` null.
+/// `exit` null; with the state and the exit status that the journal has by now, and what can be done.
 ///
 /// # Errors
 /// The run's events cannot be read.
 pub fn report_json(run: &StoredRun) -> io::Result<Value> {
-    if let Some(summary) = run.summary() {
-        return Ok(serde_json::to_value(summary).expect("a summary is a JSON object"));
-    }
+    let mut value = match run.summary() {
+        Some(summary) => serde_json::to_value(summary).expect("a summary is a JSON object"),
+        None => unfinished_json(run)?,
+    };
+    value["state"] = run.state.word().into();
+    value["exit"] = run.exit.into();
+    value["retries"] = json!(run.retries);
+    value["next"] = commands(run).into();
+    Ok(value)
+}
+
+fn unfinished_json(run: &StoredRun) -> io::Result<Value> {
     let view = run.view()?;
     let hosts: serde_json::Map<String, Value> = view
         .hosts

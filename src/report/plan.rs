@@ -92,7 +92,6 @@ impl Page {
             all => format!(" of {all}"),
         };
         let hosts = counted(plan.targets.len(), "host");
-        // The plan's lock is not shown: no run takes it yet.
         let _ = writeln!(out, "{name} ({kind})  {hosts}{of}");
         if !plan.task.desc.is_empty() {
             let _ = writeln!(out, "  {}", safe(&plan.task.desc));
@@ -101,6 +100,12 @@ impl Page {
             let _ = writeln!(out, "  with {}", params_line(&plan.params));
         }
         push_differing_params(out, plan);
+        if let Some(lock) = &plan.lock {
+            let _ = writeln!(out, "  lock {}", safe(&lock.to_string()));
+        }
+        if plan.kind == Kind::Change {
+            out.push_str("  a line in each host's syslog at its end (`logger -t fab-rs`)\n");
+        }
     }
 
     fn controller_steps(&self, out: &mut String, title: &str, steps: &[Step]) {
@@ -342,6 +347,7 @@ mod tests {
           Put a version live
           with version='1.4.2 beta' token=***
           with port=9090
+          a line in each host's syslog at its end (`logger -t fab-rs`)
 
         before, here:
           1. local git fetch

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::task::{Action, Group, RunProgram, Step, Text};
 
 /// Characters of a command that are enough to find it.
-const PATTERN: usize = 40;
+pub(crate) const PATTERN: usize = 40;
 
 /// For the name of each step that runs a command, the pattern by which `pgrep -f` finds it.
 pub fn process_patterns(plan: &Plan) -> IndexMap<String, String> {
@@ -65,7 +65,7 @@ fn first_line(text: &str) -> String {
 
 /// For `pgrep`'s extended expressions: only what means something in them is escaped, so that the command
 /// stays readable.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if ".^$*+?()[]{}|\\".contains(c) {

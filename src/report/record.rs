@@ -13,6 +13,7 @@ use crate::run::event::{EventKind, RunEvent, RunSummary};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 
+use super::held::OldLogs;
 use super::json::push_event;
 
 /// The folder of a run, `STATE/runs/ID`, and the sign that the run lives: an advisory lock on the folder
@@ -23,6 +24,8 @@ pub struct RunFolder {
     files: PathBuf,
     trouble: Mutex<Option<String>>,
     told: Box<dyn Fn(&str) + Send + Sync>,
+    /// Logs of an earlier process of the run.
+    old_logs: Option<OldLogs>,
     _alive: File,
 }
 
@@ -52,8 +55,26 @@ impl RunFolder {
             path,
             trouble: Mutex::new(None),
             told: Box::new(told),
+            old_logs: None,
             _alive: alive,
         }))
+    }
+
+    /// The folder of a run that goes on, and its hold.
+    pub(super) fn again(
+        (id, path, alive): (RunId, PathBuf, File),
+        files: Option<PathBuf>,
+        told: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            files: files.unwrap_or_else(|| path.join("files")),
+            path,
+            trouble: Mutex::new(None),
+            told,
+            old_logs: Some(OldLogs::default()),
+            _alive: alive,
+        })
     }
 
     /// The run.
@@ -83,6 +104,14 @@ impl RunFolder {
         })
     }
 
+    fn log(&self, name: &str) -> io::Result<File> {
+        let folder = self.path.join("hosts");
+        match &self.old_logs {
+            Some(old) => old.open(&folder, name),
+            None => private_file(&folder.join(name)),
+        }
+    }
+
     /// Why the record is incomplete, if it is.
     pub fn trouble(&self) -> Option<String> {
         self.lock_trouble().clone()
@@ -109,13 +138,11 @@ impl RunFolder {
 
 impl Record for RunFolder {
     fn host_log(&self, host: &Host) -> io::Result<File> {
-        let name = log_name(host.label.file_name());
-        private_file(&self.path.join("hosts").join(name))
+        self.log(&log_name(host.label.file_name()))
     }
 
     fn controller_log(&self) -> io::Result<File> {
-        let name = log_name(CONTROLLER.to_owned());
-        private_file(&self.path.join("hosts").join(name))
+        self.log(&log_name(CONTROLLER.to_owned()))
     }
 
     fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
@@ -183,7 +210,7 @@ impl Sink for RecordSink {
     }
 }
 
-fn pretty(value: &serde_json::Value) -> Vec<u8> {
+pub(super) fn pretty(value: &serde_json::Value) -> Vec<u8> {
     format!("{value:#}\n").into_bytes()
 }
 
@@ -206,7 +233,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 
 /// A reader sees the old content or the new one, never a part; `sync` before the rename, so that a full
 /// disk is an error here.
-fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(&format!(".{name}."))
         .tempfile_in(folder)?;

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::lock::words::held;
 use crate::model::{Label, Zone, format_duration};
 use crate::run::event::{
     EventKind, GateAnswer, HostRef, PlanChange, RollbackResult, RolloutFact, StopCause,
@@ -13,8 +14,8 @@ use super::gate::gate_text;
 use super::grammar::counted;
 use super::notice::{NoticeLook, Verbosity};
 use super::rollout_words::{
-    answer_words, bake_words, folded, out_words, reach_words, shortfall_words, stop_words,
-    trouble_class, trouble_words, wait_words, with_causes,
+    answer_words, bake_words, before_all, folded, out_words, reach_words, shortfall_words,
+    stop_words, trouble_class, trouble_words, wait_words, with_causes,
 };
 use super::sanitize::safe;
 use super::style::Role;
@@ -78,6 +79,20 @@ fn fact_notice(fact: &RolloutFact, view: &RunView, look: NoticeLook) -> Said {
         } => {
             let classes = [("sick", sick), ("no answer", silent), ("unfit", unfit)];
             (Verbosity::Normal, preflight(classes, view, look))
+        }
+        RolloutFact::LockWaited { holder } => {
+            let lead = look.styles.paint(Role::Warning, "waiting for the lock:");
+            (Verbosity::Normal, format!("{lead} {}", safe(&held(holder))))
+        }
+        RolloutFact::LockTaken {
+            key, anchor, hosts, ..
+        } => {
+            let (key, anchor) = (safe(key), safe(anchor.as_str()));
+            let text = format!(
+                "locked `{key}` on {}, first on {anchor}",
+                counted(*hosts, "host")
+            );
+            (Verbosity::Verbose, text)
         }
         RolloutFact::PlanChanged {
             first,
@@ -312,7 +327,7 @@ fn stopped(because: &StopCause, not_started: &[Label], view: &RunView, look: Not
     let lead = look.styles.paint(Role::Warning, lead);
     let mut text = format!("{lead} {}", stop_words(because, view, look.width));
     // Of a preflight it is all hosts, always, and none is out by it.
-    if matches!(because, StopCause::Preflight { .. }) {
+    if before_all(because) {
         return text;
     }
     if let Some(reach) = reach_words(not_started, view, look.width) {

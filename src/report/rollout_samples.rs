@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::model::{Label, UnreachableKind, Zone};
 use crate::run::event::{
     BakeReason, EventKind, GateAnswer, GateFacts, HostRef, NextUp, PlanChange, RollbackResult,
-    RolloutFact, Rule, Shortfall, StopCause, Trouble, Troubled,
+    RolloutFact, Rule, Shortfall, StopCause, Trouble, Troubled, Unlocked,
 };
 use crate::task::GateAt;
 
@@ -77,11 +77,39 @@ fn stops() -> Vec<StopCause> {
             answer: GateAnswer::Stop,
             by: "terminal".into(),
         },
+        StopCause::Locked {
+            holder: Box::new(found()),
+        },
+        StopCause::Unlockable {
+            hosts: vec![unlocked()],
+        },
         StopCause::Preflight {
             silent: vec![Label::new("app-1")],
             unfit: vec![],
         },
+        StopCause::Journal {
+            cause: "the run's journal cannot be written: No space left on device".into(),
+        },
     ]
+}
+
+/// A lock of somebody else.
+fn found() -> crate::lock::Found {
+    crate::lock::Found {
+        host: Label::new("app-1"),
+        folder: "restart%2Fapi%2Fprod".into(),
+        owner: "deploy".into(),
+        age_ms: Some(192_000),
+        silent_ms: None,
+        note: None,
+    }
+}
+
+fn unlocked() -> Unlocked {
+    Unlocked {
+        host: Label::new("app-3"),
+        cause: "it does not answer".into(),
+    }
 }
 
 /// Every fact of a rollout, and the gate's events.
@@ -114,6 +142,15 @@ fn cause() -> String {
 
 fn of_the_preflight() -> Vec<RolloutFact> {
     let mut facts = vec![RolloutFact::PreflightStarted { hosts: labels() }];
+    facts.push(RolloutFact::LockWaited {
+        holder: Box::new(found()),
+    });
+    facts.push(RolloutFact::LockTaken {
+        key: "restart/api/prod".into(),
+        anchor: Label::new("app-1"),
+        hosts: 2,
+        without: vec![unlocked()],
+    });
     facts.push(RolloutFact::PreflightFinished {
         healthy: 2,
         sick: labels(),

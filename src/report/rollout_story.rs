@@ -177,8 +177,7 @@ pub(crate) fn told_at_the_end(view: &RunView, width: usize) -> String {
         trouble: None,
     };
     let closing = Closing {
-        rerun: Some("fab-rs rolling_restart".into()),
-        again: Some("fab-rs rolling_restart role=app".into()),
+        repeatable: true,
         ..Closing::default()
     };
     summary_text(view, &closing, &look)

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
+use crate::lock::answer::Found;
+use crate::lock::note::NoteState;
 use crate::model::{HostOutcome, Label};
 use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 
-use super::rollout_words::{exit_words, folded, reach_words, stop_words};
+use super::rollout_words::{before_all, exit_words, folded, reach_words, stop_words};
 use super::sanitize::safe;
 use super::style::Role;
 use super::summary::{SummaryLook, quoted};
@@ -32,9 +34,10 @@ pub(crate) fn push_stop(out: &mut String, view: &RunView, look: &SummaryLook<'_>
     let lead = look.styles.paint(Role::Warning, lead);
     let words = stop_words(&stop.because, view, look.width);
     // Of a preflight it is all hosts, always.
-    let reach = match stop.because {
-        StopCause::Preflight { .. } => None,
-        _ => reach_words(&stop.not_started, view, look.width),
+    let reach = if before_all(&stop.because) {
+        None
+    } else {
+        reach_words(&stop.not_started, view, look.width)
     };
     let reach = reach.map(|reach| format!("; {reach}")).unwrap_or_default();
     let _ = writeln!(out, "{lead} {words}{reach}");
@@ -70,7 +73,8 @@ pub(crate) fn push_rollback(out: &mut String, view: &RunView, look: &SummaryLook
     push_hosts(out, Role::Warning, "still as the run left them", &new, look);
 }
 
-fn was_changed(outcome: &HostOutcome) -> bool {
+/// Whether a host that ended like this may have been changed.
+pub(crate) fn was_changed(outcome: &HostOutcome) -> bool {
     !matches!(
         outcome,
         HostOutcome::NotRun { .. } | HostOutcome::Unreachable { .. } | HostOutcome::Gone
@@ -141,10 +145,48 @@ pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>
         host.end()
             .is_none_or(|end| !matches!(end.outcome, HostOutcome::NotRun { .. }))
     });
-    if let Some(words) = exit_words(exit, &summary.state, begun) {
+    let well = view.hosts.values().all(|host| {
+        host.end()
+            .is_some_and(|end| matches!(end.outcome, HostOutcome::Ok | HostOutcome::Gone))
+    });
+    if let Some(words) = exit_words(exit, &summary.state, (begun, well)) {
         let lead = look.styles.paint(Role::Strong, format!("exit {exit}:"));
         let _ = writeln!(out, "{lead} {words}");
     }
+}
+
+/// What can be done about another's lock.
+fn push_locked(out: &mut String, holder: &Found, look: &SummaryLook<'_>) {
+    let lead = look.styles.paint(Role::Hint, "next:");
+    let host = quoted(holder.host.as_str());
+    let host = safe(&host);
+    let _ = writeln!(out, "{lead} fab-rs lock status -H {host}");
+    if let Some(note) = &holder.note
+        && note.state == NoteState::Paused
+    {
+        let (run, place) = (quoted(note.run.as_str()), safe(&note.controller));
+        let run = safe(&run);
+        let _ = writeln!(
+            out,
+            "      fab-rs resume {run}  # on {place}: goes on with it"
+        );
+        let _ = writeln!(
+            out,
+            "      fab-rs abort {run}  # on {place}: gives it up and lets go of the lock"
+        );
+    }
+    let force = if holder.is_live() || holder.note.is_none() {
+        " --force"
+    } else {
+        ""
+    };
+    let run = holder.note.as_ref().map(|note| quoted(note.run.as_str()));
+    let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "      fab-rs lock release -H {host}{}{force}  # if that run is over",
+        safe(&run)
+    );
 }
 
 /// Where to look first: a host that did not answer the preflight, or one whose rollback failed.
@@ -156,6 +198,9 @@ pub(crate) fn push_look(out: &mut String, view: &RunView, look: &SummaryLook<'_>
         let lead = look.styles.paint(Role::Hint, "next:");
         let host = quoted(first.as_str());
         let _ = writeln!(out, "{lead} fab-rs doctor {}", safe(&host));
+    }
+    if let Some(StopCause::Locked { holder }) = stop {
+        push_locked(out, holder, look);
     }
     let failed = |host: &HostView| matches!(host.rollback, Some(RollbackResult::Failed { .. }));
     if let Some(first) = labels(view, failed).first() {

@@ -117,7 +117,7 @@ fn a_stopped_rollout_names_the_rule_the_number_and_the_reach() {
     exit 4: stopped before its end and not rolled back: what was done stays done, the rest was not begun
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last a4
-    next: fab-rs --limit host=a4,b1,b2,b3,b4,c1,c2,c3,c4 rolling_restart role=app
+    next: fab-rs resume last
     ");
 }
 
@@ -138,6 +138,7 @@ fn a_rollback_names_every_host_that_is_not_as_before() {
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last a3
     next: fab-rs logs last a4
+    next: fab-rs rollback last
     ");
 }
 
@@ -177,7 +178,7 @@ fn a_preflight_that_fails_names_the_hosts_and_changes_nothing() {
     exit 8: the preflight failed: nothing was changed on any host
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs doctor b1
-    next: fab-rs rolling_restart role=app
+    next: fab-rs retry last
     ");
 }
 
@@ -262,7 +263,7 @@ fn a_gate_shows_counts_troubles_and_what_is_next() {
     summary: 2 succeeded, 2 not started in 1 h 6 m
     exit 10: paused: what was done stays done, the rest was not begun
     record: /state/runs/20250102T030405Z-heapdump-00ff
-    next: fab-rs --limit host=a3,a4 rolling_restart role=app
+    next: fab-rs resume last
     ");
 }
 
@@ -354,6 +355,8 @@ fn every_fact_has_its_words() {
     let said: Vec<String> = said.collect();
     insta::assert_snapshot!(said.join("\n"), @r"
     preflight: asking 1 host
+    waiting for the lock: `restart%2Fapi%2Fprod` is locked on app-1, by whom is not known (the folder is deploy's), held for 3 m 12 s
+    locked `restart/api/prod` on 2 hosts, first on app-1
     preflight: 1 host answers, 1 sick: app-1
     plan changed: no sick host comes first any more
     app-1  passed phase main after 1.5 s
@@ -374,7 +377,10 @@ fn every_fact_has_its_words() {
     stopped: no host is the one to take last (`last`), though one must be: there may be no leader; zone a not started
     stopped: step `migrate` failed on app-1, on which every host depends; zone a not started
     stopped: answered `stop` at a gate by terminal; zone a not started
+    stopped: `restart%2Fapi%2Fprod` is locked on app-1, by whom is not known (the folder is deploy's), held for 3 m 12 s
+    stopped: no host could be locked: app-3 (it does not answer)
     stopped: nothing was changed; 1 host does not answer: app-1 (unhealthy)
+    stopped: the run's journal cannot be written: No space left on device; zone a not started
     rolling back 1 host, in this order: app-1
     app-1  rolled back
     app-1  rollback failed: exit 1

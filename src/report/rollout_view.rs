@@ -88,6 +88,10 @@ impl RolloutView {
     /// Takes the next event in, `now` being its time.
     pub(crate) fn apply(&mut self, kind: &EventKind, now: Duration) {
         match kind {
+            // Another process of the run goes on: what held the one before it up is over.
+            EventKind::RunStarted { .. } => {
+                (self.pause, self.looking, self.stop) = (None, None, None);
+            }
             EventKind::Rollout(fact) => self.apply_fact(fact, now),
             EventKind::BatchStarted { count, .. } => {
                 self.batches = self.batches.max(*count);

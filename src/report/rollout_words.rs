@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::lock::words::held;
 use crate::model::{ExitStatus, HostOutcome, Label, Zone, format_duration};
 use crate::run::event::{BakeReason, GateAnswer, Rule, Shortfall, StopCause, Trouble};
 
@@ -150,6 +151,17 @@ pub(crate) fn bake_words(why: BakeReason, view: &RunView) -> String {
     }
 }
 
+/// Hosts that could not be locked are named up to this many.
+const MAX_UNLOCKED: usize = 5;
+
+/// Whether nothing was begun: then what is not reached is everything, and is not worth a word.
+pub(crate) fn before_all(cause: &StopCause) -> bool {
+    matches!(
+        cause,
+        StopCause::Preflight { .. } | StopCause::Locked { .. } | StopCause::Unlockable { .. }
+    )
+}
+
 /// Why a rollout stopped, the rule with its number: `1 of 12 hosts failed, limit is 0`.
 pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> String {
     let of = |failed: usize, all: usize| match all {
@@ -186,6 +198,7 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
             let missing = shortfall_words(shortfall, view, width);
             format!("too few healthy hosts for too long: {missing}")
         }
+        StopCause::Journal { cause } => safe(cause).into_owned(),
         StopCause::NoLeader => {
             "no host is the one to take last (`last`), though one must be: there may be no leader"
                 .to_owned()
@@ -198,6 +211,15 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
             )
         }
         StopCause::Gate { answer, by } => gate_words(*answer, by),
+        StopCause::Locked { holder } => safe(&held(holder)).into_owned(),
+        StopCause::Unlockable { hosts } => {
+            let named: Vec<String> = hosts
+                .iter()
+                .take(MAX_UNLOCKED)
+                .map(|host| format!("{} ({})", safe(host.host.as_str()), brief(&host.cause)))
+                .collect();
+            format!("no host could be locked: {}", named.join(", "))
+        }
         StopCause::Preflight { silent, unfit } => preflight_words(silent, unfit, view, width),
     }
 }
@@ -359,8 +381,13 @@ pub(crate) fn left(length: Duration, since: Duration, now: Duration) -> String {
     format_duration(Duration::from_secs(seconds))
 }
 
-/// What an exit status of a rollout means in the state it left the run in; `None` where the counts say it.
-pub(crate) fn exit_words(exit: u8, state: &str, begun: bool) -> Option<&'static str> {
+/// What an exit status of a rollout means in the state it left the run in; whether it began any host, and whether
+/// none of its hosts failed. `None` where the counts say it.
+pub(crate) fn exit_words(
+    exit: u8,
+    state: &str,
+    (begun, well): (bool, bool),
+) -> Option<&'static str> {
     Some(match ExitStatus::from_code(exit)? {
         ExitStatus::Stopped if state == "aborted" => {
             "it was not confirmed: nothing was changed on any host"
@@ -370,11 +397,21 @@ pub(crate) fn exit_words(exit: u8, state: &str, begun: bool) -> Option<&'static 
         ExitStatus::Stopped => {
             "stopped before its end and not rolled back: what was done stays done, the rest was not begun"
         }
+        ExitStatus::RolledBack if well => {
+            "every host that was to be rolled back is as it was before"
+        }
         ExitStatus::RolledBack => {
             "failed, and every host that was to be rolled back is as it was before"
         }
         ExitStatus::RollbackIncomplete => {
             "the rollback is incomplete: the hosts named above need a person"
+        }
+        // It went on after an earlier process, and did not come to do anything.
+        ExitStatus::Preflight if state != "aborted" => {
+            "the preflight failed: nothing more was changed on any host, the run stays as it was"
+        }
+        ExitStatus::Locked if state != "aborted" => {
+            "another run holds the lock: nothing more was changed on any host, the run stays as it was"
         }
         ExitStatus::Preflight => "the preflight failed: nothing was changed on any host",
         ExitStatus::Locked => "another run holds the lock: nothing was changed on any host",

@@ -142,6 +142,7 @@ pub(crate) fn summary(exit: u8, state: &str, hosts: &[(&str, &HostOutcome)]) -> 
             outcome,
             HostOutcome::TimedOut { ended: false, .. } | HostOutcome::Unknown { .. }
         ),
+        left: Vec::new(),
     };
     RunSummary {
         run: run_id(),
@@ -400,8 +401,7 @@ pub(crate) fn plan() -> Plan {
     let first = vec![planned(&hosts[0], &steps), planned(&hosts[1], &steps)];
     let strategy = &task.phases[0].strategy;
     let phase = phase(strategy, first, vec![planned(&hosts[2], &other)]);
-    let mut population = hosts.to_vec();
-    population.push(host("app-4", "us-west-2b"));
+    let population = [&hosts[..], &[host("app-4", "us-west-2b")]].concat();
     Plan {
         kind: Kind::Change,
         params,
@@ -412,8 +412,9 @@ pub(crate) fn plan() -> Plan {
         phases: vec![phase],
         after: Vec::new(),
         warnings: vec!["us-west-2b has one host".into()],
-        lock: Some("deploy".into()),
+        lock: None,
         task_hash: "00".into(),
+        sources: Vec::new(),
         task,
     }
 }

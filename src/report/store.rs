@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use crate::model::{Diagnostic, Label, RunId};
 use crate::run::event::RunSummary;
 
+use crate::journal::glance;
+
 use super::fold::natural;
+use super::next::{Stand, may_go_on, next_commands};
 use super::replay::replayed;
 use super::view::RunView;
 
@@ -38,6 +42,10 @@ pub struct StoredRun {
     pub exit: Option<u8>,
     /// Hosts of each outcome.
     pub counts: IndexMap<String, usize>,
+    /// The run of which this one takes up what was left.
+    pub retries: Option<RunId>,
+    /// What was typed can be planned again.
+    pub repeatable: bool,
 }
 
 /// How a stored run stands.
@@ -45,9 +53,9 @@ pub struct StoredRun {
 pub enum RunState {
     /// Its process lives.
     Running,
-    /// Its process is gone, and it left no summary.
+    /// Its process is gone, and did not write how it ends.
     Interrupted,
-    /// It ended; the word is its summary's.
+    /// It ended, or paused; the word is its journal's, of a run without one its summary's.
     Ended(String),
 }
 
@@ -147,22 +155,39 @@ impl RunStore {
     fn open(&self, id: &str) -> StoredRun {
         let path = self.folder.join(id);
         let (started, task) = parts_of(id).unwrap_or_default();
+        let id = RunId::from_text(id);
+        let journal = glance(&path, &id);
         let summary = read_summary(&path);
-        let state = match &summary {
-            Some(summary) => RunState::Ended(summary.state.clone()),
-            None if is_alive(&path) => RunState::Running,
-            None => RunState::Interrupted,
+        let ended = match (&journal, &summary) {
+            (Some(journal), _) => journal.ended.clone(),
+            (None, Some(summary)) => Some((summary.state.clone(), summary.exit)),
+            (None, None) => None,
+        };
+        let (state, exit) = match ended {
+            // What the journal says is the past of a run that goes on.
+            _ if is_alive(&path) => (RunState::Running, None),
+            Some((state, exit)) => (RunState::Ended(state), Some(exit)),
+            None => (RunState::Interrupted, None),
+        };
+        let (retries, repeatable) = match journal {
+            Some(journal) => (
+                journal.opening.retries.clone(),
+                journal.opening.is_repeatable(),
+            ),
+            None => (None, false),
         };
         let mut run = StoredRun {
-            id: RunId::from_text(id),
+            id,
             path,
             task,
             started,
             state,
-            exit: summary.as_ref().map(|summary| summary.exit),
+            exit,
             counts: summary.map(|summary| summary.counts).unwrap_or_default(),
+            repeatable,
+            retries,
         };
-        if run.exit.is_none() {
+        if run.counts.is_empty() {
             let counts = run.view().map(|view| view.counts()).unwrap_or_default();
             run.counts = counts
                 .into_iter()
@@ -177,6 +202,32 @@ impl StoredRun {
     /// `summary.json`, if it was written.
     pub fn summary(&self) -> Option<RunSummary> {
         read_summary(&self.path)
+    }
+
+    /// The commands that go on from where it stands, the first of them the one to type.
+    pub fn next(&self) -> Vec<&'static str> {
+        let undone = |(word, count): (&String, &usize)| *count > 0 && !is_well(word);
+        next_commands(Stand {
+            state: self.state.word(),
+            undone: self.counts.iter().any(undone) || self.summary().is_none(),
+            repeatable: self.repeatable,
+            reversible: may_go_on(self.state.word()) && self.is_reversible(),
+        })
+    }
+
+    /// Whether its plan has steps that roll back.
+    pub(crate) fn is_reversible(&self) -> bool {
+        let plan = fs::read(self.path.join("plan.json")).ok();
+        let plan: Option<Value> = plan.and_then(|text| serde_json::from_slice(&text).ok());
+        let phases = plan.as_ref().and_then(|plan| plan["phases"].as_array());
+        let groups = phases.into_iter().flatten();
+        let mut groups = groups
+            .filter_map(|phase| phase["steps"].as_array())
+            .flatten();
+        groups.any(|group| {
+            let steps = group["rollback"].as_array();
+            steps.is_some_and(|steps| !steps.is_empty())
+        })
     }
 
     /// The run as its events tell it.
@@ -207,6 +258,11 @@ impl StoredRun {
         logs.sort_by(|(left, _), (right, _)| natural(left.as_str(), right.as_str()));
         Ok(logs)
     }
+}
+
+/// Whether nothing is left to do of a host with this outcome.
+fn is_well(word: &str) -> bool {
+    matches!(word, "ok" | "gone")
 }
 
 /// The second in which a run began, as its id has it.
@@ -258,6 +314,7 @@ fn label_of(name: &str) -> Label {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use crate::model::Host;
     use crate::run::record::Record as _;
@@ -313,11 +370,31 @@ mod tests {
     async fn of_two_runs_begun_in_one_second_the_later_is_the_last() {
         let state = tempfile::tempdir().unwrap();
         let (first, second) = ("20250102T010000Z-run-ff00", "20250102T010000Z-run-00ff");
-        for id in [first, second] {
-            drop(record(state.path(), id, true).await);
-        }
+        drop(record(state.path(), first, true).await);
+        // The clock of a file system ticks in milliseconds.
+        let made = |path: &Path| fs::metadata(path).unwrap().created().unwrap();
+        let begun = made(&state.path().join("runs").join(first));
+        while made(
+            tempfile::NamedTempFile::new_in(state.path())
+                .unwrap()
+                .path(),
+        ) == begun
+        {}
+        drop(record(state.path(), second, true).await);
         let found = RunStore::new(state.path()).find("last").unwrap();
         assert_eq!(found.id.as_str(), second);
+    }
+
+    /// The newest run, once nobody holds it: a child of another test has what it inherited until it becomes its own
+    /// program.
+    async fn left(store: &RunStore) -> StoredRun {
+        for _ in 0..500 {
+            if store.find("last").unwrap().state != RunState::Running {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        store.find("last").unwrap()
     }
 
     #[tokio::test]
@@ -327,11 +404,11 @@ mod tests {
         let living = record(state.path(), OLD, false).await;
         assert_eq!(store.find("last").unwrap().state, RunState::Running);
         drop(living);
-        let run = store.find("last").unwrap();
+        let run = left(&store).await;
         assert_eq!((run.state, run.exit), (RunState::Interrupted, None));
         assert_eq!(run.counts.get("gone"), Some(&1));
         drop(record(state.path(), NEW, true).await);
-        let ended = store.find("last").unwrap();
+        let ended = left(&store).await;
         assert_eq!((ended.state.word(), ended.exit), ("failed", Some(1)));
     }
 

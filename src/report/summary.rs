@@ -7,24 +7,29 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::model::{HostOutcome, Label, Size, format_duration};
-use crate::task::Kind;
 
 use super::cluster::{Cluster, clusters};
 use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
-use super::host_failure::{Ending, in_full, reason_words, short, short_within};
-use super::rollout_summary::{is_told, push_exit, push_look, push_rollback, push_stop};
+use super::host_failure::{Ending, in_full, reason_words, short_within};
+use super::next::{Stand, next_commands};
+use super::rollout_summary::{
+    is_told, push_exit, push_look, push_rollback, push_stop, was_changed,
+};
 use super::sanitize::safe;
+use super::still_running::push_still_running;
 use super::style::{Role, Styles};
 use super::view::{HostView, RunView};
 
 /// What the command line knows about a run's end that its events do not.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
-    /// The command that runs the same again; `None` proposes no such command.
-    pub rerun: Option<String>,
-    /// The command with its whole population, to be limited to hosts: what a rollout may take is counted on all.
-    pub again: Option<String>,
+    /// The state's word, where it is another than what the events end with.
+    pub state: Option<String>,
+    /// What was typed can be planned again.
+    pub repeatable: bool,
+    /// The task has steps that roll back.
+    pub reversible: bool,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -54,8 +59,6 @@ const MAX_TAIL: usize = 12;
 const SHORT_TAIL: usize = 4;
 /// Files that are listed; the others are counted.
 const MAX_FILES: usize = 20;
-/// Characters of hosts that a command names; with more of them it would no longer be read.
-const MAX_HOST_LIST: usize = 160;
 /// Characters of a slow host's step.
 const SLOW_STEP: usize = 30;
 /// Hosts that took less are not slow.
@@ -305,59 +308,6 @@ fn common_folder(view: &RunView) -> std::path::PathBuf {
     })
 }
 
-/// Hosts where something may still be running, by the step that was at work, each with the command to look.
-fn push_still_running(out: &mut String, view: &RunView, closing: &Closing, look: &SummaryLook<'_>) {
-    let flagged = |label: &Label| {
-        let summary = view.summary.as_ref()?;
-        Some(summary.hosts.get(label)?.may_still_run)
-    };
-    let mut steps: IndexMap<Option<&str>, Vec<&str>> = IndexMap::new();
-    for (label, host) in &view.hosts {
-        let Some(end) = host.end() else { continue };
-        let (step, left) = left_running(&end.outcome);
-        if left || flagged(label) == Some(true) {
-            steps.entry(step).or_default().push(label.as_str());
-        }
-    }
-    for (step, labels) in steps {
-        let lead = look.styles.paint(Role::Warning, "may still be running");
-        let hosts = fold_within(labels.iter().copied(), look.width / 2);
-        let what = step
-            .map(|step| format!(" (step `{}`)", safe(&short(step))))
-            .unwrap_or_default();
-        let probe = step.map_or_else(
-            || "ps -ef".to_owned(),
-            |step| {
-                let pattern = closing.processes.get(step).map_or(step, String::as_str);
-                format!("pgrep -af {}", quoted(&hidden_from_itself(pattern)))
-            },
-        );
-        let _ = writeln!(out, "{lead} on {}{what}", safe(&hosts));
-        let command = format!("fab-rs run -H {} -- {probe}", joined(&labels));
-        let hint = look.styles.paint(Role::Hint, "check with:");
-        let _ = writeln!(out, "  {hint} {}", safe(&command));
-    }
-}
-
-/// The step an outcome left behind, and whether it may be running still.
-fn left_running(outcome: &HostOutcome) -> (Option<&str>, bool) {
-    match outcome {
-        HostOutcome::TimedOut { step, ended, .. } => (Some(step), !ended),
-        HostOutcome::Unknown { step } => (Some(step), true),
-        HostOutcome::Cancelled { step, ended, .. } => (step.as_deref(), step.is_some() && !ended),
-        HostOutcome::Failed { step, .. } => (Some(step), false),
-        _ => (None, false),
-    }
-}
-
-/// `pgrep -f` would find the shell that runs it: `[s]leep 600` matches what it looks for, not itself.
-fn hidden_from_itself(pattern: &str) -> String {
-    match pattern.chars().next() {
-        Some(first) if first.is_ascii_alphanumeric() => format!("[{first}]{}", &pattern[1..]),
-        _ => pattern.to_owned(),
-    }
-}
-
 /// A word for the user's shell; quoted only where it has to be, as people read it.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._,@:/+=%-".contains(&byte);
@@ -367,7 +317,8 @@ pub(crate) fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), std::borrow::Cow::into_owned)
 }
 
-fn joined(labels: &[&str]) -> String {
+/// Labels as one word for the user's shell.
+pub(crate) fn joined(labels: &[&str]) -> String {
     quoted(&labels.join(","))
 }
 
@@ -413,45 +364,31 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             safe(&quoted(first))
         );
     }
-    let undone = with(|outcome| !matches!(outcome, HostOutcome::Ok | HostOutcome::Gone));
-    let failed = with(HostOutcome::counts_as_failure);
-    let fits = |hosts: &&Vec<&str>| !hosts.is_empty() && joined(hosts).len() <= MAX_HOST_LIST;
-    // Going forward after a rollback is for a person to decide.
-    if view.rollout.undo.is_some() {
-        return;
-    }
-    // What a change may take is counted on the whole population, also where it did not get to its batches.
-    if (view.rollout.is_batched() || view.kind == Some(Kind::Change))
-        && let Some(again) = &closing.again
-    {
-        if let Some(command) = limited(again, view, &undone) {
-            let _ = writeln!(out, "{lead} {}", safe(&command));
-        }
-        return;
-    }
-    if let Some(rerun) = &closing.rerun
-        && let Some(hosts) = [undone, failed].iter().find(fits)
-    {
-        // Before everything else: behind `--` the hosts would be words of the command.
-        let (program, rest) = rerun.split_once(' ').unwrap_or((rerun, ""));
-        let hosts = joined(hosts);
-        let _ = writeln!(out, "{lead} {program} -H {} {}", safe(&hosts), safe(rest));
-    }
+    push_commands(out, view, closing, look);
 }
 
-/// The command for the hosts that are left; as it was where that is all of them, `None` where none is.
-fn limited(again: &str, view: &RunView, undone: &[&str]) -> Option<String> {
-    if undone.is_empty() {
-        return None;
-    }
-    let (program, rest) = again.split_once(' ').unwrap_or((again, ""));
-    let limit = quoted(&format!("host={}", undone.join(",")));
-    if undone.len() == view.hosts.len() {
-        Some(again.to_owned())
-    } else if limit.len() <= MAX_HOST_LIST {
-        Some(format!("{program} --limit {limit} {rest}"))
-    } else {
-        None
+/// The commands that go on from here.
+fn push_commands(out: &mut String, view: &RunView, closing: &Closing, look: &SummaryLook<'_>) {
+    let of_view = view.summary.as_ref().map(|summary| summary.state.as_str());
+    let Some(state) = closing.state.as_deref().or(of_view) else {
+        return;
+    };
+    let mut ends = view.hosts.values().map(HostView::end);
+    let is_done = |outcome: &HostOutcome| matches!(outcome, HostOutcome::Ok | HostOutcome::Gone);
+    let undone = ends
+        .clone()
+        .any(|end| !end.is_some_and(|end| is_done(&end.outcome)));
+    let begun = ends.any(|end| end.is_none_or(|end| was_changed(&end.outcome)));
+    let stand = Stand {
+        state,
+        undone,
+        repeatable: closing.repeatable,
+        reversible: closing.reversible && begun,
+    };
+    let mut lead = look.styles.paint(Role::Hint, "next:").to_string();
+    for command in next_commands(stand) {
+        let _ = writeln!(out, "{lead} fab-rs {command} {}", look.run);
+        lead = look.styles.paint(Role::Hint, "  or:").to_string();
     }
 }
 

@@ -78,17 +78,23 @@ fn stopped_rollout() -> RunView {
 
 fn closing() -> Closing {
     Closing {
-        rerun: Some("fab-rs deploy".into()),
-        again: None,
+        state: Some("done_partial".into()),
+        repeatable: true,
         processes: [("dump".to_owned(), "jcmd 1234 GC.heap_dump".to_owned())]
             .into_iter()
             .collect(),
+        ..Closing::default()
     }
 }
 
 #[test]
 fn a_stopped_rollout_says_who_failed_who_waits_and_what_to_type() {
-    insta::assert_snapshot!(text(&stopped_rollout(), &closing(), 100, &[]), @r#"
+    let closing = Closing {
+        state: Some("failed".into()),
+        reversible: true,
+        ..closing()
+    };
+    insta::assert_snapshot!(text(&stopped_rollout(), &closing, 100, &[]), @r#"
     web-a2  failed at step `migrate`: exit 1 after 4.2 s, last 3 lines:
               | connecting to db-1
               | relation "users" already exists
@@ -98,7 +104,8 @@ fn a_stopped_rollout_says_who_failed_who_waits_and_what_to_type() {
     summary: 11 succeeded, 1 failed, 24 not started in 38 s
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last web-a2
-    next: fab-rs -H web-a2 deploy
+    next: fab-rs resume last
+      or: fab-rs rollback last
     "#);
 }
 
@@ -187,7 +194,7 @@ fn what_may_still_be_running_comes_with_the_command_to_look() {
     summary: 1 timed out, 1 unknown, 2 cancelled in 38 s
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last app-1
-    next: fab-rs -H app-1,app-2,app-3,app-4 deploy
+    next: fab-rs retry last
     ");
 }
 
@@ -218,7 +225,7 @@ fn hosts_with_one_cause_share_a_line() {
     summary: 2 failed, 2 unreachable in 38 s
     record: /state/runs/20250102T030405Z-heapdump-00ff
     next: fab-rs logs last db-3
-    next: fab-rs -H db-1,db-2,db-3,db-4 deploy
+    next: fab-rs retry last
     ");
 }
 
@@ -238,4 +245,28 @@ fn a_daemon_that_was_left_is_told_by_the_summary_of_the_engine() {
         },
     ));
     assert!(text(&view, &Closing::default(), 80, &[]).contains("may still be running on app-1\n"));
+}
+
+#[test]
+fn what_a_host_said_is_left_is_shown_and_looked_for() {
+    let cancelled = HostOutcome::Cancelled {
+        reason: CancelReason::Interrupt,
+        step: Some("dump".to_owned()),
+        ended: false,
+    };
+    let hosts = ["app-1", "app-2"];
+    let ends = hosts.map(|host| finished(host, cancelled.clone(), 10, &[]));
+    let mut view = view_of(&hosts.map(|host| (host, "z")), ends.to_vec());
+    let mut summary = samples::summary(130, "failed", &hosts.map(|host| (host, &cancelled)));
+    summary.hosts[1].left = vec!["4711 jcmd [x] GC.heap_dump".to_owned()];
+    let summary = Arc::new(summary);
+    view.apply(&event(9, 39_000, EventKind::RunFinished { summary }));
+    let text = text(&view, &closing(), 80, &[]);
+    let at = text.find("may still be running on").expect("it says so");
+    let lines: Vec<&str> = text[at..].lines().take(3).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    may still be running on app-[1-2] (step `dump`)
+      left on app-2: 4711 jcmd [x] GC.heap_dump
+      check with: fab-rs run -H app-1,app-2 -- pgrep -af "[j]cmd \\[x\\] GC\\.heap_dump"
+    "#);
 }

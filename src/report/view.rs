@@ -208,11 +208,11 @@ impl RunView {
                 record,
             } => {
                 self.run = Some(event.run.clone());
-                self.started = Some(event.time);
+                self.started.get_or_insert(event.time);
                 task.clone_into(&mut self.task);
                 self.kind = Some(*task_kind);
                 record.clone_into(&mut self.record);
-                self.hosts = hosts.iter().map(planned).collect();
+                self.begin(hosts);
             }
             EventKind::BatchStarted {
                 index,
@@ -247,6 +247,20 @@ impl RunView {
             EventKind::StepFinished { host: None, .. } => self.controller = None,
             kind => self.apply_to_host(kind, now),
         }
+    }
+
+    /// A process of the run begins. What an earlier one left open is over; its hosts' ends are told anew.
+    fn begin(&mut self, hosts: &[(HostRef, Zone)]) {
+        let mut known = std::mem::take(&mut self.hosts);
+        let hosts = hosts.iter().map(planned).map(|(label, mut host)| {
+            if let Some(was) = known.swap_remove(&label) {
+                (host.longest, host.rollback) = (was.longest, was.rollback);
+            }
+            (label, host)
+        });
+        self.hosts = hosts.collect();
+        (self.batch, self.controller, self.gate) = (None, None, None);
+        (self.cancel, self.killing, self.summary) = (None, false, None);
     }
 
     /// Every host has its part of the phase before it.
@@ -390,70 +404,5 @@ pub(crate) fn host_of(kind: &EventKind) -> Option<&HostRef> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::samples::{self, event, failed, finished, host, step};
-    use super::*;
-
-    fn view_of(kinds: Vec<EventKind>) -> RunView {
-        let mut view = RunView::default();
-        for (seq, kind) in (0..).zip(kinds) {
-            view.apply(&event(seq, seq * 1000, kind));
-        }
-        view
-    }
-
-    #[test]
-    fn hosts_go_from_waiting_to_their_end() {
-        let started = samples::run_started(Kind::Read, &[("a", "z1"), ("b", "z1"), ("c", "z2")]);
-        let mut view = view_of(vec![
-            started,
-            EventKind::HostStarted { host: host("a") },
-            EventKind::HostStarted { host: host("b") },
-            EventKind::HostConnected { host: host("a") },
-            EventKind::StepStarted {
-                host: Some(host("a")),
-                step: step("dump"),
-            },
-        ]);
-        let busy: Vec<&str> = view
-            .busy()
-            .iter()
-            .map(|(label, ..)| label.as_str())
-            .collect();
-        assert_eq!(busy, ["a", "b"]);
-        assert!(
-            matches!(view.hosts[&Label::new("a")].state, HostState::Working { since } if since.as_secs() == 1)
-        );
-        assert!(view.hosts[&Label::new("a")].step.is_some());
-        view.apply(&event(9, 9000, finished("a", failed(1), 8000, &["x"])));
-        view.apply(&event(10, 9000, finished("b", HostOutcome::Ok, 8000, &[])));
-        assert_eq!(view.counts(), [("ok", 1), ("failed", 1)]);
-        assert!(view.busy().is_empty());
-        assert_eq!(
-            view.hosts[&Label::new("a")].end().map(|end| end.tail.len()),
-            Some(1)
-        );
-    }
-
-    #[test]
-    fn a_transfer_counts_from_what_was_there() {
-        let progress = |done| EventKind::TransferProgressed {
-            host: host("a"),
-            step: step("fetch"),
-            done,
-            total: Some(100),
-        };
-        let view = view_of(vec![
-            samples::run_started(Kind::Read, &[("a", "z")]),
-            EventKind::HostStarted { host: host("a") },
-            progress(40),
-            progress(60),
-        ]);
-        let transfer = view.hosts[&Label::new("a")].transfer.unwrap();
-        assert_eq!((transfer.first, transfer.done), (40, 60));
-        assert_eq!(
-            (transfer.since.as_secs(), transfer.latest.as_secs()),
-            (2, 3)
-        );
-    }
-}
+#[path = "view_tests.rs"]
+mod tests;

@@ -130,8 +130,8 @@ impl<W: World> Crew<W> {
         let Some(target) = shared.places.target(host) else {
             return false;
         };
-        let starting = UnitMessage::HostStarting { host };
-        if shared.wire.ask(starting).await == Verdict::Refuse {
+        let verdict = shared.wire.ask(UnitMessage::HostStarting { host }).await;
+        if verdict == Verdict::Refuse {
             shared.meetings.ended(host);
             return true;
         }
@@ -147,6 +147,7 @@ impl<W: World> Crew<W> {
             plan,
             permit,
             heed,
+            continues: verdict == Verdict::Continue,
         };
         let shared = Arc::clone(&shared);
         let unit = match member.kind {

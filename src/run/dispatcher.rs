@@ -13,7 +13,9 @@ use crate::model::RunId;
 
 use super::cancel::Signal;
 use super::event::{EventKind, RunEvent, RunSummary};
+use super::journal::Journal;
 use super::message::{Envelope, Reply};
+use super::progress::Told;
 use super::sink::Sink;
 use super::state::{Order, Reaction, RunState};
 use super::stop::StopTokens;
@@ -100,17 +102,20 @@ async fn reached(at: Option<Instant>) {
 pub(crate) struct Stamp {
     run: RunId,
     started: Instant,
+    /// For how long earlier processes of the run were at work.
+    before: Duration,
     seq: u64,
     queue: VecDeque<RunEvent>,
 }
 
 impl Stamp {
-    /// No event yet, from now on.
-    pub(crate) fn new(run: RunId) -> Self {
+    /// From now on, what follows was told already.
+    pub(crate) fn new(run: RunId, told: &Told) -> Self {
         Self {
             run,
             started: Instant::now(),
-            seq: 0,
+            before: told.elapsed,
+            seq: told.events,
             queue: VecDeque::new(),
         }
     }
@@ -128,7 +133,7 @@ impl Stamp {
         self.queue.push_back(RunEvent {
             seq: self.seq,
             time: jiff::Timestamp::now(),
-            elapsed: self.started.elapsed(),
+            elapsed: self.before + self.started.elapsed(),
             run: self.run.clone(),
             kind,
         });
@@ -142,8 +147,18 @@ pub(crate) struct Dispatcher<S> {
     state: RunState,
     stamp: Stamp,
     outside: Outside,
-    stop: Arc<StopTokens>,
-    sink: S,
+    ends: Ends<S>,
+}
+
+/// Where decisions go.
+#[derive(Debug)]
+pub(crate) struct Ends<S> {
+    /// To the units.
+    pub(crate) stop: Arc<StopTokens>,
+    /// To the journal, before anything else learns of them.
+    pub(crate) journal: Arc<dyn Journal>,
+    /// To people.
+    pub(crate) sink: S,
 }
 
 impl<S: Sink> Dispatcher<S> {
@@ -152,17 +167,16 @@ impl<S: Sink> Dispatcher<S> {
         run: RunId,
         (state, first): (RunState, EventKind),
         outside: Outside,
-        stop: Arc<StopTokens>,
-        sink: S,
+        ends: Ends<S>,
     ) -> Self {
-        let mut stamp = Stamp::new(run);
+        let told = state.told();
+        let mut stamp = Stamp::new(run, &told);
         stamp.put(first);
         Self {
             state,
             stamp,
             outside,
-            stop,
-            sink,
+            ends,
         }
     }
 
@@ -174,12 +188,16 @@ impl<S: Sink> Dispatcher<S> {
                 biased;
                 push = self.outside.next() => {
                     let reaction = react(&mut self.state, &push);
-                    carry_out(&self.stop, &mut self.stamp, reaction, None);
+                    carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
                 }
                 envelope = messages.recv() => match envelope {
                     Some(Envelope { message, reply }) => {
+                        if let Some(cause) = self.ends.journal.fault() {
+                            let reaction = self.state.unrecorded(cause);
+                            carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
+                        }
                         let reaction = self.state.apply(message);
-                        carry_out(&self.stop, &mut self.stamp, reaction, reply);
+                        carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, reply);
                     }
                     None => break,
                 },
@@ -188,9 +206,14 @@ impl<S: Sink> Dispatcher<S> {
         // What comes from outside now changes nothing any more; the last event stays the last.
         self.outside = Outside::closed();
         let (last, summary) = self.state.finish(jiff::Timestamp::now());
-        for kind in last {
-            self.stamp.put(kind);
-        }
+        carry_out(
+            (&self.ends.stop, &*self.ends.journal),
+            &mut self.stamp,
+            last,
+            None,
+        );
+        // What could not be kept is the writer's to say.
+        let _fault = self.ends.journal.settled().await;
         self.deliver().await;
         summary
     }
@@ -198,13 +221,13 @@ impl<S: Sink> Dispatcher<S> {
     /// Hands queued events to the sink. A sink that makes us wait keeps no signal waiting.
     async fn deliver(&mut self) {
         while let Some(event) = self.stamp.take() {
-            let mut accept = pin!(self.sink.accept(&event));
+            let mut accept = pin!(self.ends.sink.accept(&event));
             loop {
                 tokio::select! {
                     biased;
                     push = self.outside.next() => {
                         let reaction = react(&mut self.state, &push);
-                        carry_out(&self.stop, &mut self.stamp, reaction, None);
+                        carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
                     }
                     () = &mut accept => break,
                 }
@@ -221,11 +244,18 @@ fn react(state: &mut RunState, push: &Push) -> Reaction {
 }
 
 fn carry_out(
-    stop: &StopTokens,
+    (stop, journal): (&StopTokens, &dyn Journal),
     stamp: &mut Stamp,
-    Reaction { events, orders }: Reaction,
+    Reaction {
+        events,
+        facts,
+        orders,
+    }: Reaction,
     mut reply: Option<oneshot::Sender<Reply>>,
 ) {
+    for fact in facts {
+        journal.note(fact);
+    }
     for order in orders {
         match order {
             Order::Answer(answer) => {

@@ -1,30 +1,33 @@
 //! The entry: joins the deciding half and the working half of a run, and returns its summary.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::model::HostOutcome;
 use crate::plan::Plan;
-use crate::task::Kind;
+use crate::task::{Kind, Reads};
 use crate::transport::{Controller, Transport};
 
 use super::cancel::Signal;
+use super::detached::DetachedSteps;
 use super::digest::Digests;
-use super::dispatcher::{Dispatcher, Outside};
+use super::dispatcher::{Dispatcher, Ends, Outside};
 use super::event::RunSummary;
 use super::executor;
 use super::known::Known;
-use super::meetings::Meetings;
+use super::meetings::{Meetings, OnceKey, OnceResult};
 use super::message::Wire;
 use super::options::{Parts, RunOptions};
 use super::places::Places;
 use super::pool::Pool;
+use super::progress::{Progress, Standing, StepProgress};
 use super::prompt::Prompt;
 use super::record::Record;
 use super::roster::Roster;
-use super::shared::{Shared, WorldOf};
+use super::shared::{Shared, World, WorldOf};
 use super::sink::Sink;
 use super::state::{RunState, StateSettings};
 use super::stop::StopTokens;
@@ -61,10 +64,17 @@ where
         fail_fast: options.fail_fast,
         record: shared.record.folder().to_path_buf(),
         started: shared.rendering.started_at,
+        progress: options.progress.clone(),
+        undo: options.undo,
     };
     let state = RunState::new(Arc::clone(plan), Arc::clone(&roster), settings);
     let outside = Outside::new(signals, options.limits.run, plan.task.deadline);
-    let dispatcher = Dispatcher::new(options.run.clone(), state, outside, stop, sink);
+    let ends = Ends {
+        stop,
+        journal: Arc::clone(&shared.journal),
+        sink,
+    };
+    let dispatcher = Dispatcher::new(options.run.clone(), state, outside, ends);
     let (summary, ()) = tokio::join!(dispatcher.run(messages), executor::run(shared));
     summary
 }
@@ -89,12 +99,13 @@ where
         engine: parts.engine,
         run: options.run.clone(),
         user: options.user.clone(),
-        started_at: jiff::Timestamp::now(),
+        started_at: begun_at(&options),
         dir: parts.record.folder().to_string_lossy().into_owned(),
-        ok: AtomicUsize::new(0),
+        ok: AtomicUsize::new(done_before(&options)),
         failed: AtomicUsize::new(0),
     };
-    let shared = Shared {
+    let reads = reads(&plan);
+    let mut shared = Shared {
         rendering,
         places: Places::of(&plan),
         pool: Pool::new(plan.kind == Kind::Change),
@@ -106,11 +117,81 @@ where
         transport: parts.transport,
         local: parts.local,
         record: parts.record,
+        journal: parts.journal,
         prompt: tokio::sync::Mutex::new(parts.prompt),
         wire,
         stop,
         meetings: Meetings::default(),
+        past: std::sync::Mutex::default(),
         digests: Digests::default(),
+        reads,
+        detached: DetachedSteps::default(),
     };
+    if let Some(progress) = shared.options.progress.clone() {
+        shared.detached = DetachedSteps::of(&progress);
+        take_over(&shared, &progress);
+    }
     (Arc::new(shared), parts.sink)
+}
+
+/// What the steps of a plan read.
+fn reads(plan: &Plan) -> Reads {
+    let mut reads = Reads::default();
+    reads.add(&plan.before);
+    reads.add(&plan.after);
+    for phase in &plan.phases {
+        reads.add(&phase.before);
+        reads.add(&phase.after);
+        for host in &phase.hosts {
+            for steps in [&host.steps, &host.rescue, &host.always, &host.rollback] {
+                reads.add(steps);
+            }
+        }
+    }
+    reads
+}
+
+/// When the run began, whichever process that was: what is named by it keeps its name.
+fn begun_at(options: &RunOptions) -> jiff::Timestamp {
+    let earlier = options.progress.as_ref();
+    let told = earlier.and_then(|progress| progress.told.started);
+    told.unwrap_or_else(jiff::Timestamp::now)
+}
+
+/// How many hosts an earlier process of the run was done with.
+fn done_before(options: &RunOptions) -> usize {
+    let hosts = options.progress.iter();
+    let hosts = hosts.flat_map(|progress| progress.hosts.values());
+    let done = hosts.filter(|host| host.standing == Standing::Ended(HostOutcome::Ok));
+    done.count()
+}
+
+/// What an earlier process of the run settled stays settled.
+fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
+    for (mark, register) in &progress.settled {
+        let withheld = register.as_ref().is_some_and(|register| register.withheld);
+        if let (Some(key), false) = (OnceKey::of(mark), withheld) {
+            let register = register.as_ref().map(|register| register.value());
+            shared.meetings.settle(key, OnceResult::Passed(register));
+        }
+    }
+    for (mark, step) in &progress.shared {
+        let (None, StepProgress::Ended { register, .. }) = (&mark.once, step) else {
+            continue;
+        };
+        if let Some(register) = register.as_ref().filter(|register| !register.withheld)
+            && let Some(name) = &register.name
+        {
+            shared.known.keep_common(name, register.value());
+        }
+    }
+    for (host, of) in shared.plan.population.iter().enumerate() {
+        let sticky = progress.hosts.get(&of.id).map(|of| of.sticky.iter());
+        for (mark, register) in sticky.into_iter().flatten() {
+            let name = register.name.as_deref().unwrap_or_default();
+            let _first = shared.known.stick(host, mark, (name, &register.value()));
+        }
+    }
+    let mut past = shared.past.lock().unwrap_or_else(PoisonError::into_inner);
+    past.clone_from(&progress.shared);
 }

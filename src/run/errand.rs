@@ -13,7 +13,8 @@
 
 use std::time::Duration;
 
-use crate::model::UnreachableKind;
+use crate::lock;
+use crate::model::{Label, UnreachableKind};
 use crate::task::{GateAt, Occasion};
 
 pub(crate) use super::event::GateAnswer;
@@ -39,8 +40,34 @@ pub(crate) enum Errand {
     Sleep(Sleep),
     /// Run the `notify` commands of this occasion, without waiting for them, and ask again.
     Notify(Occasion),
+    /// Take the run's lock on these hosts, in this order; told by `UnitMessage::LockEnded`, unless a stop cuts it
+    /// short: then nothing is taken.
+    Lock(Vec<HostIndex>),
+    /// Let go of the lock, or leave it for whoever takes the run up.
+    Unlock {
+        /// It is left.
+        keep: bool,
+    },
     /// There is nothing left to do.
     End,
+}
+
+/// What came of taking the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LockEnd {
+    /// The run has it.
+    Taken {
+        /// The host to which its heartbeat goes.
+        anchor: Label,
+        /// How many hosts hold it.
+        hosts: usize,
+        /// Hosts on which it could not be taken, and why.
+        without: Vec<(Label, String)>,
+    },
+    /// Another has it.
+    Held(Box<lock::Found>),
+    /// It could be taken on no host, for these reasons.
+    Nowhere(Vec<(Label, String)>),
 }
 
 /// Hosts to ask, each no further than it answers. Sessions stay open for the work that follows.
@@ -108,6 +135,17 @@ pub(crate) enum Section {
     PhaseAfter(usize),
     /// The task's `after`.
     After,
+}
+
+impl From<Section> for super::journal::Part {
+    fn from(section: Section) -> Self {
+        match section {
+            Section::Before => Self::Before,
+            Section::PhaseBefore(phase) => Self::PhaseBefore(phase),
+            Section::PhaseAfter(phase) => Self::PhaseAfter(phase),
+            Section::After => Self::After,
+        }
+    }
 }
 
 /// A question to a person.

@@ -18,6 +18,7 @@ pub use gate::{GateAnswer, GateFacts, NextUp, Troubled};
 pub use lines::{Line, Lines};
 pub use rollout::{
     BakeReason, PlanChange, RollbackResult, RolloutFact, Rule, Shortfall, StopCause, Trouble,
+    Unlocked,
 };
 
 /// One fact. Of one run: the first is `RunStarted`, the last `RunFinished`; every planned host has exactly
@@ -271,6 +272,13 @@ pub enum StepResult {
     Cancelled,
 }
 
+impl StepResult {
+    /// Whether it is known how the step ended.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown | Self::Cancelled)
+    }
+}
+
 /// The end of a run in one value: `summary.json` and the last event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -321,4 +329,7 @@ pub struct HostSummary {
     pub duration_ms: u64,
     /// Whether something of the run may still be running there.
     pub may_still_run: bool,
+    /// What the host said is left, `PID COMMAND` each; empty where it could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }

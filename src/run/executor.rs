@@ -11,6 +11,7 @@ use crate::transport::Transport as _;
 
 use super::crew::Crew;
 use super::errand::{Errand, Gate, Section};
+use super::locking::{self, Holding};
 use super::look;
 use super::message::UnitMessage;
 use super::notify::Notices;
@@ -27,6 +28,7 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>) {
     let mut executor = Executor {
         crew: Crew::new(Arc::clone(&shared)),
         notices: Notices::default(),
+        holding: None,
         shared: Arc::clone(&shared),
     };
     executor.whole().await;
@@ -50,6 +52,8 @@ struct Executor<W: World> {
     shared: Arc<Shared<W>>,
     crew: Crew<W>,
     notices: Notices,
+    /// The run's lock, while it is ours.
+    holding: Option<Holding>,
 }
 
 impl<W: World> Executor<W> {
@@ -67,6 +71,15 @@ impl<W: World> Executor<W> {
                 Errand::Await => self.until_an_end().await,
                 Errand::Sleep(sleep) => {
                     self.meanwhile(watch::sleep_watching(shared, sleep)).await;
+                }
+                Errand::Lock(hosts) => {
+                    let taking = Box::pin(locking::take(shared, hosts));
+                    self.holding = self.meanwhile(taking).await;
+                }
+                Errand::Unlock { keep } => {
+                    if let Some(holding) = self.holding.take() {
+                        Box::pin(locking::end(shared, holding, keep)).await;
+                    }
                 }
                 Errand::Notify(occasion) => self.notices.send(&shared, occasion),
                 Errand::End => break,
@@ -89,12 +102,12 @@ impl<W: World> Executor<W> {
     }
 
     /// Does something else while units are at work.
-    async fn meanwhile(&mut self, errand: impl Future<Output = ()>) {
+    async fn meanwhile<T>(&mut self, errand: impl Future<Output = T>) -> T {
         let mut errand = std::pin::pin!(errand);
         loop {
             let next = tokio::select! {
                 biased;
-                () = &mut errand => return,
+                ended = &mut errand => return ended,
                 next = self.crew.next(), if !self.crew.is_idle() => next,
             };
             self.crew.make(next).await;
@@ -119,6 +132,7 @@ async fn on_controller<W: World>(shared: Arc<Shared<W>>, section: Section) {
             let values = shared.values(scope);
             let mut work = Work::new(Arc::clone(&shared), None, values, teller);
             work.heed(shared.stop.forward());
+            work.part = Some(section.into());
             let walked = work.steps(steps, false).await;
             work.teller.confess().await;
             walked.err().map(|fault| {

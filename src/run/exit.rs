@@ -1,6 +1,6 @@
 //! The exit status and the state of a run, computed from how its hosts ended and what stopped it. Pure.
 //!
-//! The table is the README's. Several at once: 70, 6, 5, 124, 129/130/143, 8, 4, 10, 1, 3.
+//! The table is the README's. Several at once: 70, 6, 5, 124, 129/130/143, 8, 9, 4, 10, 1, 3.
 
 use crate::model::{CancelReason, ExitStatus, HostOutcome};
 use crate::task::Kind;
@@ -20,6 +20,8 @@ pub(crate) struct Ending {
     pub(crate) internal: bool,
     /// Hosts could not be worked on; nothing was changed.
     pub(crate) preflight: bool,
+    /// Another run has the lock; nothing was changed.
+    pub(crate) locked: bool,
     /// The start gate was answered with no.
     pub(crate) refused: bool,
     /// It was paused at a gate.
@@ -58,6 +60,7 @@ impl Ending {
             Some(CancelReason::Terminate) => ExitStatus::Terminate,
             Some(CancelReason::Interrupt) => ExitStatus::Interrupt,
             _ if self.preflight => ExitStatus::Preflight,
+            _ if self.locked => ExitStatus::Locked,
             _ if self.refused || (self.stopped && self.kind == Kind::Change) => ExitStatus::Stopped,
             _ if self.paused => ExitStatus::Paused,
             _ => match hosts {
@@ -95,7 +98,7 @@ impl Ending {
             ExitStatus::Ok => "done",
             ExitStatus::RolledBack => "rolled_back",
             ExitStatus::RollbackIncomplete => "rollback_failed",
-            ExitStatus::Preflight => "aborted",
+            ExitStatus::Preflight | ExitStatus::Locked => "aborted",
             ExitStatus::Stopped if self.refused => "aborted",
             ExitStatus::Stopped => "failed",
             ExitStatus::HostsFailed | ExitStatus::Unreachable => "done_partial",
@@ -174,6 +177,7 @@ mod tests {
             kind: Kind::Change,
             internal: false,
             preflight: false,
+            locked: false,
             refused: false,
             paused: false,
             stopped: false,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
+use super::journal::{Mark, Part};
 use super::message::HostIndex;
 use super::values::Values;
 use crate::model::{HostId, Label};
@@ -29,8 +30,12 @@ pub(crate) struct Known {
     facts: Mutex<Arc<Facts>>,
     /// `results`, as far as hosts have met.
     results: Mutex<Arc<Results>>,
+    /// What steps on the controller registered.
+    common: Mutex<Registered>,
     /// What the steps of a host left behind in a phase, for its rollback.
     left: Mutex<HashMap<(usize, HostIndex), Scope>>,
+    /// The first values of registers that stay.
+    sticky: Mutex<HashMap<(HostIndex, Mark), (String, RegisterValue)>>,
 }
 
 impl Known {
@@ -40,7 +45,9 @@ impl Known {
             hosts: Mutex::new((0..population).map(|_| OfHost::default()).collect()),
             facts: Mutex::default(),
             results: Mutex::default(),
+            common: Mutex::default(),
             left: Mutex::default(),
+            sticky: Mutex::default(),
         }
     }
 
@@ -90,10 +97,47 @@ impl Known {
         }
     }
 
+    /// Keeps what a step on the controller registered, for every step after it.
+    pub(crate) fn keep_common(&self, name: &str, value: RegisterValue) {
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        common.insert(name.to_owned(), value);
+    }
+
+    /// Shows a scope what steps on the controller registered, where it has nothing under the same name.
+    pub(crate) fn show_common(&self, scope: &mut Scope) {
+        let common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, value) in common.iter() {
+            if !scope.has(name) {
+                scope.set_register(name, value.clone());
+            }
+        }
+    }
+
     /// Shows a scope every host's facts, and results.
     pub(crate) fn show(&self, scope: &mut Scope) {
         scope.set_facts(&self.facts.lock().unwrap_or_else(PoisonError::into_inner));
         scope.set_results(&self.results.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The value that a register keeps: the first that was seen.
+    pub(crate) fn stick(
+        &self,
+        host: HostIndex,
+        mark: &Mark,
+        (name, value): (&str, &RegisterValue),
+    ) -> RegisterValue {
+        let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = sticky.entry((host, mark.clone()));
+        let first = first.or_insert_with(|| (name.to_owned(), value.clone()));
+        first.1.clone()
+    }
+
+    /// The registers of a host that stay, of a list of steps.
+    pub(crate) fn stuck(&self, host: HostIndex, part: Part) -> Vec<(String, RegisterValue)> {
+        let sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = sticky.iter();
+        let of = of.filter(|((of, mark), _)| *of == host && mark.part == part);
+        of.map(|(_, first)| first.clone()).collect()
     }
 
     /// Keeps what a host's steps registered in a phase.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::journal::{Circle, Mark, Part};
 use super::message::HostIndex;
-use crate::model::Zone;
 use crate::task::RegisterValue;
 
 /// A step where hosts meet, within one phase.
@@ -36,22 +36,28 @@ impl Spot {
     }
 }
 
-/// For whom a `once` step is run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Circle {
-    /// Every host of the phase.
-    Rollout,
-    /// The hosts of a zone.
-    Zone(Zone),
-    /// The hosts of a batch.
-    Batch(usize),
-}
-
 /// One run of a `once` step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OnceKey {
     pub(crate) spot: Spot,
     pub(crate) circle: Circle,
+}
+
+impl OnceKey {
+    /// The key of a step that the journal has; `None` where it is one host's alone.
+    pub(crate) fn of(mark: &Mark) -> Option<Self> {
+        let Part::Steps(phase) = mark.part else {
+            return None;
+        };
+        Some(Self {
+            spot: Spot {
+                phase,
+                step: Arc::clone(&mark.id),
+                passes: mark.passes.clone(),
+            },
+            circle: mark.once.clone()?,
+        })
+    }
 }
 
 /// What came of a `once` step.
@@ -186,6 +192,8 @@ impl Meetings {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::Zone;
+
     use super::*;
 
     fn spot(passes: &[usize]) -> Spot {

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::lock;
 use crate::model::HostOutcome;
 
-use super::errand::{Errand, Finding, Section};
+use super::errand::{Errand, Finding, LockEnd, Section};
 use super::event::{GateAnswer, Lines, RollbackResult, StepRef, StepResult};
 
 /// A host's place in the run: its position in the plan's population.
@@ -31,6 +32,10 @@ pub(crate) enum UnitMessage {
     SectionEnded { section: Section, passed: bool },
     /// A gate was answered.
     GateAnswered { answer: GateAnswer, by: String },
+    /// The lock was taken, or not.
+    LockEnded(LockEnd),
+    /// Another has the lock, and it is waited for.
+    LockWaited(Box<lock::Found>),
     /// The rollback of a host ended; answered, so that nothing is started before this was counted.
     HostRolledBack {
         host: HostIndex,
@@ -112,6 +117,8 @@ pub(crate) struct HostEnd {
     pub(crate) duration: Duration,
     /// Last lines of its last step.
     pub(crate) tail: Vec<String>,
+    /// What it said is left of commands that were ended: `PID COMMAND` each.
+    pub(crate) left: Vec<String>,
     /// A part of fab-rs itself broke.
     pub(crate) internal: bool,
 }
@@ -121,6 +128,8 @@ pub(crate) struct HostEnd {
 pub(crate) enum Verdict {
     /// Go on.
     Proceed,
+    /// Go on where an earlier process of the run was interrupted.
+    Continue,
     /// Start nothing.
     Refuse,
 }

@@ -3,9 +3,13 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Limits, RunId, Secret};
 use crate::task::Engine;
+
+use super::journal::Journal;
+use super::progress::Progress;
 
 /// Settings of one run.
 #[derive(Debug, Clone)]
@@ -28,8 +32,32 @@ pub struct RunOptions {
     /// Secrets beside those among the params, such as the sudo password: hidden wherever output would show
     /// them.
     pub secrets: Vec<Secret>,
+    /// How the lock of a change is taken.
+    pub lock: LockOptions,
+    /// The name of this machine in the line that each host which a change touched gets in its syslog; `None` leaves
+    /// that out.
+    pub syslog: Option<String>,
     /// The working directory; local paths of a task that are not found in its folder are relative to it.
     pub cwd: PathBuf,
+    /// How far an earlier process of the run had come, which this one goes on with.
+    pub progress: Option<Arc<Progress>>,
+    /// Roll back what was done, and nothing else.
+    pub undo: bool,
+}
+
+/// How the lock of a change is taken.
+#[derive(Debug, Clone, Default)]
+pub struct LockOptions {
+    /// How long a lock that another run holds, and that is at work, is waited for.
+    pub wait: Duration,
+    /// Where the locks of this machine stand, which save the way to the hosts; `None` leaves them out.
+    pub folder: Option<PathBuf>,
+    /// This machine's name, for those who find the lock.
+    pub controller: String,
+    /// What tells this taking of the lock from every other: 128 bits that nobody draws twice.
+    pub token: u128,
+    /// The run is taken up again: the lock of its earlier process is its own.
+    pub adopt: bool,
 }
 
 /// The parts that do a run's I/O. `app` names the real ones, tests the scripted ones.
@@ -45,6 +73,8 @@ pub struct Parts<T, L, S, R, P> {
     pub sink: S,
     /// Keeps logs and files.
     pub record: Arc<R>,
+    /// Keeps what is done.
+    pub journal: Arc<dyn Journal>,
     /// Asks people.
     pub prompt: P,
 }

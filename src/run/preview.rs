@@ -23,6 +23,7 @@ use super::executor;
 use super::look::{self, Asked};
 use super::message::{Envelope, HostEnd, HostIndex, Reply, UnitMessage, Verdict, Wire};
 use super::options::{Parts, RunOptions};
+use super::progress::Told;
 use super::prompt::Prompt;
 use super::record::Record;
 use super::relay;
@@ -83,7 +84,7 @@ where
     let stop = Arc::new(StopTokens::default());
     let (wire, messages) = Wire::new();
     let limit = options.limits.run;
-    let mut stamp = Stamp::new(options.run.clone());
+    let mut stamp = Stamp::new(options.run.clone(), &Told::default());
     stamp.put(EventKind::RunStarted {
         task: plan.task.name.clone(),
         task_kind: plan.kind,
@@ -347,6 +348,7 @@ async fn one<W: World>(
         plan,
         permit: shared.permit().await,
         heed: shared.stop.forward(),
+        continues: false,
     };
     unit::run(shared, leave).await
 }

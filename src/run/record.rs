@@ -7,7 +7,7 @@ use crate::model::Host;
 
 /// A run's folder on disk. Shared by all units of the run.
 pub trait Record: Send + Sync + 'static {
-    /// Opens the host's log for appending; called once a host.
+    /// Opens the host's log for appending.
     ///
     /// # Errors
     /// The disk is full, or the folder cannot be written.

@@ -5,15 +5,18 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{CancelReason, Label, RunId};
+use crate::model::{CancelReason, ExitStatus, HostOutcome, Label, RunId};
 use crate::plan::{HostPlan, Plan};
 use crate::task::{Action, Step};
 
 use super::cancel::{Ladder, Rung, Signal};
 use super::course::{Brake, Course};
+use super::errand::Errand;
 use super::event::{EventKind, HostRef, RunSummary};
 use super::exit::Ending;
+use super::journal::Fact;
 use super::message::{HostIndex, Reply, UnitMessage, Verdict};
+use super::progress::{Progress, Told};
 use super::relay;
 use super::roster::Roster;
 use super::summary;
@@ -36,6 +39,8 @@ pub(crate) enum Order {
 #[must_use]
 pub(crate) struct Reaction {
     pub(crate) events: Vec<EventKind>,
+    /// What the journal has to have before anything follows from it.
+    pub(crate) facts: Vec<Fact>,
     pub(crate) orders: Vec<Order>,
 }
 
@@ -43,7 +48,7 @@ impl Reaction {
     fn event(kind: EventKind) -> Self {
         Self {
             events: vec![kind],
-            orders: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -54,6 +59,7 @@ impl Reaction {
 
     fn and(mut self, other: Self) -> Self {
         self.events.extend(other.events);
+        self.facts.extend(other.facts);
         self.orders.extend(other.orders);
         self
     }
@@ -70,6 +76,10 @@ pub(crate) struct StateSettings {
     pub(crate) record: PathBuf,
     /// When the run began.
     pub(crate) started: jiff::Timestamp,
+    /// How far an earlier process of the run had come.
+    pub(crate) progress: Option<Arc<Progress>>,
+    /// Roll back, and nothing else.
+    pub(crate) undo: bool,
 }
 
 /// The state of a run.
@@ -96,13 +106,22 @@ impl RunState {
             let entry = &roster.entries()[host];
             (entry.host.clone(), entry.zone.clone())
         };
+        let told = settings.progress.as_ref().map(|progress| &progress.told);
+        let gone = told.map_or(&[][..], |told| &told.gone);
         let started = EventKind::RunStarted {
             task: plan.task.name.clone(),
             task_kind: plan.kind,
-            hosts: targets.map(entry).collect(),
+            hosts: targets.map(entry).chain(gone.iter().cloned()).collect(),
             record: settings.record.clone(),
         };
-        let course = Course::new(Arc::clone(&plan), Arc::clone(&roster), settings.fail_fast);
+        let (fail_fast, of) = (settings.fail_fast, (Arc::clone(&plan), Arc::clone(&roster)));
+        let mut course = match &settings.progress {
+            None => Course::new(of.0, of.1, fail_fast),
+            Some(progress) => Course::resumed(of.0, of.1, fail_fast, (progress, settings.undo)),
+        };
+        for (host, _) in gone {
+            course.tell_gone(host);
+        }
         let state = Self {
             harmless: harmless(&plan),
             plan,
@@ -114,11 +133,24 @@ impl RunState {
         (state, started)
     }
 
+    /// What earlier processes of the run told.
+    pub(crate) fn told(&self) -> Told {
+        let progress = self.settings.progress.as_ref();
+        progress
+            .map(|progress| progress.told.clone())
+            .unwrap_or_default()
+    }
+
     /// Takes a message in.
     pub(crate) fn apply(&mut self, message: UnitMessage) -> Reaction {
         match message {
             UnitMessage::Next { at } => {
-                let errand = self.course.next(at);
+                let errand = match self.course.next(at) {
+                    Errand::Unlock { .. } => Errand::Unlock {
+                        keep: self.keeps_lock(),
+                    },
+                    errand => errand,
+                };
                 self.reaction().answered(Reply::Errand(errand))
             }
             UnitMessage::Found(finding) => {
@@ -127,6 +159,14 @@ impl RunState {
             }
             UnitMessage::SectionEnded { section, passed } => {
                 self.course.section_ended(section, passed);
+                self.reaction()
+            }
+            UnitMessage::LockEnded(end) => {
+                self.course.lock_ended(end);
+                self.reaction()
+            }
+            UnitMessage::LockWaited(found) => {
+                self.course.lock_waited(*found);
                 self.reaction()
             }
             UnitMessage::GateAnswered { answer, by } => {
@@ -156,6 +196,12 @@ impl RunState {
         self.interrupted(to, to.ends(self.ladder))
     }
 
+    /// The journal cannot be written: nothing more is begun.
+    pub(crate) fn unrecorded(&mut self, cause: String) -> Reaction {
+        self.course.unrecorded(cause);
+        self.reaction()
+    }
+
     /// The run's limit passed (`kill`), or the task's deadline, after which hosts at work still finish.
     pub(crate) fn deadline(&mut self, kill: bool) -> Reaction {
         let rung = if kill { Rung::Kill } else { Rung::Drain };
@@ -163,25 +209,35 @@ impl RunState {
     }
 
     /// The last events: the hosts that never started, and the summary.
-    pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> (Vec<EventKind>, Arc<RunSummary>) {
+    pub(crate) fn finish(&mut self, ended: jiff::Timestamp) -> (Reaction, Arc<RunSummary>) {
         let reason = self.why_not_run();
         self.course.finish(&reason);
-        let mut events = self.course.take_events();
+        let mut last = Reaction {
+            events: self.course.take_events(),
+            facts: self.course.take_facts(),
+            orders: Vec::new(),
+        };
         let summary = Arc::new(self.summary(ended));
-        events.push(EventKind::RunFinished {
+        last.facts.push(Fact::RunFinished {
+            state: summary.state.clone(),
+            exit: summary.exit,
+        });
+        last.events.push(EventKind::RunFinished {
             summary: Arc::clone(&summary),
         });
-        (events, summary)
+        (last, summary)
     }
 
     fn host_starting(&mut self, host: HostIndex) -> Reaction {
-        if !self.course.host_starting(host) {
-            return Reaction::default().answered(Reply::Verdict(Verdict::Refuse));
+        let verdict = self.course.host_starting(host);
+        if verdict == Verdict::Refuse {
+            return Reaction::default().answered(Reply::Verdict(verdict));
         }
         Reaction::event(EventKind::HostStarted {
             host: self.roster.host(host),
         })
-        .answered(Reply::Verdict(Verdict::Proceed))
+        .and(self.reaction())
+        .answered(Reply::Verdict(verdict))
     }
 
     /// What only tells something.
@@ -202,6 +258,7 @@ impl RunState {
     fn reaction(&mut self) -> Reaction {
         let told = Reaction {
             events: self.course.take_events(),
+            facts: self.course.take_facts(),
             orders: Vec::new(),
         };
         let rung = match self.course.take_brake() {
@@ -275,6 +332,57 @@ impl RunState {
         at_work.then(|| self.roster.host(host))
     }
 
+    fn ending(&self) -> Ending {
+        let course = self.course.ended();
+        let mut ends = self.roster.order().iter();
+        let internal = |&host: &HostIndex| {
+            let end = self.course.ledger().of(host).end();
+            end.is_some_and(|end| end.internal)
+        };
+        Ending {
+            kind: self.plan.kind,
+            internal: ends.any(internal),
+            preflight: course.preflight,
+            locked: course.locked,
+            refused: course.refused,
+            paused: course.paused,
+            stopped: course.stopped,
+            rolled_back: course.rolled_back,
+            reason: self.ladder.reason(),
+            rung: self.ladder.rung(),
+        }
+    }
+
+    /// Whether the run, if it ended now, could go on later: it keeps its lock then.
+    fn keeps_lock(&self) -> bool {
+        let not_run = HostOutcome::NotRun {
+            reason: String::new(),
+        };
+        let order = self.roster.order().iter().copied();
+        let outcomes = order.map(|host| {
+            let end = self.course.ledger().of(host).end();
+            end.map_or(&not_run, |end| &end.outcome)
+        });
+        let outcomes: Vec<&HostOutcome> = outcomes.collect();
+        let (_, state) = self.how(&outcomes);
+        matches!(state, "paused" | "interrupted")
+    }
+
+    /// The run's exit status and state, its hosts having ended so. One that is taken up again and does not begin
+    /// stays what it was.
+    fn how(&self, outcomes: &[&HostOutcome]) -> (ExitStatus, &str) {
+        let ending = self.ending();
+        let status = ending.status(outcomes.iter().copied());
+        let state = ending.state(status, outcomes.iter().copied());
+        let undoes_nothing = self.settings.undo && ending.rolled_back.is_none();
+        let unbegun = state == "aborted" || undoes_nothing;
+        let stood = self.settings.progress.as_ref().map(|progress| {
+            let ended = progress.ended.as_ref();
+            ended.map_or("interrupted", |(state, _)| state)
+        });
+        (status, stood.filter(|_| unbegun).unwrap_or(state))
+    }
+
     fn summary(&self, ended: jiff::Timestamp) -> RunSummary {
         let order = self.roster.order().iter().copied();
         let ends: Vec<_> = order
@@ -283,19 +391,11 @@ impl RunState {
                 Some((&self.roster.entries()[host], of, of.end()?))
             })
             .collect();
-        let course = self.course.ended();
-        let ending = Ending {
-            kind: self.plan.kind,
-            internal: ends.iter().any(|(.., end)| end.internal),
-            preflight: course.preflight,
-            refused: course.refused,
-            paused: course.paused,
-            stopped: course.stopped,
-            rolled_back: course.rolled_back,
-            reason: self.ladder.reason(),
-            rung: self.ladder.rung(),
-        };
-        let status = ending.status(ends.iter().map(|(.., end)| &end.outcome));
+        let told = self.told();
+        let gone = HostOutcome::Gone;
+        let outcomes = ends.iter().map(|(.., end)| &end.outcome);
+        let outcomes: Vec<_> = outcomes.chain(told.gone.iter().map(|_| &gone)).collect();
+        let (status, state) = self.how(&outcomes);
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);
             (entry.host.host.clone(), line)
@@ -304,11 +404,13 @@ impl RunState {
             run: self.settings.run.clone(),
             task: self.plan.task.name.clone(),
             exit: status.code(),
-            state: ending
-                .state(status, ends.iter().map(|(.., end)| &end.outcome))
-                .to_owned(),
-            hosts: ends.iter().map(line).collect(),
-            counts: summary::counts(ends.iter().map(|(.., end)| &end.outcome)),
+            state: state.to_owned(),
+            hosts: ends
+                .iter()
+                .map(line)
+                .chain(told.gone.iter().map(summary::of_gone))
+                .collect(),
+            counts: summary::counts(outcomes.iter().copied()),
             started: self.settings.started,
             ended,
             record: self.settings.record.clone(),
@@ -320,7 +422,7 @@ impl RunState {
 fn harmless(plan: &Plan) -> HashSet<String> {
     fn collect(steps: &[Step], into: &mut HashSet<String>) {
         for step in steps {
-            if step.modifiers.read_only {
+            if !step.changes() {
                 into.insert(step.id.clone());
             }
             let group = match &step.action {

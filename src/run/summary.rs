@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::model::{CancelReason, HostOutcome, format_duration};
+use crate::model::{CancelReason, HostOutcome, Label, Zone, format_duration};
 
 use super::course;
-use super::event::HostSummary;
+use super::event::{HostRef, HostSummary};
 use super::message::HostEnd;
 use super::roster::Entry;
 
@@ -18,6 +18,7 @@ impl HostEnd {
             outcome,
             duration: Duration::ZERO,
             tail: Vec::new(),
+            left: Vec::new(),
             internal: false,
         }
     }
@@ -61,8 +62,28 @@ pub(crate) fn of_host(entry: &Entry, of: &course::Entry, end: &HostEnd) -> HostS
             _ => Vec::new(),
         },
         duration_ms: u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX),
-        may_still_run: may_still_run(&end.outcome),
+        may_still_run: may_still_run(&end.outcome) || !end.left.is_empty(),
+        left: end.left.clone(),
     }
+}
+
+/// The summary's line for a host that is not there any more.
+pub(crate) fn of_gone((host, zone): &(HostRef, Zone)) -> (Label, HostSummary) {
+    let line = HostSummary {
+        id: host.id.clone(),
+        outcome: HostOutcome::Gone.word().to_owned(),
+        rollback: None,
+        zone: zone.clone(),
+        batch: None,
+        failed_step: None,
+        exit_code: None,
+        cause: None,
+        hints: Vec::new(),
+        duration_ms: 0,
+        may_still_run: false,
+        left: Vec::new(),
+    };
+    (host.host.clone(), line)
 }
 
 /// How many hosts have each outcome, in the order of [`HostOutcome::WORDS`].

@@ -120,7 +120,7 @@ impl Teller {
     }
 
     /// A result whose cause holds no secret.
-    fn masked(&self, mut result: StepResult) -> StepResult {
+    pub(crate) fn masked(&self, mut result: StepResult) -> StepResult {
         if let StepResult::Failed { cause, .. } | StepResult::Ignored { cause, .. } = &mut result {
             *cause = self.mask.text(cause);
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use crate::task::{ParamValue, Scope, StepError};
 
 use super::event::{RollbackResult, StepRef};
 use super::host_log::HostLog;
+use super::journal::Part;
 use super::mask::Mask;
 use super::message::HostEnd;
 use super::record::Record as _;
@@ -36,6 +38,8 @@ pub(crate) struct Leave {
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// What it heeds, asked for before leave was.
     pub(crate) heed: Heed,
+    /// It goes on where an earlier process of the run was interrupted.
+    pub(crate) continues: bool,
 }
 
 /// Runs one host's steps, then its checks.
@@ -43,7 +47,12 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> HostE
     let started = Instant::now();
     let plan = Arc::clone(&leave.plan);
     let scope = shared.places.scope(&leave.site, &plan);
-    let mut work = match begin(shared, leave, scope) {
+    let past = if leave.continues {
+        shared.past(&leave.site, Part::Steps)
+    } else {
+        IndexMap::new()
+    };
+    let mut work = match begin(shared, leave, (scope, Part::Steps)) {
         Ok(work) => work,
         Err(error) => {
             let cause = format!("cannot open the host's log on this machine: {error}");
@@ -57,7 +66,10 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> HostE
             };
         }
     };
+    work.past = past;
     let outcome = work.whole(&plan).await;
+    let duration = started.elapsed();
+    work.log_outcome(&outcome).await;
     work.give_back().await;
     if !plan.rollback.is_empty()
         && let Some(site) = &work.site
@@ -73,8 +85,9 @@ pub(crate) async fn run<W: World>(shared: Arc<Shared<W>>, leave: Leave) -> HostE
     };
     HostEnd {
         outcome,
-        duration: started.elapsed(),
+        duration,
         tail,
+        left: std::mem::take(&mut work.left),
         internal: false,
     }
 }
@@ -86,10 +99,19 @@ pub(crate) async fn roll_back<W: World>(shared: Arc<Shared<W>>, leave: Leave) ->
     let left = shared.known.left(phase, leave.site.index);
     let scope = left.unwrap_or_else(|| {
         let mut scope = shared.places.scope(&leave.site, &plan);
-        scope.set_error(&StepError::default());
+        scope.set_error(&shared.error_of(&leave.site));
+        for (name, value) in shared.registered(&leave.site) {
+            scope.set_register(&name, value);
+        }
         scope
     });
-    let mut work = match begin(shared, leave, scope) {
+    let mut scope = scope;
+    // What stays is there even where its step has not run again since the host started over.
+    for (name, value) in shared.known.stuck(leave.site.index, Part::Steps(phase)) {
+        scope.set_register(&name, value);
+    }
+    let past = shared.past(&leave.site, Part::Rollback);
+    let mut work = match begin(shared, leave, (scope, Part::Rollback)) {
         Ok(work) => work,
         Err(error) => {
             return RollbackResult::Pending {
@@ -97,17 +119,25 @@ pub(crate) async fn roll_back<W: World>(shared: Arc<Shared<W>>, leave: Leave) ->
             };
         }
     };
+    work.past = past;
     let result = work.back(&plan).await;
+    work.log_rollback(&result).await;
     work.give_back().await;
     work.teller.confess().await;
     result
 }
 
-fn begin<W: World>(shared: Arc<Shared<W>>, leave: Leave, scope: Scope) -> io::Result<Work<W>> {
+fn begin<W: World>(
+    shared: Arc<Shared<W>>,
+    leave: Leave,
+    (scope, part): (Scope, fn(usize) -> Part),
+) -> io::Result<Work<W>> {
+    let phase = leave.site.batch.as_ref().map_or(0, |batch| batch.phase);
     let teller = voice(&shared, Some(&leave.site), leave.plan.params.values())?;
     let values = shared.values(scope);
     let mut work = Work::new(shared, Some(leave.site), values, teller);
     work.permit = leave.permit;
+    work.part = Some(part(phase));
     work.heed(leave.heed);
     Ok(work)
 }
@@ -243,6 +273,9 @@ impl<W: World> Work<W> {
                 return pending(causes.into_iter().next().unwrap_or_default());
             }
             Err(Unconnected::Cancelled) => return pending("the rollback was ended".to_owned()),
+        }
+        if let Some(cause) = self.still_at_work().await {
+            return pending(cause);
         }
         let failed = |cause: String| RollbackResult::Failed { cause };
         if let Err(fault) = Box::pin(self.steps(&plan.rollback, false)).await {

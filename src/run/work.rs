@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -13,8 +14,10 @@ use crate::model::{Host, UnreachableKind};
 use crate::task::BatchPlace;
 use crate::transport::{Attempts, ConnectError, Session, Transport};
 
+use super::journal::{Circle, Mark, Part};
 use super::known::Registered;
 use super::message::{HostIndex, UnitMessage};
+use super::progress::{DetachedProgress, StepProgress};
 use super::shared::{SessionOf, Shared, World};
 use super::step::Fault;
 use super::stop::Heed;
@@ -91,6 +94,10 @@ pub(crate) struct Work<W: World> {
     pub(crate) teller: Teller,
     /// A command was sent to the host: from then on it is half done rather than untouched.
     pub(crate) touched: bool,
+    /// What the host said is left of commands that were ended.
+    pub(crate) left: Vec<String>,
+    /// The host did not answer when it was asked what is left: it is asked nothing more.
+    pub(crate) unheard: bool,
     /// The first failure that `-w` went on after.
     pub(crate) passed_over: Option<Fault>,
     /// What steps registered, by the registers' names for `facts`, and by the steps' ids for those that wait
@@ -104,8 +111,20 @@ pub(crate) struct Work<W: World> {
     pub(crate) folder: Option<PathBuf>,
     /// The numbers of the loops' passes around the step at work, outermost first.
     pub(crate) passes: Vec<usize>,
+    /// The list of steps that is walked, where the journal keeps it.
+    pub(crate) part: Option<Part>,
+    /// For whom the step at work is run, where that is not its host alone.
+    pub(crate) circle: Option<Circle>,
+    /// What an earlier process of the run did of these steps.
+    pub(crate) past: IndexMap<Mark, StepProgress>,
     /// The ids of the `task:` steps around the step at work, each with a slash.
     pub(crate) trail: String,
+    /// The attempt at the step at work, from 1.
+    pub(crate) attempt: u32,
+    /// What the step that comes next was left doing, where it is taken up again.
+    pub(crate) taken_up: Option<DetachedProgress>,
+    /// What lies on the host of steps that went on by themselves, and goes once their end is kept.
+    pub(crate) leftovers: Vec<DetachedProgress>,
 }
 
 /// Why no session came about.
@@ -143,10 +162,18 @@ impl<W: World> Work<W> {
             away: None,
             permit: None,
             passes: Vec::new(),
+            part: None,
+            circle: None,
+            past: IndexMap::new(),
             trail: String::new(),
+            attempt: 1,
+            taken_up: None,
+            leftovers: Vec::new(),
             values,
             teller,
             touched: false,
+            left: Vec::new(),
+            unheard: false,
             passed_over: None,
             facts: None,
             made: None,

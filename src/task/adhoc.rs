@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    Action, Copy, CopyContent, Download, GateAt, Kind, MAIN, Modifiers, OnFailure, Quoting,
-    RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
+    Action, Copy, CopyContent, Download, GateAt, Kind, LockKey, MAIN, Modifiers, OnFailure,
+    Quoting, RunProgram, Script, Step, StepPlace, Strategy, Task, TaskPhase, Template, Text,
 };
 use crate::model::{Amount, Diagnostic, Source, SourceSpan};
 
@@ -187,7 +187,9 @@ fn task(name: &str, steps: Vec<Step>, source: &Arc<Source>, manner: &AdHocManner
             ..TaskPhase::new(MAIN, strategy)
         }],
         after: Vec::new(),
+        lock: LockKey::ByTags,
         on_failure: OnFailure::Stop,
+        from_failed: false,
         notify: Vec::new(),
         fanout: None,
         deadline: None,
@@ -229,6 +231,10 @@ fn step(
             ignore_errors: false,
             read_only: !manner.is_change,
             quiet: false,
+            resume: None,
+            check: None,
+            sticky: false,
+            detach: false,
         },
         span: SourceSpan::new(source, 0..source.text.len()),
         open: Vec::new(),

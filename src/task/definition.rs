@@ -20,6 +20,18 @@ pub enum Kind {
     Change,
 }
 
+/// A task's `lock`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LockKey {
+    /// The task's name with each host's service and environment.
+    #[default]
+    ByTags,
+    /// No lock is taken.
+    None,
+    /// This key for every host; may be a template over params.
+    Key(Text),
+}
+
 /// A task.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -48,8 +60,12 @@ pub struct Task {
     pub phases: Vec<TaskPhase>,
     /// Steps on the controller after the last batch, if everything succeeded.
     pub after: Vec<Step>,
+    /// What nobody else may do on these hosts meanwhile.
+    pub lock: LockKey,
     /// What happens once the rollout stopped.
     pub on_failure: OnFailure,
+    /// A failed host goes on at the step that failed where the run is resumed, instead of at its first.
+    pub from_failed: bool,
     /// Commands that tell others about the run.
     pub notify: Vec<Notice>,
     /// Connections and commands at work at the same time; `None` leaves the default of 32.

@@ -9,6 +9,7 @@ mod param_given;
 mod param_parse;
 mod param_value;
 mod params;
+mod reads;
 mod schema;
 mod scope;
 mod shell_text;
@@ -20,10 +21,11 @@ mod template;
 mod text;
 
 pub use decode::{document_name, read, read_document};
-pub use definition::{Kind, MAIN, Task, TaskPhase};
+pub use definition::{Kind, LockKey, MAIN, Task, TaskPhase};
 pub use files::{Files, NoFiles};
 pub use param_given::{CommonParams, GivenParams, ParamSource};
 pub use params::{Param, ParamType, ParamValue};
+pub use reads::Reads;
 pub use schema::task_schema;
 pub use scope::{
     BatchPlace, Facts, RegisterValue, Results, Rollout, RunFacts, Scope, StepError, ZonePlace,
@@ -31,8 +33,8 @@ pub use scope::{
 pub use span::{OpenSpan, SpanOf};
 pub use step::{
     Action, Check, Condition, Copy, CopyContent, Download, FileCheck, Group, Local, Modifiers,
-    OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace, SubScope,
-    SubTask, WaitFor, WhereTo,
+    OnResume, OnceFor, Probe, ProbeKind, Question, Retry, RunProgram, Script, Step, StepPlace,
+    SubScope, SubTask, WaitFor, WhereTo,
 };
 pub use strategy::{
     Bakes, By, Canary, GateAt, HostOrder, Mode, Notice, Occasion, OnFailure, OnStop, Quorum,

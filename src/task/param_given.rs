@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use super::param_parse::json_text;
 use super::template::template_names;
-use super::{Engine, Param, ParamValue, Scope, Task, Text};
+use super::{Engine, LockKey, Param, ParamValue, Scope, Task, Text};
 use crate::model::{Diagnostic, nearest};
 
 use std::sync::Arc;
@@ -161,7 +161,7 @@ impl CommonParams {
         let mut targets = Vec::new();
         for target in &task.targets {
             match self
-                .refuse_per_host(target)
+                .refuse_per_host("targets", target)
                 .and_then(|()| engine.text(target, &scope))
             {
                 Ok(text) => targets.push(text.to_string()),
@@ -175,8 +175,25 @@ impl CommonParams {
         }
     }
 
-    fn refuse_per_host(&self, target: &Text) -> Result<(), Diagnostic> {
-        let Text::Template(template) = target else {
+    /// The task's own key of its lock, rendered: it is the same for every host. `None` where it names none.
+    ///
+    /// # Errors
+    /// A key that reads a param which differs between hosts, is empty, or cannot be rendered.
+    pub fn lock(&self, task: &Task, engine: &Engine) -> Result<Option<String>, Diagnostic> {
+        let LockKey::Key(key) = &task.lock else {
+            return Ok(None);
+        };
+        self.refuse_per_host("lock", key)?;
+        let text = engine.text(key, &Scope::new(Arc::clone(&self.values)))?;
+        if text.trim().is_empty() {
+            let message = format!("`lock` of task `{}` is empty", task.name);
+            return Err(Diagnostic::new(message).hint("`lock: none` takes no lock"));
+        }
+        Ok(Some(text.to_string()))
+    }
+
+    fn refuse_per_host(&self, key: &str, text: &Text) -> Result<(), Diagnostic> {
+        let Text::Template(template) = text else {
             return Ok(());
         };
         let names = template_names(&template.source, template.quoting, &template.span)?;
@@ -184,7 +201,7 @@ impl CommonParams {
             let param = name.path.strip_prefix("params.").unwrap_or_default();
             if self.per_host.iter().any(|other| other == param) {
                 let message = format!(
-                    "`targets` reads `{}`, whose default differs between hosts",
+                    "`{key}` reads `{}`, whose default differs between hosts",
                     name.path
                 );
                 return Err(Diagnostic::new(message)

@@ -371,4 +371,52 @@ pub struct Modifiers {
     pub read_only: bool,
     /// Output goes to the host's log alone.
     pub quiet: bool,
+    /// What a resumed run does where it was interrupted in this step; `None` leaves that to the action.
+    pub resume: Option<OnResume>,
+    /// The command that [`OnResume::Check`] asks.
+    pub check: Option<Text>,
+    /// The first value that the step registers stays, even where it runs again.
+    pub sticky: bool,
+    /// It goes on by itself on its host, whatever becomes of the connection and of fab-rs.
+    pub detach: bool,
+}
+
+/// What a resumed run does with a step of which it is not known whether it finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnResume {
+    /// Runs it again.
+    Rerun,
+    /// Runs its `check`: 0 says that it is done, anything else that it runs again.
+    Check,
+    /// Asks a person.
+    Ask,
+}
+
+impl Step {
+    /// What a resumed run does with it.
+    pub fn on_resume(&self) -> OnResume {
+        let asks = match &self.action {
+            Action::Run(_) | Action::Script(_) | Action::Local(_) => !self.modifiers.read_only,
+            Action::Reboot => true,
+            _ => false,
+        };
+        let default = if asks { OnResume::Ask } else { OnResume::Rerun };
+        self.modifiers.resume.unwrap_or(default)
+    }
+
+    /// Whether it may change something outside fab-rs.
+    pub fn changes(&self) -> bool {
+        let reads = matches!(
+            self.action,
+            Action::Log(_)
+                | Action::Set(_)
+                | Action::Assert { .. }
+                | Action::Fail(_)
+                | Action::Pause(_)
+                | Action::WaitFor(_)
+                | Action::Download(_)
+                | Action::Confirm(_)
+        );
+        !self.modifiers.read_only && !reads
+    }
 }

@@ -110,7 +110,7 @@ pub enum OnStop {
 }
 
 /// A place where a rollout asks before it goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateAt {
     /// Before the first change.

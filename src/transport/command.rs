@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::model::Secret;
 
+use super::Detach;
+
 /// What runs on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
@@ -59,6 +61,8 @@ pub struct RemoteCommand {
     pub stdin: Option<Vec<u8>>,
     /// How long after TERM the group gets KILL.
     pub grace: Duration,
+    /// The command is only started, and goes on by itself: its output and its end are asked for afterwards.
+    pub detach: Option<Detach>,
 }
 
 impl RemoteCommand {
@@ -73,6 +77,7 @@ impl RemoteCommand {
             before: None,
             stdin: None,
             grace: Duration::from_secs(2),
+            detach: None,
         }
     }
 }
@@ -84,6 +89,15 @@ pub enum Exit {
     Code(u8),
     /// The connection died first: whether it ended, and how, is not known.
     Lost,
+}
+
+/// By what the processes of a command are found, once it was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The number of its process group, which is its session's too where the host has `setsid`.
+    pub group: u32,
+    /// The value of `FAB_MARK` in their environment, also of those that left the group.
+    pub mark: String,
 }
 
 /// What is known after a command.
@@ -98,6 +112,8 @@ pub struct ExecReport {
     pub left_running: bool,
     /// Where the command was stopped: whether the end of its whole group was confirmed.
     pub group_ended: bool,
+    /// By what its processes are found; `None` where the host could not make it a group of its own, or did not say.
+    pub trace: Option<Trace>,
     /// What the transport itself has to say: sudo's refusal, ssh's last words. One line each.
     pub notes: Vec<String>,
     /// sudo refused before the program started, with its words; `exit` is then its code.
@@ -112,6 +128,7 @@ impl ExecReport {
             started: false,
             left_running: false,
             group_ended: true,
+            trace: None,
             notes: vec![format!("the command was not sent: {why}")],
             sudo_refused: None,
         }
@@ -126,6 +143,7 @@ impl ExecReport {
             started: false,
             left_running: false,
             group_ended: true,
+            trace: None,
             notes: Vec::new(),
             sudo_refused: Some(cause),
         }

@@ -23,6 +23,15 @@ impl Nonce {
         Self(format!("{:016x}{:016x}", half(), half()))
     }
 
+    /// What the program's processes carry in their environment to be found by: it does not tell the nonce.
+    pub(super) fn mark(&self) -> String {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(self.0.as_bytes());
+        digest[..8]
+            .iter()
+            .fold(String::new(), |mark, byte| mark + &format!("{byte:02x}"))
+    }
+
     /// The digits.
     pub(super) fn as_str(&self) -> &str {
         &self.0

@@ -6,6 +6,7 @@
 mod bastion;
 mod command;
 mod controller;
+mod detached;
 mod doctor;
 mod error;
 mod guard;
@@ -38,8 +39,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Host, Stream};
 
-pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Upload};
+pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Trace, Upload};
 pub use controller::Controller;
+pub use detached::{Detach, DetachedFolder, DetachedState, Ending as DetachedEnding};
 pub use doctor::{LoginTrial, OfferedKey};
 pub use error::{ConnectError, TransferError};
 pub use local::Local;

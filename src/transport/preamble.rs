@@ -4,11 +4,10 @@
 //! Nothing of a task stands in a remote command line. Secrets, scripts and stdin data are counted bytes
 //! behind the text, which the supervisor copies into files; they pass through no argv and no variable.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::marker::Nonce;
-use super::{Program, RemoteCommand, Sudo};
+use super::{Detach, Program, RemoteCommand, Sudo};
 
 /// Reads the supervisor from stdin and becomes it. Lines before the mark are discarded: a password that
 /// sudo did not ask for, say. One line without quotes, backslashes and exclamation marks, so that every
@@ -19,7 +18,31 @@ const LOADER: &str = "while IFS= read -r fab_l; do case $fab_l in FAB-RS:*) fab_
      eval \"$fab_s\"; exit 126;; esac; done; exit 126";
 
 /// The supervisor, without its comments.
-static SUPERVISOR: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("boot.sh")));
+static SUPERVISOR: LazyLock<String> = LazyLock::new(|| {
+    without_comments(concat!(
+        include_str!("talk.sh"),
+        include_str!("group.sh"),
+        include_str!("boot.sh")
+    ))
+});
+
+/// What starts a detached step in the supervisor's place.
+static STARTER: LazyLock<String> = LazyLock::new(|| {
+    without_comments(concat!(
+        include_str!("talk.sh"),
+        include_str!("group.sh"),
+        include_str!("detached/folder.sh"),
+        include_str!("detached/start.sh")
+    ))
+});
+
+/// What a detached step is left alone with.
+static RUNNER: LazyLock<String> = LazyLock::new(|| {
+    without_comments(concat!(
+        include_str!("group.sh"),
+        include_str!("detached/runner.sh")
+    ))
+});
 
 /// A shell text of ours without the lines that are only for people. None of ours holds a here-document.
 pub(super) fn without_comments(text: &str) -> String {
@@ -115,6 +138,7 @@ fn quoted(word: &str, what: &'static str) -> Result<String, ComposeError> {
 /// Where the command cannot be written as shell text.
 pub(super) fn compose(command: &RemoteCommand, nonce: &Nonce) -> Result<Vec<u8>, ComposeError> {
     let mut setup = Setup::default();
+    setup.line(&format!("export FAB_MARK={}", nonce.mark()));
     for (name, secret) in &command.secrets {
         let file = format!("FAB_SECRET_{name}");
         let name = exportable(&format!("{file}_FILE"))?.to_owned();
@@ -133,7 +157,10 @@ pub(super) fn compose(command: &RemoteCommand, nonce: &Nonce) -> Result<Vec<u8>,
     if let Some(stdin) = &command.stdin {
         setup.part("stdin", stdin);
     }
-    Ok(setup.preamble(command, nonce))
+    match &command.detach {
+        Some(detach) => setup.detached(command, detach, nonce),
+        None => Ok(setup.preamble(command, nonce)),
+    }
 }
 
 /// The names that `export` takes everywhere.
@@ -254,12 +281,53 @@ impl Setup {
             "fab_nonce={nonce} fab_grace={tenths} fab_silence={SILENCE} fab_dir={dir} fab_in={stdin}\n"
         );
         if !self.takes.is_empty() {
-            let takes = self.takes.join(" &&\n");
-            writeln!(text, "fab_parts() {{\n{takes}\n}}").expect("writing to a String cannot fail");
+            text.push_str(&self.parts());
         }
-        writeln!(text, "fab_program() {{\n{}}}", self.body)
-            .expect("writing to a String cannot fail");
+        text.push_str(&self.program_text());
         text.push_str(&SUPERVISOR);
+        self.sent(&text, nonce)
+    }
+
+    /// The same for a step that is left alone: what runs it is a file among its own.
+    fn detached(
+        mut self,
+        command: &RemoteCommand,
+        detach: &Detach,
+        nonce: &Nonce,
+    ) -> Result<Vec<u8>, ComposeError> {
+        let stdin = command.stdin.as_ref().map_or("", |_| "stdin");
+        let tenths = command.grace.as_millis().div_ceil(100);
+        let limit = detach.limit.map_or(String::new(), |limit| {
+            limit.as_millis().div_ceil(1000).max(1).to_string()
+        });
+        let program = self.program_text();
+        let run = format!(
+            "fab_grace={tenths} fab_limit={limit} fab_in={stdin}\n{program}{}",
+            *RUNNER
+        );
+        self.part("run", run.as_bytes());
+        let words = detach.folder.words();
+        let [base, run, name] = words.map(|word| quoted(word, "name of the step's folder"));
+        let text = format!(
+            "fab_nonce={nonce} fab_dir=need fab_base={} fab_run={} fab_name={}\n{}{}",
+            base?,
+            run?,
+            name?,
+            self.parts(),
+            *STARTER
+        );
+        Ok(self.sent(&text, nonce))
+    }
+
+    fn parts(&self) -> String {
+        format!("fab_parts() {{\n{}\n}}\n", self.takes.join(" &&\n"))
+    }
+
+    fn program_text(&self) -> String {
+        format!("fab_program() {{\n{}}}\n", self.body)
+    }
+
+    fn sent(&self, text: &str, nonce: &Nonce) -> Vec<u8> {
         let mut bytes = format!("FAB-RS:{}\n{text}", text.len()).into_bytes();
         bytes.extend_from_slice(&self.bytes);
         bytes.extend_from_slice(nonce.as_str().as_bytes());

@@ -14,7 +14,7 @@ use crate::model::{Host, Stream, UnreachableKind};
 
 use super::{
     Attempts, ConnectError, Controller, ExecReport, Exit, Fetch, Output, Program, RemoteCommand,
-    Session, TransferError, Transport, Upload,
+    Session, Trace, TransferError, Transport, Upload,
 };
 
 /// What a connection attempt does.
@@ -50,6 +50,8 @@ pub enum Act {
         /// Whether the end is confirmed.
         confirmed: bool,
     },
+    /// It runs until it is stopped; what is left of it then is for its host to say.
+    HangsUntilAsked,
     /// It heeds no stop.
     HangsForEver,
     /// sudo refuses with these words.
@@ -385,6 +387,14 @@ async fn play<O: Output>(acts: Acts, output: &mut O, stop: &CancellationToken) -
                 stop.cancelled().await;
                 return stopped(confirmed);
             }
+            Act::HangsUntilAsked => {
+                stop.cancelled().await;
+                let mark = "m".to_owned();
+                return ExecReport {
+                    trace: Some(Trace { group: 42, mark }),
+                    ..stopped(false)
+                };
+            }
             Act::HangsForEver => std::future::pending().await,
             Act::SudoRefuses(words) => {
                 return ExecReport {
@@ -405,6 +415,7 @@ fn report(exit: Exit) -> ExecReport {
         started: true,
         left_running: false,
         group_ended: false,
+        trace: None,
         notes: Vec::new(),
         sudo_refused: None,
     }

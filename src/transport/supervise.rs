@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::marker::{MarkedBuffer, Nonce, Piece};
-use super::{ExecReport, Exit, Output, sudo};
+use super::{ExecReport, Exit, Output, Trace, sudo};
 use crate::model::Stream;
 
 /// The supervisor ends the program after 60 s without a byte; four fit in.
@@ -77,6 +77,10 @@ pub(super) struct Ending {
     delivery: Delivery,
     /// The supervisor's last word: code and flag.
     end: Option<(u8, char)>,
+    /// The number of the program's group.
+    group: Option<u32>,
+    /// Its mark.
+    mark: String,
     left_running: bool,
     channel: Option<ChannelEnd>,
     stopped: bool,
@@ -92,6 +96,10 @@ impl Ending {
             started: self.delivery == Delivery::Answered,
             left_running: self.left_running,
             group_ended: false,
+            trace: self.group.map(|group| Trace {
+                group,
+                mark: self.mark.clone(),
+            }),
             notes: Vec::new(),
             sudo_refused: None,
         };
@@ -185,7 +193,10 @@ where
     let mut reader = Reader {
         stdout: Half::new(nonce, streams.stdout, Stream::Stdout),
         stderr: Half::new(nonce, streams.stderr, Stream::Stderr),
-        ending: Ending::default(),
+        ending: Ending {
+            mark: nonce.mark(),
+            ..Ending::default()
+        },
         lingering: false,
     };
     let sent = AtomicBool::new(false);
@@ -295,6 +306,7 @@ impl<R: AsyncRead + Unpin> Half<R> {
                 self.begun = true;
                 ending.delivery = Delivery::Answered;
             }
+            (Some("pid"), Some(group)) => ending.group = group.parse().ok(),
             (Some(code), Some(flag)) => {
                 self.complete = true;
                 if let (Ok(code), Some(flag)) = (code.parse(), flag.chars().next()) {

@@ -234,6 +234,11 @@ impl Running {
         stdin.flush().unwrap();
     }
 
+    /// Says that nothing more is typed.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin.take();
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("kill")
@@ -334,6 +339,13 @@ impl Ran {
     #[track_caller]
     pub(crate) fn says(&self, text: &str) -> &Self {
         assert!(self.err().contains(text), "no `{text}` in\n{}", self.all());
+        self
+    }
+
+    /// Demands this text on stdout.
+    #[track_caller]
+    pub(crate) fn prints(&self, text: &str) -> &Self {
+        assert!(self.out().contains(text), "no `{text}` in\n{}", self.all());
         self
     }
 

@@ -10,9 +10,15 @@ use crate::fleets;
 struct Place(tempfile::TempDir);
 
 impl Place {
-    /// Makes a folder, and a task that changes hosts; `{place}` is the folder.
+    /// Makes a folder, and a task that changes hosts; `{place}` is the folder, and the lock of each, as all share hosts.
     fn with_task(desk: &Desk, text: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
+        let own = "kind: change\nlock: \"{place}\"\n";
+        let text = if text.contains("lock: ") {
+            text.to_owned()
+        } else {
+            text.replacen("kind: change\n", own, 1)
+        };
         let text = text.replace("{place}", place.path().to_str().unwrap());
         desk.write("tasks/change.yml", text);
         Self(place)
@@ -48,6 +54,7 @@ fn a_host_that_does_not_answer_is_found_before_anything_is_changed() {
         "\
 version: 1
 kind: change
+lock: '{place}'
 strategy: {batch: 4}
 steps:
   - local: echo changed >> {place}/{{ host.label }}
@@ -75,6 +82,7 @@ fn a_host_is_done_when_its_checks_have_passed() {
         "\
 version: 1
 kind: change
+lock: '{place}'
 strategy: {batch: 5}
 params: {mark: {required: true}}
 health:
@@ -112,6 +120,7 @@ fn a_host_whose_check_never_passes_stops_the_rollout() {
         "\
 version: 1
 kind: change
+lock: '{place}'
 strategy: {batch: 1, by: flat}
 verify:
   - name: took
@@ -142,6 +151,7 @@ fn hosts_of_a_batch_wait_at_a_barrier_with_fewer_places_than_hosts() {
         "\
 version: 1
 kind: change
+lock: '{place}'
 strategy: all
 steps:
   - local: echo first > {place}/{{ host.label }}
@@ -163,6 +173,7 @@ fn once_for_a_zone_is_once_in_each_of_three() {
         "\
 version: 1
 kind: change
+lock: '{place}'
 strategy: {batch: 2, by: az}
 steps:
   - local: echo {{ host.label }} >> {place}/{{ zone.name }}
@@ -184,6 +195,7 @@ fn any_healthy_is_another_host() {
         "\
 version: 1
 kind: change
+lock: '{place}'
 strategy: {batch: 1, by: flat}
 steps:
   - run: set -- $SSH_CONNECTION; echo $3 $4

@@ -7,6 +7,7 @@ mod heap_faults;
 mod host;
 mod page;
 mod planted;
+mod releases;
 mod shell_text;
 mod spaces;
 mod threads;

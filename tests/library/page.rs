@@ -49,6 +49,7 @@ fn every_task_and_param_is_on_the_page() {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
                 Value::Bool(flag) => flag.to_string(),
+                Value::Null if declared["required"] == Value::Bool(true) => "required".to_owned(),
                 other => panic!("{name}'s {param}: {other:?}"),
             };
             if let Some(row) = row.filter(|_| !default.is_empty() && !default.contains("{{")) {

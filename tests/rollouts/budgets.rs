@@ -98,7 +98,7 @@ fn a_gate_that_nobody_answers_is_refused_before_anything_connects() {
         return;
     };
     let gates = TASK.replace("confirm: [start]", "confirm: [start, batch]");
-    operator.write("gates.yml", &gates.replace("task: mark", "task: gates"));
+    operator.write("gates.yml", gates.replace("task: mark", "task: gates"));
     for words in [
         &["-f", "mark.yml", "mark", "role=app"][..],
         &["-f", "gates.yml", "gates", "role=app", "--yes"],

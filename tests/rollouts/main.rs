@@ -2,6 +2,7 @@
 //! balancer and in a real quorum, and the engine's budgets on real sshds.
 
 mod budgets;
+mod hotfix;
 mod operator;
 mod plans;
 mod quorum;

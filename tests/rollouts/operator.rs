@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub(crate) const QUICK: &[&str] = &[
     "--bake",
     "1s",
+    "--canary-bake",
+    "1s",
     "--zone-bake",
     "1s",
     "--first-zone-bake",
@@ -63,7 +65,7 @@ impl Operator {
     }
 
     /// Writes a file into the working directory.
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
@@ -96,6 +98,18 @@ impl Operator {
         self.start(words).end()
     }
 
+    /// How many runs there were.
+    pub(crate) fn count(&self) -> usize {
+        self.runs().len()
+    }
+
+    /// How many lines the newest run's journal has.
+    pub(crate) fn journal(&self) -> usize {
+        let newest = self.runs().pop();
+        let text = newest.and_then(|run| fs::read_to_string(run.join("journal.jsonl")).ok());
+        text.unwrap_or_default().lines().count()
+    }
+
     fn said(&self, stream: &str) -> String {
         let bytes = fs::read(self.folder.path().join(stream)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -117,6 +131,12 @@ impl Operator {
 }
 
 impl Running<'_> {
+    /// Ends it as nothing can heed: its process is gone, and nobody cleans up after it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Whether it still runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

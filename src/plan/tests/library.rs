@@ -11,9 +11,9 @@ impl TaskFiles for Embedded {
     }
 }
 
-/// Every task of the library, with nothing typed but its hosts.
+/// Every task of the library, with nothing typed but its hosts and what it requires: the examples of its params.
 #[test]
-fn every_task_plans_with_a_selector_and_nothing_else() {
+fn every_task_plans_with_a_selector_and_what_it_requires() {
     let library = Library::built_in();
     let engine = engine();
     let population = tagged(&fleet(&[("a", 2), ("b", 1)]), &[("service", "api")]);
@@ -23,8 +23,14 @@ fn every_task_plans_with_a_selector_and_nothing_else() {
         let task = library
             .get(&name)
             .unwrap_or_else(|errors| panic!("{errors:#?}"));
-        let params =
-            CommonParams::resolve(&task, &GivenParams::default(), &World, &engine).unwrap();
+        let required = task.params.values().filter(|param| param.required);
+        let given = GivenParams {
+            typed: required
+                .map(|param| (param.name.clone(), param.example.clone().unwrap()))
+                .collect(),
+            ..GivenParams::default()
+        };
+        let params = CommonParams::resolve(&task, &given, &World, &engine).unwrap();
         let plan = build(&PlanRequest {
             task: &task,
             library: &|name| library.find(name),

@@ -19,7 +19,10 @@ fn params_and_vars_are_rendered_per_host() {
         runs(&plan, "b1")[0],
         "run: systemctl restart web.service (sudo)"
     );
-    assert_eq!(plan.lock.as_deref(), Some("restart/api/-,restart/web/-"));
+    assert_eq!(
+        plan.lock.as_ref().unwrap().to_string(),
+        "restart/api/-,restart/web/-"
+    );
     assert!(!plan.params.contains_key("service"));
     assert_eq!(json(&plan)["host_params"]["b1"], json!({"service": "web"}));
     assert_eq!(plan.params["port"], ParamValue::Int(8080));

@@ -46,10 +46,8 @@ fn what_is_known_is_rendered_and_the_rest_waits() {
     assert_eq!(plan.phases[0].batches.len(), 1);
     assert_eq!(plan.phases[0].batches[0].zone, None);
     assert_eq!(plan.phases[0].resolved.max_failures, None);
-    assert_eq!(
-        (plan.lock, plan.phases[0].pace.confirm.clone()),
-        (None, vec![])
-    );
+    assert_eq!(plan.lock, None);
+    assert_eq!(plan.phases[0].pace.confirm, []);
 }
 
 #[test]
@@ -130,12 +128,11 @@ kind: change
 strategy: {by: az, batch: 1}
 lock: app
 steps:
-  - run: id
-    detach: true
+  - line: {path: /x, line: y}
   - aws: {elb: drain}
 ";
     let errors = Given::new(text).errors();
-    assert_eq!(errors.len(), 3, "{errors:?}");
+    assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(
         errors
             .iter()
@@ -161,6 +158,25 @@ after:
     let plan = Given::new(text).planned();
     assert_eq!(step_texts(&plan.before)[0].text, "a.jar is digest-of-a.jar");
     assert_eq!(step_texts(&plan.after)[0].text, "done");
+}
+
+#[test]
+fn what_the_controller_registers_is_known_to_hosts_once_they_begin() {
+    let text = "\
+task: told
+kind: change
+strategy: {by: az, batch: 1}
+before:
+  - local: date
+    register: told
+  - set: {kept: \"{{ told.stdout }}\"}
+steps:
+  - run: echo {{ told.stdout }} {{ kept }}
+";
+    let plan = Given::new(text).planned();
+    let host = &plan.phases[0].hosts[0];
+    let shown = &step_texts(&host.steps)[0].text;
+    assert_eq!(shown, "echo {{ told.stdout }} {{ kept }}");
 }
 
 #[test]

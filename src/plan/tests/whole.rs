@@ -110,7 +110,7 @@ fn a_plan_has_its_numbers_beside_what_was_asked() {
         (2, 1)
     );
     assert_eq!(plan.phases[0].pace.confirm, [GateAt::Start]);
-    assert_eq!(plan.lock.as_deref(), Some("restart/-/-"));
+    assert_eq!(plan.lock.as_ref().unwrap().to_string(), "restart/-/-");
     let indexes: Vec<usize> = phase.batches.iter().map(|batch| batch.index).collect();
     assert_eq!(indexes, (0..6).collect::<Vec<_>>());
 }

@@ -1,7 +1,10 @@
 //! How hosts end: what is told of it, and whether it is one failure too many.
 
+use std::time::Duration;
+
 use crate::model::HostOutcome;
-use crate::run::event::{EventKind, RolloutFact, Trouble};
+use crate::run::event::{EventKind, HostRef, RolloutFact, Trouble};
+use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
 
@@ -22,6 +25,10 @@ impl Course {
                 host: self.roster.host(host),
                 phase: self.phase_name(),
                 duration_ms: millis(end.duration),
+            });
+            self.facts.push(Fact::HostPassed {
+                host: self.roster.host(host).id,
+                phase: self.pass.phase,
             });
             self.ledger.passed(host);
             return true;
@@ -66,6 +73,10 @@ impl Course {
             self.tell_end(host, &end);
         } else {
             let host = self.roster.host(host);
+            self.facts.push(Fact::HostFinished {
+                host: host.id.clone(),
+                outcome: end.outcome.clone(),
+            });
             self.tell(RolloutFact::HostTurned { host, check, cause });
         }
         self.ledger.ended(host, end, true);
@@ -73,7 +84,7 @@ impl Course {
     }
 
     /// A host failed: stops where that is one too many.
-    fn count(&mut self, host: HostIndex) {
+    pub(super) fn count(&mut self, host: HostIndex) {
         self.ended.last_failed = Some(host);
         let entry = self.ledger.of(host);
         let batch = self.pass.batch_of(host);
@@ -106,9 +117,14 @@ impl Course {
             let end = match &self.ledger.of(host).stage {
                 Stage::Ended { .. } | Stage::Bystander => continue,
                 Stage::AtWork => HostEnd::internal("its work ended without a word"),
-                Stage::Pending | Stage::Taken => HostEnd::of(HostOutcome::NotRun {
-                    reason: reason.to_owned(),
-                }),
+                Stage::Pending | Stage::Taken => {
+                    let stood = self.past.stood.get(&host).cloned();
+                    stood.unwrap_or_else(|| {
+                        HostEnd::of(HostOutcome::NotRun {
+                            reason: reason.to_owned(),
+                        })
+                    })
+                }
                 Stage::Passed => HostEnd::of(HostOutcome::NotRun {
                     reason: format!("did `{}`, then {reason}", self.phase_name()),
                 }),
@@ -119,7 +135,26 @@ impl Course {
         self.finish_undo();
     }
 
+    /// Tells of a host of the run that is not there any more.
+    pub(crate) fn tell_gone(&mut self, host: &HostRef) {
+        self.events.push(EventKind::HostFinished {
+            host: host.clone(),
+            outcome: HostOutcome::Gone,
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+        });
+    }
+
     pub(super) fn tell_end(&mut self, host: HostIndex, end: &HostEnd) {
+        self.facts.push(Fact::HostFinished {
+            host: self.roster.host(host).id,
+            outcome: end.outcome.clone(),
+        });
+        self.tell_known_end(host, end);
+    }
+
+    /// Tells an end that the journal has already.
+    pub(super) fn tell_known_end(&mut self, host: HostIndex, end: &HostEnd) {
         self.events.push(EventKind::HostFinished {
             host: self.roster.host(host),
             outcome: end.outcome.clone(),

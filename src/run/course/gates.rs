@@ -6,6 +6,7 @@ use crate::model::HostOutcome;
 use crate::plan::Pace;
 use crate::run::errand::{Errand, Gate, GateAnswer};
 use crate::run::event::{EventKind, GateFacts, NextUp, RolloutFact, StopCause, Troubled};
+use crate::run::journal::{self, Fact};
 use crate::run::message::HostIndex;
 use crate::task::{GateAt, Occasion};
 
@@ -54,8 +55,7 @@ impl Course {
             return Some(errand);
         }
         if self.handed.gate.is_none() && self.halt.is_none() {
-            self.notify(Occasion::Start);
-            self.leg = Leg::Before;
+            self.leg = Leg::Lock;
         }
         None
     }
@@ -72,12 +72,12 @@ impl Course {
     /// A gate within a phase.
     pub(super) fn gate(&mut self, asking: Asking) -> Option<Errand> {
         if self.asks_no_more {
-            self.after = None;
+            self.close_after();
             return None;
         }
         let errand = self.ask(asking);
         if errand.is_none() {
-            self.after = None;
+            self.close_after();
         }
         errand
     }
@@ -85,7 +85,10 @@ impl Course {
     /// Asks, or does what was answered: then there is no errand.
     pub(super) fn ask(&mut self, asking: Asking) -> Option<Errand> {
         match self.handed.gate.take() {
+            None if self.past.gates.contains(&self.gate_key(asking)) => None,
             None => {
+                let gate = self.gate_key(asking);
+                self.facts.push(Fact::GateAsked { gate });
                 let gate = self.question(asking);
                 self.handed.gate = Some((asking, None));
                 self.notify(Occasion::Gate);
@@ -98,6 +101,23 @@ impl Course {
                 self.answered(asked, answer, by);
                 None
             }
+        }
+    }
+
+    /// Where a question stands.
+    pub(super) fn gate_key(&self, asking: Asking) -> journal::Gate {
+        let batch = match asking {
+            Asking::At(GateAt::Start | GateAt::Phase) => None,
+            Asking::At(_) | Asking::Stopped => self.pass.current().map(|taken| taken.number),
+        };
+        let is_start = asking == Asking::At(GateAt::Start);
+        journal::Gate {
+            phase: if is_start { 0 } else { self.pass.phase },
+            batch,
+            at: match asking {
+                Asking::At(at) => Some(at),
+                Asking::Stopped => None,
+            },
         }
     }
 
@@ -277,7 +297,7 @@ impl Course {
     }
 
     fn next_up(&self) -> Option<NextUp> {
-        let (phase, batch, of) = if let Some(next) = self.pass.rest.front() {
+        let (phase, batch, of) = if let Some(next) = self.pass.next() {
             (self.pass.phase, next, self.pass.batches())
         } else {
             let number = self.pass.phase + 1;

@@ -68,6 +68,12 @@ pub(crate) struct Entry {
     /// A count that rises with every end: the newest has the highest.
     pub(crate) ended_at: usize,
     pub(crate) undo: Undo,
+    /// How many phases it did in an earlier process of the run: it waits in those.
+    pub(crate) ahead: usize,
+    /// It goes on where an earlier process of the run was interrupted.
+    pub(crate) continues: bool,
+    /// Phases that were rolled back on it.
+    pub(crate) undone_phases: BTreeSet<usize>,
 }
 
 /// Every host of the population, by its index.
@@ -94,6 +100,9 @@ impl Ledger {
             touched: BTreeSet::new(),
             ended_at: 0,
             undo: Undo::None,
+            ahead: 0,
+            continues: false,
+            undone_phases: BTreeSet::new(),
         };
         Self {
             entries: entries.map(entry).collect(),
@@ -164,6 +173,12 @@ impl Ledger {
         self.ends += 1;
         self.entries[host].ended_at = self.ends;
         self.entries[host].stage = Stage::Ended { end, counts };
+    }
+
+    /// Keeps when a host ended in an earlier process of the run; those that end now are newer.
+    pub(crate) fn ended_before(&mut self, host: HostIndex, at: usize) {
+        self.ends = self.ends.max(at);
+        self.entries[host].ended_at = at;
     }
 
     /// Keeps that a host did its part of a phase.

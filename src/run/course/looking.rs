@@ -4,6 +4,7 @@ use crate::model::{HostOutcome, Label};
 use crate::plan::Batch;
 use crate::run::errand::{Errand, Look};
 use crate::run::event::{EventKind, RolloutFact, StopCause, Trouble};
+use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
 use crate::task::WhenUnreachable;
 
@@ -84,6 +85,16 @@ impl Course {
                 silent: labels(&is_silent),
                 unfit: labels(&is_unfit),
             }));
+        let ids = |hosts: Vec<HostIndex>| {
+            let hosts = hosts.into_iter();
+            hosts.map(|host| self.roster.host(host).id).collect()
+        };
+        let fact = Fact::Preflight {
+            healthy: self.ledger.which(Entry::is_well).len(),
+            sick: ids(self.ledger.which(Entry::is_sick)),
+            silent: ids(self.ledger.which(is_silent)),
+        };
+        self.facts.push(fact);
         let silent = self
             .ledger
             .which(|entry| is_target(entry) && is_silent(entry));
@@ -91,16 +102,19 @@ impl Course {
             .ledger
             .which(|entry| is_target(entry) && is_unfit(entry));
         let skips = self.plan.phases[0].pace.unreachable == WhenUnreachable::Skip;
+        if self.past.is_resumed && unfit.is_empty() {
+            return self.resumed_preflight(&silent, skips);
+        }
         if !unfit.is_empty() || !(silent.is_empty() || skips) {
             self.ended.preflight = true;
-            self.end_silent(&silent);
+            self.end_silent(&silent, false);
             self.stop(StopCause::Preflight {
                 silent: self.roster.labels(&silent),
                 unfit: self.roster.labels(&unfit),
             });
             return None;
         }
-        self.end_silent(&silent);
+        self.end_silent(&silent, false);
         self.keep_baseline();
         self.reform();
         self.leg = Leg::StartGate;
@@ -121,8 +135,8 @@ impl Course {
         (!self.is_halted()).then(|| self.pass.rest.iter().cloned().collect())
     }
 
-    /// Targets that do not answer end so; none of them counts, since nothing was begun.
-    fn end_silent(&mut self, hosts: &[HostIndex]) {
+    /// Targets that do not answer end so; none of them counts where nothing was begun.
+    pub(super) fn end_silent(&mut self, hosts: &[HostIndex], counts: bool) {
         for &host in hosts {
             let (kind, causes, hints) = match self.ledger.of(host).trouble() {
                 Some(Trouble::Silent {
@@ -142,7 +156,10 @@ impl Course {
                 hints,
             });
             self.tell_end(host, &end);
-            self.ledger.ended(host, end, false);
+            self.ledger.ended(host, end, counts);
+            if counts {
+                self.count(host);
+            }
         }
     }
 
@@ -152,7 +169,9 @@ impl Course {
             return;
         }
         let healthy = self.ledger.which(Entry::is_well).len();
-        self.baseline.get_or_insert(healthy);
+        let mut past = self.past.phases.values();
+        let first = past.find_map(|phase| phase.baseline);
+        self.baseline.get_or_insert(first.unwrap_or(healthy));
         self.pass.baseline = self.baseline;
     }
 
@@ -172,11 +191,12 @@ impl Course {
             why,
         };
         self.tell(fact);
+        self.keep_batches();
     }
 }
 
 /// A host that was not heard of after a look does not answer either.
-fn is_silent(entry: &Entry) -> bool {
+pub(super) fn is_silent(entry: &Entry) -> bool {
     matches!(
         entry.vital,
         Vital::Unasked | Vital::Troubled(Trouble::Silent { .. })

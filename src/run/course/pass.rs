@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::model::Zone;
 use crate::plan::{Batch, Phase, Plan, Situation, form_rest};
 use crate::run::event::PlanChange;
+use crate::run::journal::FormedBatch;
 use crate::run::message::HostIndex;
 use crate::run::roster::Roster;
 use crate::task::{By, Condition, GateAt, Mode};
@@ -74,9 +75,11 @@ pub(crate) struct Pass {
     pub(crate) taken: Vec<Taken>,
     /// Batches that are left.
     pub(crate) rest: VecDeque<Batch>,
+    /// Batches before those: of hosts that an earlier process of the run took and did not finish.
+    pub(crate) first: VecDeque<Batch>,
     /// How many hosts were healthy at the start, where the phase asks for health.
     pub(crate) baseline: Option<usize>,
-    first_zone: Option<Zone>,
+    pub(super) first_zone: Option<Zone>,
     formed: Option<Formed>,
 }
 
@@ -87,15 +90,59 @@ impl Pass {
             phase,
             taken: Vec::new(),
             rest: plan.phases[phase].batches.iter().cloned().collect(),
+            first: VecDeque::new(),
             baseline: None,
             first_zone: None,
             formed: None,
         }
     }
 
+    /// A batch that an earlier process of the run took.
+    pub(super) fn remember(
+        &mut self,
+        batch: &FormedBatch,
+        (members, closed): (Vec<HostIndex>, bool),
+        ledger: &Ledger,
+    ) {
+        for taken in &mut self.taken {
+            taken.closed = true;
+        }
+        self.taken.push(Taken {
+            number: batch.index,
+            zone: batch.zone.clone(),
+            canary: batch.canary,
+            last: batch.last,
+            width: width_of(&members, ledger),
+            members,
+            untaken: VecDeque::new(),
+            retried: false,
+            finished: true,
+            closed,
+        });
+    }
+
+    /// Finds out which zone was the first to end, if one did.
+    pub(super) fn find_first_zone(&mut self) {
+        let mut left = self.first.iter().chain(&self.rest);
+        let first = self.taken.first().and_then(|taken| taken.zone.clone());
+        self.first_zone = first.filter(|zone| !left.any(|batch| batch.zone.as_ref() == Some(zone)));
+    }
+
     /// How many batches there are, as things stand.
     pub(crate) fn batches(&self) -> usize {
-        self.taken.len() + self.rest.len()
+        self.numbered() + self.rest.len()
+    }
+
+    /// How many numbers of batches were given. Batches that are taken again keep theirs.
+    pub(crate) fn numbered(&self) -> usize {
+        let taken = self.taken.iter().map(|taken| taken.number + 1);
+        let first = self.first.iter().map(|batch| batch.index + 1);
+        taken.chain(first).max().unwrap_or(0)
+    }
+
+    /// The batch that comes next.
+    pub(crate) fn next(&self) -> Option<&Batch> {
+        self.first.front().or(self.rest.front())
     }
 
     /// The batch that is being taken.
@@ -117,10 +164,12 @@ impl Pass {
         roster: &Roster,
         ledger: &Ledger,
     ) -> Option<PlanChange> {
-        let kept: Vec<HostIndex> = match self.taken.last() {
+        let mut kept: Vec<HostIndex> = match self.taken.last() {
             Some(taken) if taken.retried => taken.untaken.iter().copied().collect(),
             _ => Vec::new(),
         };
+        let again = self.first.iter().flat_map(|batch| &batch.hosts);
+        kept.extend(again.map(|&target| roster.of_target(target)));
         let targets = 0..plan.targets.len();
         let is_left = |host: HostIndex| {
             matches!(ledger.of(host).stage, Stage::Pending) && !kept.contains(&host)
@@ -162,7 +211,7 @@ impl Pass {
             sick: marks(&now.sick),
             last: reads_last.then(|| marks(&now.last)),
             canary_taken: self.taken.iter().any(|taken| taken.canary),
-            taken: self.taken.len(),
+            taken: self.numbered(),
         };
         let rest: VecDeque<Batch> = form_rest(plan, self.phase, &situation).into();
         let same = rest.len() == self.rest.len()
@@ -203,7 +252,7 @@ impl Pass {
         let current = self.taken.last();
         let candidates: Vec<HostIndex> = match current.filter(|taken| !taken.untaken.is_empty()) {
             Some(taken) => taken.untaken.iter().copied().collect(),
-            None => match self.rest.front() {
+            None => match self.next() {
                 None if out.is_empty() => return Room::Nothing,
                 None => return Room::Full,
                 Some(next) => next
@@ -248,7 +297,7 @@ impl Pass {
 
     /// Whether everything of the current batch has to end before the next one begins.
     pub(crate) fn is_barrier(&self, phase: &Phase) -> bool {
-        let (Some(current), Some(next)) = (self.taken.last(), self.rest.front()) else {
+        let (Some(current), Some(next)) = (self.taken.last(), self.next()) else {
             return true;
         };
         phase.pace.mode == Mode::Batch
@@ -264,7 +313,7 @@ impl Pass {
             .taken
             .last()
             .is_none_or(|taken| taken.untaken.is_empty());
-        if begins && let Some(batch) = self.rest.pop_front() {
+        if begins && let Some(batch) = self.first.pop_front().or_else(|| self.rest.pop_front()) {
             let members: Vec<HostIndex> = batch
                 .hosts
                 .iter()
@@ -300,18 +349,18 @@ impl Pass {
             return Ends::default();
         };
         let in_zone = |batch: &Batch| !batch.last && batch.zone == current.zone;
-        let zone = phase.by == By::Az
-            && current.zone.is_some()
-            && !current.last
-            && !self.rest.iter().any(in_zone);
+        let mut left = self.first.iter().chain(&self.rest);
+        let zone =
+            phase.by == By::Az && current.zone.is_some() && !current.last && !left.any(in_zone);
+        let is_over = self.next().is_none();
         let is_last_phase = self.phase + 1 == plan.phases.len();
         let goes_on = ledger.hosts().any(|host| ledger.of(host).is_done());
         let ends = Ends {
             canary: current.canary,
             zone,
             first_zone: zone && (self.first_zone.is_none() || self.first_zone == current.zone),
-            phase: self.rest.is_empty(),
-            rollout: self.rest.is_empty() && (is_last_phase || !goes_on),
+            phase: is_over,
+            rollout: is_over && (is_last_phase || !goes_on),
         };
         if zone && self.first_zone.is_none() {
             self.first_zone.clone_from(&current.zone);

@@ -8,13 +8,16 @@ use std::time::Duration;
 use crate::plan::Plan;
 use crate::run::errand::{Errand, Finding, GateAnswer, Section, Sleep, Start, Work};
 use crate::run::event::{EventKind, RolloutFact, StopCause};
+use crate::run::journal::{Fact, Part};
 use crate::run::message::HostIndex;
 use crate::run::roster::Roster;
 use crate::task::{Kind, Occasion};
 
 use super::gates::Asking;
 use super::ledger::{Ledger, Stage};
+use super::locking::Hold;
 use super::pass::Pass;
+use super::resuming::Past;
 use super::stopping::{Ended, Halt};
 use super::taking::{After, Bake, Wait};
 use super::undoing::Undoing;
@@ -26,6 +29,8 @@ pub(super) enum Leg {
     Preflight,
     /// Asking a person whether to begin.
     StartGate,
+    /// Taking the lock.
+    Lock,
     /// The task's `before`.
     Before,
     /// A phase begins: what of it, in turn.
@@ -87,6 +92,8 @@ pub(crate) struct Course {
     /// How many hosts were healthy when that was first asked.
     pub(super) baseline: Option<usize>,
     pub(super) handed: Handed,
+    /// Whether the lock is ours.
+    pub(super) hold: Hold,
     /// A look has just ended: nothing was waited for since.
     pub(super) fresh: bool,
     /// Errands to hand out before anything else.
@@ -102,6 +109,10 @@ pub(crate) struct Course {
     /// Facts that were not taken yet.
     pub(super) events: Vec<EventKind>,
     pub(super) brake: Option<Brake>,
+    /// What an earlier process of the run did.
+    pub(super) past: Past,
+    /// Facts for the journal that were not taken yet.
+    pub(super) facts: Vec<Fact>,
 }
 
 impl Course {
@@ -120,6 +131,7 @@ impl Course {
             fail_fast,
             baseline: None,
             handed: Handed::default(),
+            hold: Hold::None,
             fresh: false,
             first: VecDeque::new(),
             bake: None,
@@ -131,6 +143,8 @@ impl Course {
             ended: Ended::default(),
             events: Vec::new(),
             brake: None,
+            past: Past::default(),
+            facts: Vec::new(),
         }
     }
 
@@ -145,6 +159,7 @@ impl Course {
             let errand = match self.leg {
                 Leg::Preflight => self.preflight(),
                 Leg::StartGate => self.start_gate(),
+                Leg::Lock => self.lock(),
                 Leg::Before => self.section(Section::Before, Leg::Opening(Opening::Look)),
                 Leg::Opening(opening) => self.opening(opening),
                 Leg::Batches => self.batches(at),
@@ -153,7 +168,7 @@ impl Course {
                 Leg::After => self.closing_of_all(),
                 Leg::Stopping => self.stopping(),
                 Leg::Undoing => self.undo(),
-                Leg::Over => Some(Errand::End),
+                Leg::Over => Some(self.leave()),
             };
             if let Some(errand) = errand {
                 self.fresh = false;
@@ -203,8 +218,14 @@ impl Course {
 
     /// Keeps how a gate was answered.
     pub(crate) fn gate_answered(&mut self, answer: GateAnswer, by: String) {
-        if let Some((_, answered @ None)) = &mut self.handed.gate {
+        if let Some((asking, answered @ None)) = &mut self.handed.gate {
             *answered = Some((answer, by.clone()));
+            let asking = *asking;
+            self.facts.push(Fact::GateAnswered {
+                gate: self.gate_key(asking),
+                answer,
+                by: by.clone(),
+            });
             self.events.push(EventKind::GateAnswered {
                 yes: matches!(answer, GateAnswer::Go | GateAnswer::All | GateAnswer::Retry),
                 by,
@@ -216,6 +237,11 @@ impl Course {
     /// What happened since this was asked last.
     pub(crate) fn take_events(&mut self) -> Vec<EventKind> {
         std::mem::take(&mut self.events)
+    }
+
+    /// What the journal has to keep since this was asked last.
+    pub(crate) fn take_facts(&mut self) -> Vec<Fact> {
+        std::mem::take(&mut self.facts)
     }
 
     /// How hard what runs is to be stopped since this was asked last.
@@ -241,7 +267,7 @@ impl Course {
             Section::PhaseAfter(phase) => &self.plan.phases[phase].after,
             Section::After => &self.plan.after,
         };
-        if steps.is_empty() {
+        if steps.is_empty() || self.past.sections.contains(&Part::from(section)) {
             self.leg = then;
             return None;
         }
@@ -251,6 +277,8 @@ impl Course {
                 Some(Errand::Controller(section))
             }
             Some((_, Some(true))) => {
+                let part = section.into();
+                self.facts.push(Fact::SectionPassed { part });
                 self.leg = then;
                 None
             }
@@ -278,6 +306,10 @@ impl Course {
                     self.keep_baseline();
                 }
                 self.leg = Leg::Opening(Opening::Section);
+                self.facts.push(Fact::PhaseStarted {
+                    phase,
+                    baseline: self.pass.baseline,
+                });
                 if self.plan.phases.len() > 1 {
                     self.tell(RolloutFact::PhaseStarted {
                         phase: self.plan.phases[phase].name.clone(),
@@ -287,6 +319,7 @@ impl Course {
                     });
                 }
                 self.reform();
+                self.keep_batches();
                 None
             }
             Opening::Section => self.section(Section::PhaseBefore(phase), Leg::Batches),
@@ -321,12 +354,13 @@ impl Course {
             self.leg = Leg::After;
             return None;
         }
-        self.pass = Pass::new(&self.plan, phase + 1);
         for host in self.ledger.hosts() {
-            if matches!(self.ledger.of(host).stage, Stage::Passed) {
-                self.ledger.of_mut(host).stage = Stage::Pending;
+            let entry = self.ledger.of_mut(host);
+            if matches!(entry.stage, Stage::Passed) && entry.ahead <= phase + 1 {
+                entry.stage = Stage::Pending;
             }
         }
+        self.pass = self.next_pass(phase + 1);
         self.leg = Leg::Opening(Opening::Look);
         None
     }

@@ -1,8 +1,10 @@
 //! What ends a rollout early, and what is then done about it.
 
+use crate::lock;
 use crate::model::{CancelReason, Label};
 use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{EventKind, RolloutFact, StopCause};
+use crate::run::journal::Fact;
 use crate::run::message::HostIndex;
 use crate::task::{Occasion, OnFailure, OnStop};
 
@@ -30,6 +32,8 @@ pub(super) enum Halt {
 pub(crate) struct Ended {
     /// Hosts could not be worked on; nothing was changed.
     pub(crate) preflight: bool,
+    /// Another run has the lock; nothing was changed.
+    pub(crate) locked: bool,
     /// The start gate was answered with no.
     pub(crate) refused: bool,
     /// It was paused at a gate.
@@ -41,7 +45,7 @@ pub(crate) struct Ended {
     /// The host that failed last.
     pub(super) last_failed: Option<HostIndex>,
     /// What stopped it was told to those whom it concerns.
-    told: bool,
+    pub(super) told: bool,
 }
 
 /// Which hosts are rolled back.
@@ -82,13 +86,27 @@ impl Course {
                 OnStop::Cancel => Brake::Cancel,
             });
         }
-        self.ended.stopped = !(self.ended.preflight || self.ended.refused || self.ended.paused);
+        let ended = &self.ended;
+        let begun = !(ended.preflight || ended.locked || ended.refused || ended.paused);
+        self.ended.stopped = begun;
         let not_started = self.not_started();
+        self.facts.push(Fact::Stop {
+            because: because.clone(),
+        });
         self.tell(RolloutFact::RolloutStopped {
             because: because.clone(),
             not_started,
         });
         self.halt = Some(Halt::Because(because));
+    }
+
+    /// The journal cannot be written: nothing more is begun, and nothing is undone either.
+    pub(crate) fn unrecorded(&mut self, cause: String) {
+        let known = matches!(self.halt, Some(Halt::Because(StopCause::Journal { .. })));
+        if !known {
+            self.halt = None;
+            self.stop(StopCause::Journal { cause });
+        }
     }
 
     fn not_started(&self) -> Vec<Label> {
@@ -185,7 +203,10 @@ impl Course {
                 self.notify(Occasion::Rollback);
                 self.leg = Leg::Undoing;
             }
-            _ => self.leg = Leg::Over,
+            _ => {
+                self.nothing_to_undo();
+                self.leg = Leg::Over;
+            }
         }
         None
     }
@@ -195,7 +216,11 @@ impl Course {
         let by_rule = match &self.halt {
             Some(Halt::Because(because)) => !matches!(
                 because,
-                StopCause::Gate { .. } | StopCause::Preflight { .. }
+                StopCause::Gate { .. }
+                    | StopCause::Preflight { .. }
+                    | StopCause::Journal { .. }
+                    | StopCause::Locked { .. }
+                    | StopCause::Unlockable { .. }
             ),
             Some(Halt::Deadline) => true,
             Some(Halt::Signal) | None => false,
@@ -206,7 +231,13 @@ impl Course {
     /// Which hosts are rolled back.
     fn scope(&self) -> Option<Scope> {
         match self.halt.as_ref()? {
-            Halt::Signal | Halt::Because(StopCause::Preflight { .. }) => None,
+            Halt::Signal
+            | Halt::Because(
+                StopCause::Preflight { .. }
+                | StopCause::Journal { .. }
+                | StopCause::Locked { .. }
+                | StopCause::Unlockable { .. },
+            ) => None,
             Halt::Because(StopCause::Gate { answer, .. }) => {
                 (*answer == GateAnswer::Rollback).then_some(Scope::All)
             }
@@ -222,7 +253,7 @@ impl Course {
 }
 
 /// Why a host was not started, in one line.
-fn words(because: &StopCause) -> String {
+pub(super) fn words(because: &StopCause) -> String {
     let hosts = |count: &usize| {
         let noun = if *count == 1 { "host" } else { "hosts" };
         format!("{count} {noun}")
@@ -257,6 +288,7 @@ fn words(because: &StopCause) -> String {
             hosts(&shortfall.healthy),
             shortfall.needed
         ),
+        StopCause::Journal { cause } => format!("stopped before: {cause}"),
         StopCause::NoLeader => {
             "stopped before: no host says that it is the one to be taken last".to_owned()
         }
@@ -268,6 +300,8 @@ fn words(because: &StopCause) -> String {
             GateAnswer::Rollback => format!("rolled back (answered by {by})"),
             _ => super::super::summary::refused(by),
         },
+        StopCause::Locked { holder } => format!("nothing was changed: {}", lock::held(holder)),
+        StopCause::Unlockable { .. } => "nothing was changed: no host could be locked".to_owned(),
         StopCause::Preflight { silent, unfit } => format!(
             "nothing was changed: {} cannot be worked on",
             hosts(&(silent.len() + unfit.len()))

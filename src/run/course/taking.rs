@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::run::errand::{Errand, Work};
 use crate::run::event::{BakeReason, EventKind, RolloutFact, Rule, Shortfall, StopCause};
-use crate::run::message::HostIndex;
+use crate::run::journal::Fact;
+use crate::run::message::{HostIndex, Verdict};
 
 use super::bake;
 use super::gates::Asking;
@@ -48,7 +49,7 @@ impl Course {
         }
         if let Some(after) = self.after {
             let Some(asking) = after.asking else {
-                self.after = None;
+                self.close_after();
                 return None;
             };
             return self.gate(asking);
@@ -57,6 +58,9 @@ impl Course {
             Room::Full => Some(Errand::Await),
             Room::Nothing => {
                 self.leg = Leg::Closing;
+                if let Some(because) = self.past.stopping.take() {
+                    self.stop(because);
+                }
                 None
             }
             Room::Hosts(_) => self.take(at),
@@ -70,6 +74,10 @@ impl Course {
             let busy = |host: &HostIndex| self.ledger.of(*host).is_out();
             if !taken.finished && taken.untaken.is_empty() && !taken.members.iter().any(busy) {
                 taken.finished = true;
+                self.facts.push(Fact::BatchFinished {
+                    phase: self.pass.phase,
+                    batch: taken.number,
+                });
                 self.events.push(EventKind::BatchFinished {
                     phase: phase.clone(),
                     index: taken.number,
@@ -80,6 +88,9 @@ impl Course {
 
     /// Where everything that was taken has ended and something has to follow: what that is.
     fn close_batch(&mut self) {
+        if self.past.stopping.is_some() {
+            return;
+        }
         let phase = &self.plan.phases[self.pass.phase];
         let out = self
             .ledger
@@ -102,6 +113,19 @@ impl Course {
         self.after = Some(after);
     }
 
+    /// What follows a batch is over; where its hosts are taken again, it is not.
+    pub(super) fn close_after(&mut self) {
+        self.after = None;
+        if let Some(taken) = self.pass.current().filter(|taken| taken.closed)
+            && self.halt.is_none()
+        {
+            self.facts.push(Fact::BatchClosed {
+                phase: self.pass.phase,
+                batch: taken.number,
+            });
+        }
+    }
+
     fn baking(&mut self, at: Duration) -> Option<Errand> {
         if let Some((length, why)) = self.after.as_mut().and_then(|after| after.bake.take()) {
             self.bake = Some(Bake {
@@ -109,6 +133,8 @@ impl Course {
                 until: at + length,
             });
             let watched = self.roster.labels(&self.ledger.which(Entry::is_done));
+            let length_ms = millis(length);
+            self.facts.push(Fact::Bake { length_ms });
             self.tell(RolloutFact::BakeStarted {
                 length_ms: millis(length),
                 why,
@@ -182,6 +208,9 @@ impl Course {
         let taken = self.pass.current()?;
         let (number, members) = (taken.number, taken.members.clone());
         if begins {
+            let batch = self.formed((number, &members), (&taken.zone, taken.canary, taken.last));
+            let phase = self.pass.phase;
+            self.facts.push(Fact::BatchStarted { phase, batch });
             self.events.push(EventKind::BatchStarted {
                 phase: self.phase_name(),
                 index: number,
@@ -201,7 +230,7 @@ impl Course {
     }
 
     /// What is missing for these hosts to be taken.
-    fn shortfall(&self, hosts: &[HostIndex]) -> Option<Shortfall> {
+    pub(super) fn shortfall(&self, hosts: &[HostIndex]) -> Option<Shortfall> {
         let resolved = &self.plan.phases[self.pass.phase].resolved;
         let is_out = |host: HostIndex| self.ledger.of(host).is_out() || hosts.contains(&host);
         let mut healthy = Healthy::default();
@@ -278,17 +307,28 @@ impl Course {
         Some(self.sleep(POLL.min(limit.saturating_sub(waited)), Vec::new()))
     }
 
-    /// Whether a host may begin now that its turn has come.
-    pub(crate) fn host_starting(&mut self, host: HostIndex) -> bool {
+    /// Whether a host may begin now that its turn has come, and whether it goes on where an earlier process of
+    /// the run was interrupted.
+    pub(crate) fn host_starting(&mut self, host: HostIndex) -> Verdict {
         if self.undo_starting(host) {
-            return true;
+            return Verdict::Proceed;
         }
         let entry = self.ledger.of_mut(host);
-        let may = self.halt.is_none() && matches!(entry.stage, Stage::Taken);
-        if may {
-            entry.stage = Stage::AtWork;
+        if self.halt.is_some() || !matches!(entry.stage, Stage::Taken) {
+            return Verdict::Refuse;
         }
-        may
+        entry.stage = Stage::AtWork;
+        let continues = std::mem::take(&mut entry.continues);
+        self.facts.push(Fact::HostStarted {
+            host: self.roster.host(host).id,
+            phase: self.pass.phase,
+            afresh: !continues,
+        });
+        if continues {
+            Verdict::Continue
+        } else {
+            Verdict::Proceed
+        }
     }
 
     /// A step began: from here on the host may be another than before.

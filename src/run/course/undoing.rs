@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::model::Zone;
 use crate::run::errand::{Errand, Start, Work};
 use crate::run::event::{EventKind, RollbackResult, RolloutFact};
+use crate::run::journal::Fact;
 use crate::run::message::HostIndex;
 use crate::task::{By, Occasion};
 
@@ -19,6 +20,12 @@ pub(super) struct Undoing {
     queue: VecDeque<(usize, Vec<HostIndex>)>,
     /// How many were begun.
     begun: usize,
+    /// The phase of those that were begun last.
+    phase: usize,
+    /// The hosts of a rollback that an earlier process of the run began.
+    pub(super) only: Option<Vec<HostIndex>>,
+    /// Nothing but a rollback is to be done.
+    pub(super) asked: bool,
     /// Every host of it, in order.
     hosts: Vec<HostIndex>,
     /// Nothing more is begun.
@@ -35,18 +42,30 @@ impl Course {
     fn eligible(&self, phase: usize) -> Vec<HostIndex> {
         let hosts = self.ledger.hosts();
         hosts
-            .filter(|&host| {
-                let planned = self.roster.target(host);
-                let planned = planned.and_then(|target| self.plan.phases[phase].hosts.get(target));
-                self.ledger.of(host).touched.contains(&phase)
-                    && planned.is_some_and(|planned| !planned.rollback.is_empty())
-            })
+            .filter(|&host| self.is_eligible(phase, host))
             .collect()
+    }
+
+    fn is_eligible(&self, phase: usize, host: HostIndex) -> bool {
+        let planned = self.roster.target(host);
+        let planned = planned.and_then(|target| self.plan.phases[phase].hosts.get(target));
+        let entry = self.ledger.of(host);
+        entry.touched.contains(&phase)
+            && !entry.undone_phases.contains(&phase)
+            && planned.is_some_and(|planned| !planned.rollback.is_empty())
+    }
+
+    /// Whether nothing of a host is left to be undone.
+    pub(super) fn is_undone(&self, host: HostIndex) -> bool {
+        (0..self.plan.phases.len()).all(|phase| !self.is_eligible(phase, host))
     }
 
     /// Begins to undo what lies in the scope; false where there is nothing.
     pub(super) fn begin_undo(&mut self, scope: &Scope) -> bool {
-        let within = self.within(scope);
+        let mut within = self.within(scope);
+        if let Some(only) = &self.undoing.only {
+            within.retain(|host| only.contains(host));
+        }
         let mut queue = VecDeque::new();
         for phase in (0..=self.pass.phase).rev() {
             let mut hosts = self.eligible(phase);
@@ -70,6 +89,9 @@ impl Course {
         for &host in &all {
             self.ledger.of_mut(host).undo = Undo::Pending;
         }
+        let ids = all.iter().map(|&host| self.roster.host(host).id);
+        let hosts = ids.collect();
+        self.facts.push(Fact::RollbackStarted { hosts });
         let hosts = self.roster.labels(&all);
         self.tell(RolloutFact::RollbackStarted { hosts });
         self.undoing.queue = queue;
@@ -149,6 +171,7 @@ impl Course {
         }
         let batch = self.undoing.begun;
         self.undoing.begun += 1;
+        self.undoing.phase = phase;
         Some(Errand::Start(Start {
             phase,
             batch,
@@ -193,6 +216,11 @@ impl Course {
         if !matches!(self.ledger.of(host).undo, Undo::AtWork | Undo::Taken) {
             return;
         }
+        self.facts.push(Fact::RollbackFinished {
+            host: self.roster.host(host).id,
+            phase: Some(self.undoing.phase),
+            result: result.clone(),
+        });
         let mut left = self.undoing.queue.iter();
         if result == RollbackResult::Done && left.any(|(_, hosts)| hosts.contains(&host)) {
             self.ledger.of_mut(host).undo = Undo::Pending;
@@ -218,7 +246,7 @@ impl Course {
         }
     }
 
-    fn end_undo(&mut self, host: HostIndex, result: RollbackResult) {
+    pub(super) fn end_undo(&mut self, host: HostIndex, result: RollbackResult) {
         self.ledger.of_mut(host).undo = Undo::Ended(result.clone());
         let host = self.roster.host(host);
         let fact = RolloutFact::HostRolledBack { host, result };

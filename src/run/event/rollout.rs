@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lock::Found;
 use crate::model::{Label, UnreachableKind, Zone};
 
 use super::{GateAnswer, HostRef};
@@ -34,6 +35,22 @@ pub enum RolloutFact {
         silent: Vec<Label>,
         /// Those on which steps would fail.
         unfit: Vec<Label>,
+    },
+    /// Another run has the lock; it is waited for.
+    LockWaited {
+        /// The lock as it was found.
+        holder: Box<Found>,
+    },
+    /// The lock was taken.
+    LockTaken {
+        /// Its key; several, joined by commas, where they differ between hosts.
+        key: String,
+        /// The host to which the heartbeat goes.
+        anchor: Label,
+        /// How many hosts hold it.
+        hosts: usize,
+        /// Hosts of the population on which it could not be taken.
+        without: Vec<Unlocked>,
     },
     /// The batches that are left are not those that were shown before.
     PlanChanged {
@@ -150,6 +167,8 @@ impl RolloutFact {
             Self::PreflightStarted { .. } => "preflight_started",
             Self::HostFound { .. } => "host_found",
             Self::PreflightFinished { .. } => "preflight_finished",
+            Self::LockWaited { .. } => "lock_waited",
+            Self::LockTaken { .. } => "lock_taken",
             Self::PlanChanged { .. } => "plan_changed",
             Self::PhaseStarted { .. } => "phase_started",
             Self::PhaseFinished { .. } => "phase_finished",
@@ -205,6 +224,15 @@ pub enum Trouble {
         #[serde(default)]
         hints: Vec<String>,
     },
+}
+
+/// A host that could not be locked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// The host.
+    pub host: Label,
+    /// One line saying why.
+    pub cause: String,
 }
 
 /// Why batches are formed anew.
@@ -309,6 +337,11 @@ pub enum StopCause {
     },
     /// No host answers to `last`, though one must: there is no leader.
     NoLeader,
+    /// What is done cannot be written down any more, so nothing more is done.
+    Journal {
+        /// Why not, for people.
+        cause: String,
+    },
     /// A step on which all hosts depend failed.
     Step {
         /// The step's name.
@@ -322,6 +355,16 @@ pub enum StopCause {
         answer: GateAnswer,
         /// Who answered.
         by: String,
+    },
+    /// Another run has the lock; nothing was changed.
+    Locked {
+        /// The lock as it was found.
+        holder: Box<Found>,
+    },
+    /// No host could be locked; nothing was changed.
+    Unlockable {
+        /// The hosts, and why.
+        hosts: Vec<Unlocked>,
     },
     /// Hosts cannot be worked on; nothing was changed.
     Preflight {

@@ -64,9 +64,11 @@ impl<W: World> Work<W> {
     ) -> (RegisterValue, End) {
         let retry = step.modifiers.retry.as_ref();
         let allowed = retry.map_or(1, |retry| retry.attempts.max(1));
-        let mut attempt = 1;
+        let taken_up = self.taken_up.as_ref();
+        let mut attempt = taken_up.map_or(1, |of| of.at.attempt);
         let (mut register, end) = loop {
             self.values.scope.set_attempt(attempt);
+            self.attempt = attempt;
             let done = self.perform_in_place(step, running).await;
             let (mut register, end) = self.judged(step, running, done);
             register.attempts = attempt;
@@ -85,19 +87,7 @@ impl<W: World> Work<W> {
             attempt += 1;
         };
         register.ignored = step.modifiers.ignore_errors && may_be_ignored(&end);
-        let result = match end.result() {
-            StepResult::Failed { exit_code, cause } if register.ignored => {
-                StepResult::Ignored { exit_code, cause }
-            }
-            StepResult::TimedOut { limit_ms } if register.ignored => {
-                let limit = crate::model::format_duration(Duration::from_millis(limit_ms));
-                StepResult::Ignored {
-                    exit_code: None,
-                    cause: format!("timed out after {limit}"),
-                }
-            }
-            result => result,
-        };
+        let result = told(&end, register.ignored);
         if !super::walk::is_group(step) || register.ignored {
             self.finished(running, result).await;
         }
@@ -112,6 +102,7 @@ impl<W: World> Work<W> {
         delay: Duration,
         cause: String,
     ) -> bool {
+        self.keep_attempt(&running.step.id, attempt);
         self.teller
             .tell(UnitMessage::StepRetried {
                 host: self.teller.host(),
@@ -227,6 +218,23 @@ impl<W: World> Work<W> {
             Ok(()) => End::passed(),
             Err(fault) => End::Inner(Box::new(fault)),
         }
+    }
+}
+
+/// How an end is told, where its failure is ignored or not.
+pub(super) fn told(end: &End, ignored: bool) -> StepResult {
+    match end.result() {
+        StepResult::Failed { exit_code, cause } if ignored => {
+            StepResult::Ignored { exit_code, cause }
+        }
+        StepResult::TimedOut { limit_ms } if ignored => {
+            let limit = crate::model::format_duration(Duration::from_millis(limit_ms));
+            StepResult::Ignored {
+                exit_code: None,
+                cause: format!("timed out after {limit}"),
+            }
+        }
+        result => result,
     }
 }
 

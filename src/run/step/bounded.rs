@@ -61,6 +61,7 @@ impl Executed {
             started: false,
             left_running: false,
             group_ended: false,
+            trace: None,
             notes: Vec::new(),
             sudo_refused: None,
         };

@@ -132,6 +132,9 @@ impl<W: World> Work<W> {
             Ok(command) => command,
             Err(cause) => return End::failed(cause).into(),
         };
+        if let Some(mark) = self.detaches(step).filter(|_| ground == Ground::Host) {
+            return Box::pin(self.alone(step, running, mark, command)).await;
+        }
         let mut sendings = 0;
         loop {
             sendings += 1;
@@ -145,6 +148,7 @@ impl<W: World> Work<W> {
                 self.disconnect().await;
                 continue;
             }
+            let executed = self.verified(ground, &command.sudo, executed).await;
             self.mention(&executed).await;
             let ok = &step.modifiers.ok_rc;
             return Done {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::run::event::StepRef;
-use crate::run::meetings::{Circle, OnceKey, OnceResult, Spot, Turn};
+use crate::run::journal::Circle;
+use crate::run::meetings::{OnceKey, OnceResult, Spot, Turn};
 use crate::run::message::{HostIndex, UnitMessage};
 use crate::run::shared::World;
 use crate::run::work::{AtWork, Site, Work};
@@ -146,7 +147,12 @@ impl<W: World> Work<W> {
     }
 
     async fn mine(&mut self, step: &Step, key: OnceKey) -> Result<(), Fault> {
+        let outer = self.circle.replace(key.circle.clone());
         let walked = self.each(step).await;
+        if let Ok(register) = &walked {
+            self.keep_settled(step, register);
+        }
+        self.circle = outer;
         let result = match &walked {
             Ok(register) => OnceResult::Passed(Some(register.clone())),
             Err(fault) => {

@@ -44,9 +44,39 @@ impl Activity {
     }
 }
 
+/// Both streams of a command on their way.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    stdout: OneStream,
+    stderr: OneStream,
+}
+
+impl Streams {
+    /// Nothing came yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            stdout: OneStream::new(Stream::Stdout),
+            stderr: OneStream::new(Stream::Stderr),
+        }
+    }
+
+    /// How many bytes of stdout and stderr came.
+    pub(crate) fn came(&self) -> (u64, u64) {
+        (self.stdout.came, self.stderr.came)
+    }
+
+    fn of(&mut self, stream: Stream) -> &mut OneStream {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
 /// One stream on its way.
 #[derive(Debug)]
 struct OneStream {
+    came: u64,
     masked: MaskedStream,
     lines: LineSplitter,
     kept: Vec<u8>,
@@ -55,6 +85,7 @@ struct OneStream {
 impl OneStream {
     fn new(stream: Stream) -> Self {
         Self {
+            came: 0,
             masked: MaskedStream::default(),
             lines: LineSplitter::new(stream),
             kept: Vec::new(),
@@ -72,8 +103,7 @@ pub(crate) struct StepOutput<'a> {
     activity: &'a Activity,
     /// Ends the command: nothing may go on that cannot be logged.
     own: CancellationToken,
-    stdout: OneStream,
-    stderr: OneStream,
+    streams: Streams,
 }
 
 impl<'a> StepOutput<'a> {
@@ -92,18 +122,24 @@ impl<'a> StepOutput<'a> {
             keep,
             activity,
             own,
-            stdout: OneStream::new(Stream::Stdout),
-            stderr: OneStream::new(Stream::Stderr),
+            streams: Streams::new(),
         }
+    }
+
+    /// The output of a command of which these streams have come so far.
+    pub(crate) fn going_on(self, streams: Streams) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// The streams as they have come, for more to follow.
+    pub(crate) fn so_far(self) -> Streams {
+        self.streams
     }
 
     /// Tells what was held back, once the command has ended; returns what was kept of stdout and stderr.
     pub(crate) async fn finish(mut self) -> (Vec<u8>, Vec<u8>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let one = match stream {
-                Stream::Stdout => &mut self.stdout,
-                Stream::Stderr => &mut self.stderr,
-            };
+            let one = self.streams.of(stream);
             let held = one.masked.finish();
             keep(&mut one.kept, held, self.keep);
             for lines in [one.lines.push(held), one.lines.finish()]
@@ -113,17 +149,15 @@ impl<'a> StepOutput<'a> {
                 self.teller.lines(self.step, lines, self.quiet).await;
             }
         }
-        (self.stdout.kept, self.stderr.kept)
+        (self.streams.stdout.kept, self.streams.stderr.kept)
     }
 }
 
 impl Output for StepOutput<'_> {
     async fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
         self.activity.touch();
-        let one = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
+        let one = self.streams.of(stream);
+        one.came += bytes.len() as u64;
         let shown = one.masked.push(&self.teller.mask, bytes);
         keep(&mut one.kept, shown, self.keep);
         if let Some(lines) = one.lines.push(shown) {

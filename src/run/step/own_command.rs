@@ -9,7 +9,7 @@ use crate::run::work::Work;
 use crate::transport::{Controller as _, Exit, Program, RemoteCommand, Session as _, Sudo};
 
 use super::bounded::{Bounds, Executed, execute};
-use super::command::{SENDINGS, never_started};
+use super::command::{Ground, SENDINGS, never_started};
 use super::end::End;
 use super::output::{Activity, KeptOutput};
 use super::remote_file::{RemoteFile, look};
@@ -53,6 +53,7 @@ impl<W: World> Work<W> {
                 self.disconnect().await;
                 continue;
             }
+            let executed = self.verified(Ground::Host, &command.sudo, executed).await;
             return self.code(&executed).map(|code| (code, output));
         }
     }
@@ -77,6 +78,9 @@ impl<W: World> Work<W> {
         let mut output = KeptOutput::default();
         let exec = self.shared.local.exec(command, &mut output, &own);
         let executed = execute(exec, &bounds).await;
+        let executed = self
+            .verified(Ground::Controller, &command.sudo, executed)
+            .await;
         self.code(&executed).map(|code| (code, output))
     }
 

@@ -162,16 +162,29 @@ impl<W: World> Work<W> {
 
     /// One pass of a step: skipped, or attempted until it passes or may not be tried again.
     async fn single(&mut self, step: &Step) -> Result<RegisterValue, Fault> {
-        if let Some(when) = &step.modifiers.when {
+        if let Some(known) = self.known_already(step).await {
+            return known;
+        }
+        // What is taken up again had its condition asked when it began.
+        if let Some(when) = &step.modifiers.when
+            && self.taken_up.is_none()
+        {
             match self.values.holds(when) {
                 Ok(true) => {}
                 Ok(false) => return Ok(self.skipped(step).await),
                 Err(cause) => return Err(self.refused(step, End::failed(cause)).await),
             }
         }
+        let written = self.write_ahead(step).await;
         let running = self.begin(step).await;
         // On the heap: what an action holds would else lie on the stack of everything around it.
-        let (register, end) = Box::pin(self.attempts(step, &running)).await;
+        let (register, end) = match written {
+            Ok(()) => Box::pin(self.attempts(step, &running)).await,
+            Err(cause) => self.unwritten(&running, cause).await,
+        };
+        let register = self.keep_end(step, register, &end);
+        self.taken_up = None;
+        self.clear_away().await;
         self.register(step, register.clone());
         match end.fault(&running.step) {
             None => Ok(register),
@@ -198,6 +211,7 @@ impl<W: World> Work<W> {
     /// A step that cannot even begin.
     async fn refused(&mut self, step: &Step, end: End) -> Fault {
         let running = self.begin(step).await;
+        self.keep_result(step, end.result(), None);
         self.finished(&running, end.result()).await;
         let reference = running.step.clone();
         end.fault(&reference)
@@ -208,6 +222,7 @@ impl<W: World> Work<W> {
     pub(crate) async fn skipped(&mut self, step: &Step) -> RegisterValue {
         let reference = self.named(step);
         let running = Running::new(reference, step, &self.shared.options.limits);
+        self.keep_result(step, StepResult::Skipped, None);
         self.finished(&running, StepResult::Skipped).await;
         let register = RegisterValue {
             skipped: true,
@@ -246,6 +261,9 @@ impl<W: World> Work<W> {
         if let Some(name) = &step.modifiers.register {
             if let Some(facts) = &mut self.facts {
                 facts.insert(name.clone(), value.clone());
+            }
+            if self.site.is_none() {
+                self.shared.known.keep_common(name, value.clone());
             }
             self.values.register(name, value);
         }

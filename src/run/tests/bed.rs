@@ -10,15 +10,17 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use crate::model::{Amount, Host, HostOutcome, Label, Limits, RunId, Zone};
-use crate::plan::{Asked, Batch, BatchRules, By, HostPlan, Pace, Phase, Plan, Resolved, WorstOut};
+use crate::plan::{
+    Asked, Batch, BatchRules, By, HostPlan, Lock, Pace, Phase, Plan, Resolved, WorstOut,
+};
 use crate::run::cancel::Signal;
 use crate::run::event::{EventKind, GateAnswer, RunEvent, RunSummary};
 use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
-use crate::run::{Parts, RunOptions, execute};
+use crate::run::{LockOptions, Parts, RunOptions, execute};
 use crate::task::{
-    Engine, Fab, GateAt, Kind, MAIN, OnFailure, Outside, ParamValue, Step, Strategy, Task,
+    Engine, Fab, GateAt, Kind, LockKey, MAIN, OnFailure, Outside, ParamValue, Step, Strategy, Task,
     TaskPhase,
 };
 use crate::transport::Transport;
@@ -43,6 +45,8 @@ pub(super) struct Bed {
     pub(super) confirm: Vec<GateAt>,
     pub(super) deadline: Option<Duration>,
     pub(super) options: RunOptions,
+    /// The run takes a lock.
+    pub(super) locks: bool,
     pub(super) scripts: Vec<(String, HostScript)>,
     pub(super) signals: Vec<(Duration, Signal)>,
     pub(super) says: bool,
@@ -78,6 +82,7 @@ impl Bed {
             confirm: Vec::new(),
             deadline: None,
             options: options(),
+            locks: false,
             scripts: Vec::new(),
             signals: Vec::new(),
             says: true,
@@ -149,6 +154,7 @@ impl Bed {
                 path: folder.to_path_buf(),
                 full: self.full_log.clone(),
             }),
+            journal: Arc::new(crate::run::journal::Memory::default()),
             prompt: Says(self.says),
         }
     }
@@ -230,8 +236,11 @@ impl Bed {
             }],
             after: self.after.clone(),
             warnings: Vec::new(),
-            lock: None,
+            lock: self.locks.then(|| Lock {
+                keys: vec!["k".to_owned(); self.hosts.len()],
+            }),
             task_hash: String::new(),
+            sources: Vec::new(),
         }
     }
 
@@ -262,11 +271,13 @@ impl Bed {
             facts: Vec::new(),
             before: Vec::new(),
             phases: vec![TaskPhase::new(MAIN, strategy())],
+            lock: LockKey::ByTags,
             on_failure: if self.rollback.is_empty() {
                 OnFailure::Stop
             } else {
                 OnFailure::RollbackAll
             },
+            from_failed: false,
             notify: Vec::new(),
             after: Vec::new(),
             fanout: None,
@@ -363,7 +374,11 @@ fn options() -> RunOptions {
         fail_fast: false,
         user: "mo".to_owned(),
         secrets: Vec::new(),
+        lock: LockOptions::default(),
         cwd: PathBuf::from("/"),
+        progress: None,
+        syslog: None,
+        undo: false,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Which hosts the course takes while others are in trouble, and which it keeps for last.
 
+use std::sync::Arc;
+
+use crate::journal::replay;
 use crate::run::event::StopCause;
+use crate::run::journal::{Fact, FormedBatch};
 
 use super::course_cases::{end, healthy, stop, task};
 use super::fleet::Fleet;
@@ -53,4 +57,44 @@ fn sick_hosts_of_a_batch_are_healed_where_its_others_may_not_be_taken() {
         .play();
     assert_eq!(end(&played), (0, "done"));
     assert_eq!(played.taken.join(" "), "[a1] [a2] [b1 b2] [b3]");
+}
+
+/// A run that goes on takes nobody while too few serve beside those that it left half done.
+#[test]
+fn too_few_healthy_hosts_beside_the_interrupted_ones_end_a_resume() {
+    let text = healthy("by: flat, batch: 1, min_healthy: 2, health_wait: 1m");
+    let resumed = |down: &[&str]| {
+        let mut fleet = Fleet::of(&text, &[("a", 4)]);
+        let host = fleet.plan.population[0].id.clone();
+        let batch = FormedBatch {
+            index: 0,
+            zone: None,
+            canary: false,
+            last: false,
+            hosts: vec![host.clone()],
+        };
+        let facts = [
+            Fact::PhaseStarted {
+                phase: 0,
+                baseline: Some(4),
+            },
+            Fact::BatchStarted { phase: 0, batch },
+            Fact::HostStarted {
+                host,
+                phase: 0,
+                afresh: true,
+            },
+        ];
+        fleet.progress = Some(Arc::new(replay(&facts)));
+        fleet.sick = down.iter().map(|host| (*host).to_owned()).collect();
+        fleet.play()
+    };
+    let played = resumed(&["a1", "a2", "a3"]);
+    assert_eq!(end(&played), (4, "failed"));
+    assert!(played.taken.is_empty(), "{:?}", played.taken);
+    assert!(matches!(stop(&played), Some(StopCause::Health { .. })));
+    assert_eq!(played.took, 0, "nobody is waited for");
+    let played = resumed(&["a1"]);
+    assert_eq!(end(&played), (0, "done"));
+    assert_eq!(played.taken.join(" "), "[a1] [a2] [a3] [a4]");
 }

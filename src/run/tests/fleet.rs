@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::model::{Host, HostId, HostOutcome, Source, UnreachableKind, Zone};
 use crate::plan::{Overrides, Plan, PlanRequest, TaskFiles, build};
 use crate::run::cancel::Signal;
-use crate::run::errand::{GateAnswer, Section};
+use crate::run::errand::{GateAnswer, LockEnd, Section};
 use crate::run::event::{EventKind, RollbackResult, RunSummary};
+use crate::run::progress::Progress;
 use crate::task::{CommonParams, Files, GivenParams, Param, ParamSource, Task, read};
 
 use super::bed;
@@ -120,6 +121,10 @@ pub(super) struct Fleet {
     /// The section that fails.
     pub(super) broken: Option<Section>,
     pub(super) fanout: usize,
+    /// What comes of taking the lock, where it is not simply taken.
+    pub(super) lock_end: Option<LockEnd>,
+    /// How far an earlier process had come.
+    pub(super) progress: Option<Arc<Progress>>,
 }
 
 /// What came of it.
@@ -130,6 +135,8 @@ pub(super) struct Played {
     pub(super) taken: Vec<String>,
     /// Every errand's word, but waits and starts.
     pub(super) errands: Vec<String>,
+    /// What was done about the lock.
+    pub(super) locks: Vec<String>,
     pub(super) took: u64,
     /// Broken laws.
     pub(super) faults: Vec<String>,
@@ -149,6 +156,8 @@ impl Fleet {
             turns: Vec::new(),
             silences: Vec::new(),
             elections: Vec::new(),
+            lock_end: None,
+            progress: None,
             answers: VecDeque::new(),
             signals: Vec::new(),
             undone: HashMap::new(),

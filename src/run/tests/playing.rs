@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{HostOutcome, UnreachableKind, Zone};
-use crate::run::errand::{Errand, Finding, Found, GateAnswer, Start, Work};
+use crate::run::errand::{Errand, Finding, Found, GateAnswer, LockEnd, Start, Work};
 use crate::run::event::{EventKind, RollbackResult, RolloutFact, StepRef};
 use crate::run::message::{HostEnd, HostIndex, Reply, UnitMessage, Verdict};
 use crate::run::roster::Roster;
@@ -30,6 +30,7 @@ pub(super) struct Playing {
     stopped: bool,
     taken: Vec<String>,
     errands: Vec<String>,
+    locks: Vec<String>,
     faults: Vec<String>,
     turn: usize,
 }
@@ -42,6 +43,8 @@ impl Playing {
             fail_fast: false,
             record: "/record".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
+            progress: fleet.progress.clone(),
+            undo: false,
         };
         let (state, first) = RunState::new(Arc::clone(&fleet.plan), roster, settings);
         Self {
@@ -56,6 +59,7 @@ impl Playing {
             stopped: false,
             taken: Vec::new(),
             errands: Vec::new(),
+            locks: Vec::new(),
             faults: Vec::new(),
             turn: 0,
         }
@@ -86,12 +90,13 @@ impl Playing {
             self.faults.push("it ended with hosts at work".to_owned());
         }
         let (last, summary) = self.state.finish(jiff::Timestamp::UNIX_EPOCH);
-        self.events.extend(last);
+        self.events.extend(last.events);
         Played {
             summary,
             events: self.events,
             taken: self.taken,
             errands: self.errands,
+            locks: self.locks,
             took: self.now,
             faults: self.faults,
         }
@@ -216,6 +221,17 @@ impl Playing {
             Errand::Await => self.reap(),
             Errand::Sleep(sleep) => self.sleep(sleep.length.as_secs().max(1), &sleep.watch),
             Errand::Notify(occasion) => self.errands.push(format!("notify {occasion:?}")),
+            Errand::Lock(hosts) => {
+                self.locks.push("lock".to_owned());
+                let end = self.fleet.lock_end.clone();
+                let end = end.unwrap_or_else(|| LockEnd::Taken {
+                    anchor: self.fleet.plan.population[hosts[0]].label.clone(),
+                    hosts: hosts.len(),
+                    without: Vec::new(),
+                });
+                self.tell(UnitMessage::LockEnded(end));
+            }
+            Errand::Unlock { keep } => self.locks.push(format!("unlock, keep {keep}")),
             Errand::End => {}
         }
     }
@@ -338,7 +354,7 @@ impl Playing {
                 return;
             };
             let leave = self.tell(UnitMessage::HostStarting { host });
-            if leave != Some(Reply::Verdict(Verdict::Proceed)) {
+            if leave == Some(Reply::Verdict(Verdict::Refuse)) {
                 continue;
             }
             if self.stopped && work == Work::Forward {

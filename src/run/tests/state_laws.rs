@@ -24,6 +24,8 @@ fn state(bed: &Bed) -> (RunState, EventKind) {
         fail_fast: bed.options.fail_fast,
         record: "/record".into(),
         started: jiff::Timestamp::UNIX_EPOCH,
+        progress: None,
+        undo: false,
     };
     let roster = Arc::new(Roster::of(&plan));
     RunState::new(plan, roster, settings)
@@ -265,7 +267,7 @@ proptest! {
             events.extend(reaction.events);
         }
         let (last, summary) = state.finish(jiff::Timestamp::UNIX_EPOCH);
-        events.extend(last);
+        events.extend(last.events);
 
         let mut fold: HashMap<String, usize> = HashMap::new();
         let mut ends: HashMap<String, String> = HashMap::new();

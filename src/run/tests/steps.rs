@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::model::{Source, SourceSpan};
+use crate::model::{Diagnostic, Source, SourceSpan};
 use crate::task::{
-    Action, Condition, Expression, Group, Modifiers, Quoting, RunProgram, Step, Template, Text,
+    Action, Condition, Expression, Group, Modifiers, Names, Quoting, RunProgram, Step, Template,
+    Text, expression_names, template_names,
 };
 
 /// A file to point at.
@@ -44,7 +45,17 @@ pub(super) fn plain() -> Modifiers {
         ignore_errors: false,
         read_only: false,
         quiet: false,
+        resume: None,
+        check: None,
+        sticky: false,
+        detach: false,
     }
+}
+
+/// Every name that is read; none where it cannot be compiled.
+fn roots(names: Result<Names, Diagnostic>) -> Vec<String> {
+    let paths = names.unwrap_or_default().paths;
+    paths.iter().map(|path| path.root().to_owned()).collect()
 }
 
 /// A plain text, or a template where it has braces.
@@ -54,7 +65,7 @@ pub(super) fn text(text: &str, quoting: Quoting) -> Text {
             source: text.to_owned(),
             quoting,
             span: span(),
-            registers: Vec::new(),
+            registers: roots(template_names(text, quoting, &span())),
         }));
     }
     Text::Plain(text.into())
@@ -65,7 +76,7 @@ pub(super) fn expression(source: &str) -> Arc<Expression> {
     Arc::new(Expression {
         source: source.to_owned(),
         span: span(),
-        registers: Vec::new(),
+        registers: roots(expression_names(source, &span())),
     })
 }
 

@@ -322,5 +322,9 @@ fn of_check() -> Modifiers {
         ignore_errors: false,
         read_only: true,
         quiet: true,
+        resume: None,
+        check: None,
+        sticky: false,
+        detach: false,
     }
 }

@@ -1,7 +1,7 @@
 //! Modifiers: how a step is done. Which of them mean something for which action is decided here.
 
 use crate::model::Diagnostic;
-use crate::task::{Modifiers, OpenSpan, SpanOf, StepPlace};
+use crate::task::{Modifiers, OnResume, OpenSpan, SpanOf, StepPlace};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
@@ -154,7 +154,8 @@ impl<'a> Reader<'a> {
         let texts = if keys.has("retry") { &after } else { scope };
         self.check_pairs(keys, step);
         self.check_section(step, scope);
-        self.later_modifiers(keys);
+        let place = self.place_of(keys, step, scope);
+        let resume = self.on_resume(keys);
         Modifiers {
             when: self.condition_at(keys, "when", scope),
             shell: self.shell(keys),
@@ -170,7 +171,8 @@ impl<'a> Reader<'a> {
             stdin: self.text_at(keys, "stdin", texts, For::Private),
             once: self.once(keys),
             barrier: keys.bool("barrier", &mut self.errors).unwrap_or(false),
-            place: self.place_of(keys, step, scope),
+            detach: self.detach(keys, step, &place, scope),
+            place,
             ok_rc: self.ok_rc(keys),
             fail_when: self.condition_at(keys, "fail_when", &after),
             ignore_errors: keys
@@ -178,6 +180,9 @@ impl<'a> Reader<'a> {
                 .unwrap_or(false),
             read_only: keys.bool("read_only", &mut self.errors).unwrap_or(false),
             quiet: keys.bool("quiet", &mut self.errors).unwrap_or(false),
+            resume,
+            check: self.text_at(keys, "check", scope, For::Shell),
+            sticky: keys.bool("sticky", &mut self.errors).unwrap_or(false),
         }
     }
 
@@ -248,7 +253,7 @@ impl<'a> Reader<'a> {
     fn check_section(&mut self, step: &StepNode<'a>, scope: &Scope) {
         let (keys, whom): (&[&str], _) = match scope.section {
             Section::Controller => (&["barrier", "where"], "a step on the controller"),
-            Section::Facts => (&["barrier", "where", "once"], "a fact"),
+            Section::Facts => (&["barrier", "where", "once", "detach"], "a fact"),
             _ => return,
         };
         for key in keys {
@@ -259,15 +264,37 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Modifiers whose shape is checked and which the engine does not know yet, or only a resume does.
-    fn later_modifiers(&mut self, keys: &Fields<'a>) {
-        let words = [("rerun", ()), ("check", ()), ("ask", ())];
-        keys.word("resume", &words, &mut self.errors);
-        keys.read("check", &mut self.errors, Node::expect_string);
-        for key in ["detach", "sticky"] {
-            if keys.bool(key, &mut self.errors) == Some(true) {
-                self.unsupported_entry(keys.entry(key));
-            }
+    /// `detach`: for a step of one host, on that host. As a default it is left out where it has no effect.
+    fn detach(
+        &mut self,
+        keys: &Fields<'a>,
+        step: &StepNode<'a>,
+        place: &StepPlace,
+        scope: &Scope,
+    ) -> bool {
+        if keys.bool("detach", &mut self.errors) != Some(true) || scope.section != Section::Host {
+            return false;
         }
+        let against = match place {
+            StepPlace::Host if keys.has("once") => "once",
+            StepPlace::Host => return true,
+            _ => "where",
+        };
+        if let Some(entry) = step.fields.entry("detach") {
+            let error = Diagnostic::new(format!("`detach` with `{against}`"));
+            let error = error.at(&entry.key.head());
+            self.error(error.hint("a detached step belongs to one host and stays there"));
+        }
+        false
+    }
+
+    /// `resume`.
+    fn on_resume(&mut self, keys: &Fields<'a>) -> Option<OnResume> {
+        let words = [
+            ("rerun", OnResume::Rerun),
+            ("check", OnResume::Check),
+            ("ask", OnResume::Ask),
+        ];
+        keys.word("resume", &words, &mut self.errors)
     }
 }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use crate::model::{Diagnostic, SourceSpan};
 use crate::task::{Files, Kind, Param};
-use crate::yaml::{Entry, Fields, Node, NodeKind};
+use crate::yaml::{Fields, Node, NodeKind};
 
 /// The state of one task's decoding.
 pub(super) struct Reader<'a> {
@@ -23,6 +23,8 @@ pub(super) struct Reader<'a> {
     pub(super) task: String,
     /// Whether it changes hosts.
     pub(super) kind: Kind,
+    /// `resume: from_failed`.
+    pub(super) from_failed: bool,
     /// Declared params.
     pub(super) params: IndexMap<String, Param>,
     /// Vars declared so far.
@@ -48,6 +50,7 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
             task,
             kind: Kind::Change,
+            from_failed: false,
             params: IndexMap::new(),
             vars: Vec::new(),
             facts: Vec::new(),
@@ -71,13 +74,6 @@ impl<'a> Reader<'a> {
     pub(super) fn unsupported(&mut self, what: &str, at: &SourceSpan) {
         let note = Diagnostic::new(format!("{what} is not supported yet")).at(at);
         self.unsupported.push(note);
-    }
-
-    /// Notes a key of a map as not supported yet, if it is there.
-    pub(super) fn unsupported_entry(&mut self, entry: Option<Entry<'_>>) {
-        if let Some(entry) = entry {
-            self.unsupported(&format!("`{}`", entry.name), &entry.key.head());
-        }
     }
 
     /// Takes an id for a step; `false` where the task has it already.

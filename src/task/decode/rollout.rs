@@ -1,7 +1,7 @@
 //! What concerns a rollout as a whole: `notify`, `lock`, `on_failure`.
 
 use crate::model::Diagnostic;
-use crate::task::{Kind, Notice, Occasion, OnFailure, RunProgram, Text};
+use crate::task::{Kind, LockKey, Notice, Occasion, OnFailure, RunProgram, Text};
 use crate::yaml::{Fields, Node, NodeKind};
 
 use super::reader::Reader;
@@ -77,9 +77,9 @@ impl<'a> Reader<'a> {
     }
 
     /// `lock`: one key for all hosts, or `none`.
-    pub(super) fn lock(&mut self, fields: &Fields<'a>) {
+    pub(super) fn lock(&mut self, fields: &Fields<'a>) -> LockKey {
         let Some(entry) = fields.entry("lock") else {
-            return;
+            return LockKey::ByTags;
         };
         if self.kind == Kind::Read {
             let error = Diagnostic::new("`lock` in a task of `kind: read`")
@@ -87,9 +87,16 @@ impl<'a> Reader<'a> {
                 .label("such a task takes no lock");
             self.error(error);
         }
-        self.text_at(fields, "lock", &Scope::of(Section::Rollout), For::Plain);
-        if entry.value.as_text() != Some("none") {
-            self.unsupported_entry(Some(entry));
+        let key = self.text_at(fields, "lock", &Scope::of(Section::Rollout), For::Plain);
+        match key {
+            None => LockKey::ByTags,
+            Some(Text::Plain(text)) if &*text == "none" => LockKey::None,
+            Some(Text::Plain(text)) if text.trim().is_empty() => {
+                let error = Diagnostic::new("`lock` is empty").at(&entry.value.head());
+                self.error(error.hint("`lock: none` takes no lock; without `lock` the task's name and the hosts' tags are the key"));
+                LockKey::ByTags
+            }
+            Some(text) => LockKey::Key(text),
         }
     }
 

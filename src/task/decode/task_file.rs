@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         let deadline = fields.duration("deadline", &mut self.errors);
         let (vars, targets) = (self.read_vars(&fields), self.targets(&fields));
         let facts = self.read_facts(&fields);
-        self.lock(&fields);
+        let lock = self.lock(&fields);
         let mut task = Task {
             name: self.task.clone(),
             desc: fields.string("desc", &mut self.errors).unwrap_or_default(),
@@ -146,7 +146,9 @@ impl<'a> Reader<'a> {
             phases: Vec::new(),
             after: Vec::new(),
             fanout: self.fanout(&fields),
+            lock,
             on_failure: self.on_failure(&fields, document),
+            from_failed: self.from_failed,
             notify: self.notify(&fields),
             deadline,
             source: Arc::clone(&document.span.source),
@@ -179,8 +181,10 @@ impl<'a> Reader<'a> {
         self.kind = fields
             .word("kind", &kinds, &mut self.errors)
             .unwrap_or(Kind::Change);
-        let words = [("from_start", ()), ("from_failed", ())];
-        fields.word("resume", &words, &mut self.errors);
+        let words = [("from_start", false), ("from_failed", true)];
+        self.from_failed = fields
+            .word("resume", &words, &mut self.errors)
+            .unwrap_or_default();
         let params = fields.read("params", &mut self.errors, |node, _, _| Some(node));
         if let Some(node) = params {
             self.read_params(node);

@@ -105,7 +105,7 @@ fn the_examples_of_the_format_have_no_errors() {
         let task = task(text);
         assert_eq!(task.name, name);
         let lacks = unsupported(&task);
-        let known = ["`aws`", "`detach`", "`sticky`", "`lock`"];
+        let known = ["`aws`"];
         assert!(
             lacks.iter().all(|what| known.contains(&what.as_str())),
             "{name}: {lacks:?}"
@@ -121,7 +121,6 @@ fn what_the_engine_lacks_is_noted_once_with_its_place() {
         notes,
         [
             "20:5 [aws] `aws` is not supported yet",
-            "25:5 [detach] `detach` is not supported yet",
             "31:5 [aws] `aws` is not supported yet",
         ]
     );
@@ -323,7 +322,6 @@ fn every_later_part_of_the_format_is_noted() {
     let text = r#"
 strategy: all
 params: {from_ssm: {from: "ssm:/x"}}
-lock: app
 steps:
   - run: echo {{ secret("x") }}
   - line: {path: /x, line: y}
@@ -331,23 +329,15 @@ steps:
   - run: x
     register: kept
     sticky: true
-    detach: true
 "#;
     assert_eq!(
         unsupported(&task(text)),
         [
             "`from: ssm`",
-            "`lock`",
             "`secret` in a template",
             "`line`",
             "`replace`",
-            "`sticky`",
-            "`detach`",
         ]
-    );
-    assert_eq!(
-        unsupported(&task(&text.replace("lock: app", "lock: none"))).len(),
-        6
     );
 }
 

@@ -47,6 +47,7 @@ fn the_built_in_tasks_have_no_errors_and_use_only_what_works() {
         "rolling_restart",
         "rolling_reboot",
         "zk_rolling_restart",
+        "hotfix",
     ] {
         let task = library.get(name).unwrap();
         assert!(!task.desc.is_empty() && task.folder.is_none(), "{name}");
@@ -155,7 +156,7 @@ fn an_unknown_name_has_the_nearest_and_all() {
     assert_eq!(
         error.hints,
         [
-            "did you mean `heapdump`? all tasks: disk, heapdump, jvms, restart, rolling_reboot, \
+            "did you mean `heapdump`? all tasks: disk, heapdump, hotfix, jvms, restart, rolling_reboot, \
              rolling_restart, threaddump, versions, zk_rolling_restart"
         ]
     );

@@ -113,7 +113,10 @@ const SHARED: [(&str, &str); 19] = [
         "A failure is shown as ignored; never covers an unreachable host.",
     ),
     ("resume", "What a resume does with an interrupted step."),
-    ("detach", "Survives a lost connection."),
+    (
+        "detach",
+        "Goes on by itself on its host: a lost connection or a dead fab-rs does not end it.",
+    ),
     ("read_only", "Changes nothing."),
     ("quiet", "Output goes to the host's log alone."),
 ];

@@ -173,6 +173,16 @@ impl Scope {
         Arc::make_mut(&mut self.locals).insert(name.into(), value);
     }
 
+    /// Whether there is a register or variable of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.locals.contains_key(name)
+    }
+
+    /// A variable as it was set.
+    pub(crate) fn value_of(&self, name: &str) -> Option<serde_json::Value> {
+        serde_json::to_value(self.locals.get(name)?).ok()
+    }
+
     /// The params.
     pub fn params(&self) -> &Arc<IndexMap<String, ParamValue>> {
         &self.params

@@ -36,6 +36,8 @@ pub struct RegisterValue {
     pub duration: Duration,
     /// How often it was tried.
     pub attempts: u32,
+    /// What it printed is not known: somebody said that it was done.
+    pub lost: bool,
     /// The results of a loop's passes, in order; empty where there was no loop.
     pub results: Vec<RegisterValue>,
 }
@@ -93,6 +95,9 @@ struct RegisterView {
 impl RegisterView {
     /// Standard output as JSON, parsed once; where it is none, an error as soon as a template touches it.
     fn json(&self) -> Value {
+        if self.value.lost {
+            return self.lost();
+        }
         let parse = || match serde_json::from_str::<serde_json::Value>(&self.value.stdout) {
             Ok(value) => from_json(&value),
             Err(error) => TemplateFault {
@@ -106,6 +111,21 @@ impl RegisterView {
     }
 }
 
+impl RegisterView {
+    /// Stands for output that nobody has: an error as soon as a template touches it.
+    fn lost(&self) -> Value {
+        TemplateFault {
+            message: format!(
+                "what `{}` printed is not known: its step was taken as done after an interruption",
+                self.name
+            ),
+            hints: vec!["let the step run again, or begin a new run".to_owned()],
+        }
+        .into_error()
+        .into()
+    }
+}
+
 impl Object for RegisterView {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.get_value_by_str(key.as_str()?)
@@ -113,6 +133,9 @@ impl Object for RegisterView {
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         let value = &self.value;
+        if value.lost && ["stdout", "stderr", "lines"].contains(&key) {
+            return Some(self.lost());
+        }
         match key {
             "rc" => value.rc.map(Value::from),
             "stdout" => Some(trimmed(&value.stdout).into()),

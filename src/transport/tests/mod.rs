@@ -1,5 +1,6 @@
 //! The supervisor against real shells: dash, bash and busybox, with and without sudo.
 
+mod detached;
 mod ends;
 mod runs;
 mod ways;

@@ -75,7 +75,8 @@ pub(super) fn applets() -> Arc<tempfile::TempDir> {
     };
     for name in [
         "sh", "dd", "setsid", "env", "mktemp", "rm", "sleep", "timeout", "cat", "chmod", "kill",
-        "printf", "grep", "head", "ps", "id", "touch", "true", "seq", "yes",
+        "printf", "grep", "head", "ps", "id", "touch", "true", "seq", "yes", "mkdir", "mv", "ls",
+        "rmdir", "tail", "wc",
     ] {
         std::os::unix::fs::symlink(busybox, folder.path().join(name)).unwrap();
     }

@@ -73,6 +73,13 @@ pub(crate) fn jar(tools: &Path, version: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// The Java service as a jar of the controller that says it is this version.
+pub fn service_jar(version: &str) -> Result<PathBuf> {
+    let tools = place::install_tools()?;
+    compile(&tools)?;
+    jar(&tools, version)
+}
+
 /// Asks a host's service for a path; the body of a good answer.
 pub fn http_get(address: Ipv4Addr, port: u16, path: &str) -> Option<String> {
     let (status, body) = http(address, port, "GET", path)?;

@@ -51,7 +51,7 @@ pub use builder::Builder;
 pub use fault::{ALL as ALL_FAULTS, Fault};
 pub use fleet::Fleet;
 pub use host::{Host, HostProcesses};
-pub use java::{http, http_get};
+pub use java::{http, http_get, service_jar};
 pub use moto::Ec2;
 pub use process::{HostProcess, Process};
 pub use spec::{FleetSpec, HostSpec, Service, Shell};

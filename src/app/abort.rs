@@ -1,0 +1,181 @@
+//! `abort`: gives a run up. One that lives is told to end, of another it is said what it left half done, and its lock
+//! is let go of.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::cli::AgainArgs;
+use crate::journal;
+use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
+use crate::report::{self, RunStore, StoredRun};
+use crate::run::journal::{Fact, Journal as _};
+use crate::run::progress::{Progress, Standing};
+use crate::task::Kind;
+
+use super::detached;
+use super::entry::Context;
+use super::failure::Failure;
+use super::journal::{kept_on, started};
+use super::lock;
+use super::stored::{Stored, open, untrusted};
+
+/// Gives a run up: one that lives is told to end, of another it is said what it left half done.
+///
+/// # Errors
+/// It ended already, or its record cannot be read.
+pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
+    let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
+    let stored = match open(context, &args.run) {
+        Err(failure) if failure.status == ExitStatus::Locked => {
+            return end_process(context, &run).await;
+        }
+        stored => stored?,
+    };
+    may_be_aborted(&stored)?;
+    let left = half_done(&stored.progress, &stored.labels());
+    if context.settings.run.dry_run {
+        for line in &left {
+            context.console.note(line);
+        }
+        let text = format!("run {} would be aborted", stored.run.id);
+        context.console.note(&text);
+        return Ok(ExitStatus::Ok);
+    }
+    let path = stored.run.path.join(journal::FILE);
+    let records = stored.read.records.len() as u64;
+    let kind = if stored.opening.changes {
+        Kind::Change
+    } else {
+        Kind::Read
+    };
+    let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
+    detached::end(context, &stored, &writer).await;
+    writer.note(Fact::RunFinished {
+        state: "aborted".to_owned(),
+        exit: ExitStatus::HostsFailed.code(),
+    });
+    let kept = writer.settled().await;
+    kept.map_err(|fault| anyhow::anyhow!(fault))?;
+    stored
+        .folder
+        .write_state("aborted")
+        .context("cannot write the run's record")?;
+    if !context.settings.output.json {
+        for line in &left {
+            context.console.note(line);
+        }
+    }
+    if !stored.progress.locked.is_empty() {
+        unlock(context, &stored).await;
+    }
+    if context.settings.output.json {
+        let said = serde_json::json!({"run": stored.run.id, "state": "aborted", "half_done": left});
+        context.console.json(&said);
+        return Ok(ExitStatus::Ok);
+    }
+    context
+        .console
+        .note(&format!("run {} is aborted", stored.run.id));
+    Ok(ExitStatus::Ok)
+}
+
+/// Refuses a run that has ended, unless a host was left with a step that goes on by itself.
+fn may_be_aborted(stored: &Stored) -> Result<(), Diagnostic> {
+    if let Some((state, _)) = &stored.progress.ended
+        && !(state == "done_partial" && stored.progress.goes_on_by_itself())
+        && ["done", "done_partial", "aborted", "rolled_back"].contains(&state.as_str())
+    {
+        let message = format!("run {} is {state} and cannot be aborted", stored.run.id);
+        let report = format!("`fab-rs report {}` says how it ended", stored.run.id);
+        return Err(Diagnostic::new(message).hint(report));
+    }
+    Ok(())
+}
+
+/// Lets go of the run's lock, where its hosts can still be found; else says how it is done.
+async fn unlock(context: &Context, stored: &Stored) {
+    let (run, hosts) = (&stored.run.id, &stored.progress.locked);
+    let gone = match stored.hosts(context, hosts).await {
+        Ok((again, hosts)) => lock::let_go(&again, hosts, run).await,
+        Err(failure) => Err(failure),
+    };
+    let cause = match gone {
+        Ok(true) => return,
+        Ok(false) => "not every host could be asked".to_owned(),
+        Err(failure) => failure
+            .diagnostics
+            .first()
+            .map_or_else(String::new, |first| first.message.clone()),
+    };
+    context.console.warn(&format!(
+        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release SELECTOR… --run {run}` releases it"
+    ));
+}
+
+/// Tells a run's process to end what it runs, as two Ctrl-C do.
+async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, Failure> {
+    let bytes = std::fs::read(run.path.join(journal::FILE)).context("cannot read the journal")?;
+    let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(run, &corrupt))?;
+    let progress = journal::replay(read.records.iter().map(|record| &record.fact));
+    let process = progress
+        .process
+        .filter(|process| process.started != 0 && started(process.pid) == Some(process.started));
+    let pid = process.and_then(|process| i32::try_from(process.pid).ok());
+    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
+        let message = format!("run {} is alive, and its process cannot be found", run.id);
+        return Err(Diagnostic::new(message).into());
+    };
+    if context.settings.run.dry_run {
+        let text = format!(
+            "run {} is alive, and would be told to end what it runs",
+            run.id
+        );
+        context.console.note(&text);
+        return Ok(ExitStatus::Ok);
+    }
+    for pause in [Duration::from_secs(1), Duration::ZERO] {
+        let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        sent.context("cannot tell the run's process to end")?;
+        tokio::time::sleep(pause).await;
+    }
+    if context.settings.output.json {
+        let said = serde_json::json!({"run": run.id, "state": "ending", "half_done": []});
+        context.console.json(&said);
+        return Ok(ExitStatus::Ok);
+    }
+    context.console.note(&format!(
+        "run {} was told to end what it runs (process {pid:?}); `fab-rs report {}` says how it ends",
+        run.id, run.id
+    ));
+    Ok(ExitStatus::Ok)
+}
+
+/// What a run left neither done nor undone, a line each.
+fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<String> {
+    let hosts = progress.hosts.iter();
+    let hosts = hosts.filter(|(_, host)| {
+        !host.touched.is_empty() && host.standing != Standing::Ended(HostOutcome::Ok)
+    });
+    hosts
+        .map(|(id, host)| {
+            let label = labels.get(id).map_or(id.as_str(), String::as_str);
+            let steps = host.steps.iter();
+            let (ended, open): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.is_ended());
+            let mut line = format!("{} is half done", report::safe(label));
+            if let Some((mark, _)) = open.first() {
+                line = format!("{line}: whether step `{}` finished is not known", mark.id);
+            }
+            let ran = ended.iter().map(|(mark, step)| {
+                let failed = if step.has_failed() { " (failed)" } else { "" };
+                format!("`{}`{failed}", mark.id)
+            });
+            let ran: Vec<String> = ran.collect();
+            if !ran.is_empty() {
+                line = format!("{line}; it ran {}", ran.join(", "));
+            }
+            line
+        })
+        .collect()
+}

@@ -1,0 +1,342 @@
+//! A run that an earlier process began, as its record tells it: whether it may be gone on with, and how the same
+//! is planned again.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::cli::{self, Command};
+use crate::inventory::InventoryRef;
+use crate::journal::{self, Read};
+use crate::model::{Diagnostic, ExitStatus, Host, HostId};
+use crate::report::{self, HeldFolder, RunStore, StoredRun};
+use crate::run::event::RollbackResult;
+use crate::run::journal::Opening;
+use crate::run::progress::Progress;
+use crate::task::Task;
+
+use super::adhoc;
+use super::entry::Context;
+use super::failure::Failure;
+use super::library::TaskSource;
+use super::prepared::{self, Only, Prepared, Work};
+use super::settings::Settings;
+
+/// A run of which this process holds the record.
+pub(super) struct Stored {
+    pub(super) run: StoredRun,
+    pub(super) folder: HeldFolder,
+    pub(super) read: Read,
+    pub(super) progress: Progress,
+    pub(super) opening: Opening,
+}
+
+/// Takes hold of a run's record and reads its journal.
+///
+/// # Errors
+/// There is no such run, it is alive, or its journal cannot be trusted.
+pub(super) fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
+    let run = RunStore::new(&context.settings.state_dir).find(word)?;
+    let folder = HeldFolder::take(&context.settings.state_dir, &run.id);
+    let folder = folder.context("cannot open the run's record")?;
+    let Some(folder) = folder else {
+        let message = format!("run {} is alive in another process", run.id);
+        let error = Diagnostic::new(message)
+            .hint(format!("`fab-rs abort {}` ends it", run.id))
+            .hint("nothing was run");
+        return Err(Failure {
+            status: ExitStatus::Locked,
+            diagnostics: vec![error],
+        });
+    };
+    let bytes = match std::fs::read(run.path.join(journal::FILE)) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("run {} has no journal to go on from", run.id);
+            return Err(Diagnostic::new(message).cause(error.to_string()).into());
+        }
+    };
+    let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(&run, &corrupt))?;
+    let progress = journal::replay(read.records.iter().map(|record| &record.fact));
+    let Some(opening) = progress.opening.clone() else {
+        let message = format!("run {} was cut off before it began", run.id);
+        return Err(Diagnostic::new(message).hint("start it anew").into());
+    };
+    Ok(Stored {
+        run,
+        folder,
+        read,
+        progress,
+        opening,
+    })
+}
+
+/// Why a run is not gone on with whose journal is damaged.
+pub(super) fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnostic {
+    let path = run.path.join(journal::FILE);
+    Diagnostic::new(format!("the journal of run {} is damaged", run.id))
+        .cause(format!("{corrupt} ({})", path.display()))
+        .hint("what was done on which host is in the hosts' logs beside it")
+        .hint("nothing was run")
+}
+
+/// Has what was typed relative to the working directory of then stay there, wherever this is typed.
+fn anchor(settings: &mut Settings) {
+    let cwd = &settings.environment.cwd;
+    let paths = [
+        &mut settings.run.params_file,
+        &mut settings.run.file,
+        &mut settings.ssh.flags.identity,
+    ];
+    for path in paths.into_iter().flatten() {
+        *path = cwd.join(&*path);
+    }
+    if let Some(inventory) = &mut settings.inventory
+        && let InventoryRef::Path(path) = InventoryRef::new(inventory)
+    {
+        *inventory = cwd.join(path).to_string_lossy().into_owned();
+    }
+}
+
+impl Stored {
+    /// The state's word.
+    pub(super) fn state(&self) -> &str {
+        let ended = self.progress.ended.as_ref();
+        ended.map_or("interrupted", |(state, _)| state.as_str())
+    }
+
+    /// Refuses a run in a state that does not allow it.
+    ///
+    /// # Errors
+    /// It is in another state; the hint is what can be done then.
+    pub(super) fn must_be(&self, states: &[&str], what: &str) -> Result<(), Diagnostic> {
+        let state = self.state();
+        if states.contains(&state) {
+            return Ok(());
+        }
+        let id = &self.run.id;
+        let error = Diagnostic::new(format!("run {id} is {state} and cannot be {what}"));
+        let left = !self.left().is_empty();
+        let hint = match state {
+            "rollback_failed" => {
+                format!("`fab-rs rollback {id}` takes the hosts that are not rolled back")
+            }
+            "failed" | "paused" | "interrupted" => format!("`fab-rs resume {id}` goes on with it"),
+            _ if left => format!("`fab-rs retry {id}` takes the hosts that it left undone"),
+            _ => format!("`fab-rs report {id}` says how it ended"),
+        };
+        Err(error.hint(hint).hint("nothing was run"))
+    }
+
+    /// Refuses a change that can still go on itself: it keeps its lock, and what is half done is known to it alone.
+    ///
+    /// # Errors
+    /// It is paused, interrupted or half rolled back.
+    pub(super) fn may_be_retried(&self) -> Result<(), Failure> {
+        let (id, state) = (&self.run.id, self.state());
+        let (command, status) = match state {
+            "paused" | "interrupted" => ("resume", ExitStatus::Locked),
+            "rollback_failed" => ("rollback", ExitStatus::Refused),
+            _ => return Ok(()),
+        };
+        if !self.opening.changes {
+            return Ok(());
+        }
+        let error = Diagnostic::new(format!("run {id} is {state} and cannot be retried"))
+            .hint(format!("`fab-rs {command} {id}` goes on with it"))
+            .hint(format!(
+                "`fab-rs abort {id}` gives it up; then it can be retried"
+            ))
+            .hint("nothing was run");
+        Err(Failure {
+            status,
+            diagnostics: vec![error],
+        })
+    }
+
+    /// The hosts that are not as the run was to make them: left undone, or rolled back.
+    pub(super) fn left(&self) -> Vec<HostId> {
+        let hosts = self.progress.hosts.iter();
+        let left = hosts.filter(|(_, host)| {
+            let restored = host.undone.values().any(|how| *how == RollbackResult::Done);
+            host.urgency().is_some() || restored
+        });
+        left.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The invocation of the run, as this one is to do it.
+    ///
+    /// # Errors
+    /// What was typed is not in the journal, or not understood.
+    pub(super) fn context(&self, now: &Context) -> Result<Context, Failure> {
+        let typed = &self.opening.typed;
+        let argv = typed["argv"].as_array().into_iter().flatten();
+        let argv: Vec<OsString> = argv
+            .filter_map(|word| word.as_str().map(OsString::from))
+            .collect();
+        let cwd = typed["cwd"].as_str();
+        let (Some(cwd), false) = (cwd, argv.is_empty()) else {
+            let message = format!(
+                "the journal of run {} does not say what was typed",
+                self.run.id
+            );
+            return Err(Diagnostic::new(message).into());
+        };
+        let words = std::iter::once(OsString::from("fab-rs")).chain(argv);
+        let typed = cli::parse(words.collect()).map_err(|error| {
+            anyhow::anyhow!(
+                "what was typed for run {} is not understood: {error}",
+                self.run.id
+            )
+        })?;
+        let mut environment = now.settings.environment.clone();
+        environment.cwd = cwd.into();
+        let mut settings = Settings::new(environment, &typed.cli)?;
+        settings.output = now.settings.output.clone();
+        settings.color = now.settings.color;
+        settings.state_dir.clone_from(&now.settings.state_dir);
+        settings.run.yes = now.settings.run.yes;
+        settings.run.dry_run = now.settings.run.dry_run;
+        settings.run.lock_wait = now.settings.run.lock_wait.or(settings.run.lock_wait);
+        anchor(&mut settings);
+        if settings.hosts_on_stdin() {
+            // Whoever wrote them there has gone; the run knows who they were.
+            let hosts = self.opening.population.iter();
+            settings.selection.hosts = hosts.map(|id| id.as_str().to_owned()).collect();
+        }
+        if settings.run.strategy.plan.is_some() {
+            settings.run.strategy.plan = Some(self.run.path.join("plan.json"));
+        }
+        settings.ask_sudo |= now.settings.ask_sudo;
+        Ok(Context {
+            settings,
+            console: Arc::clone(&now.console),
+            colours: now.colours,
+            argv: typed.argv,
+            command: Some(typed.cli.command),
+        })
+    }
+
+    /// Plans the same again.
+    ///
+    /// # Errors
+    /// It cannot be planned.
+    pub(super) async fn prepare(&self, again: &Context, only: Only) -> Result<Prepared, Failure> {
+        let source = TaskSource::load(&again.settings)?;
+        let (task, words) = self.task(again, &source)?;
+        let mut again = adhoc::with_kept_words(again, &task, words)?;
+        // Its hosts were the same then; who came and went since is said otherwise.
+        again.settings.run.strategy.plan = None;
+        let work = Work {
+            task,
+            source: &source,
+            words,
+            stdin_taken: false,
+        };
+        let params = self.opening.typed["params"].as_object().cloned();
+        prepared::prepare_again(&again, work, (&only, &params.unwrap_or_default())).await
+    }
+
+    /// The task, and the words that select its hosts and set its params.
+    fn task<'a>(
+        &self,
+        again: &'a Context,
+        source: &TaskSource,
+    ) -> Result<(Arc<Task>, &'a [String]), Failure> {
+        if !self.opening.is_repeatable() {
+            let message = format!(
+                "the script of run {} came from stdin and is not kept",
+                self.run.id
+            );
+            let error = Diagnostic::new(message)
+                .hint(format!(
+                    "`fab-rs report {}` says which hosts are left: give them with `-H`, and the script again",
+                    self.run.id
+                ))
+                .hint("nothing was run");
+            return Err(error.into());
+        }
+        if let Some(Command::Task(args)) = &again.command {
+            return Ok((source.library.get(&args.name)?, &args.words));
+        }
+        let typed = again.command.as_ref();
+        let typed = typed.map(|command| adhoc::typed(again, command));
+        let Some((task, words)) = typed.transpose()?.flatten() else {
+            let message = format!("run {} is of no command that can be repeated", self.run.id);
+            return Err(Diagnostic::new(message).hint("nothing was run").into());
+        };
+        Ok((Arc::new(task), words))
+    }
+
+    /// What its hosts were called.
+    pub(super) fn labels(&self) -> HashMap<HostId, String> {
+        let told = self.run.told().unwrap_or_default();
+        let hosts = told.hosts.into_iter();
+        hosts
+            .map(|(id, host)| (id, host.label.to_string()))
+            .collect()
+    }
+
+    /// Hosts of the run as the inventory has them now, and the invocation by which it is asked.
+    ///
+    /// # Errors
+    /// The inventory gives no answer, or the task is not there any more.
+    pub(super) async fn hosts(
+        &self,
+        now: &Context,
+        ids: &[HostId],
+    ) -> Result<(Context, Vec<Host>), Failure> {
+        let again = self.context(now)?;
+        let only = Only {
+            population: None,
+            targets: ids.to_vec(),
+            include_new: false,
+        };
+        let prepared = Box::pin(self.prepare(&again, only)).await?;
+        let hosts = prepared.plan.population.iter();
+        let hosts = hosts.filter(|host| ids.contains(&host.id));
+        let hosts = hosts.map(|host| Host::clone(host)).collect();
+        Ok((again, hosts))
+    }
+
+    /// Shows what a task has become since, and refuses another one unless it is accepted.
+    ///
+    /// # Errors
+    /// Its files are others.
+    pub(super) fn same_task(
+        &self,
+        context: &Context,
+        prepared: &Prepared,
+        accepted: bool,
+    ) -> Result<(), Failure> {
+        if prepared.plan.task_hash == self.opening.task_hash {
+            return Ok(());
+        }
+        let message = format!(
+            "task `{}` is not what it was when run {} began",
+            self.opening.task, self.run.id
+        );
+        let kept = std::fs::read(self.run.path.join("plan.json")).ok();
+        let kept = kept.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let styles = context.console.note_styles();
+        match kept.map(|kept| report::plan_diff(&kept, &prepared.json(), styles)) {
+            Some(diff) if !diff.is_empty() => {
+                context.console.note(&format!("{message}:\n{diff}"));
+            }
+            Some(_) => context.console.remark("no step of it is another one"),
+            None => context
+                .console
+                .warn("what it was then is not in the run's record"),
+        }
+        if accepted {
+            return Ok(());
+        }
+        let error = Diagnostic::new(message)
+            .hint("`--accept-changed` goes on with it as it is now")
+            .hint("nothing was run");
+        Err(Failure::drifted(error))
+    }
+}

@@ -1,0 +1,79 @@
+//! Which commands go on from where a run stands. Pure.
+
+/// Where a run stands, as far as it decides what can be done about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stand<'a> {
+    /// The state's word.
+    pub(crate) state: &'a str,
+    /// Some host was not done.
+    pub(crate) undone: bool,
+    /// What was typed can be planned again.
+    pub(crate) repeatable: bool,
+    /// It has steps that roll back, and began something on a host.
+    pub(crate) reversible: bool,
+}
+
+/// Whether a run in this state can be gone on with.
+pub(crate) fn may_go_on(state: &str) -> bool {
+    matches!(state, "failed" | "paused" | "interrupted")
+}
+
+/// The commands, the first of them the one to type; none where a person has to decide.
+pub(crate) fn next_commands(stand: Stand<'_>) -> Vec<&'static str> {
+    if !stand.repeatable {
+        return Vec::new();
+    }
+    match stand.state {
+        state if may_go_on(state) && stand.reversible => vec!["resume", "rollback"],
+        state if may_go_on(state) => vec!["resume"],
+        "rollback_failed" => vec!["rollback"],
+        "done_partial" | "aborted" if stand.undone => vec!["retry"],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_commands() {
+        let none: [&str; 0] = [];
+        for (state, reversible, expected) in [
+            ("running", true, &none[..]),
+            ("failed", true, &["resume", "rollback"]),
+            ("failed", false, &["resume"]),
+            ("paused", false, &["resume"]),
+            ("interrupted", false, &["resume"]),
+            ("done", true, &none),
+            ("done_partial", true, &["retry"]),
+            ("aborted", false, &["retry"]),
+            ("rolled_back", true, &none),
+            ("rollback_failed", true, &["rollback"]),
+        ] {
+            let stand = Stand {
+                state,
+                undone: true,
+                repeatable: true,
+                reversible,
+            };
+            assert_eq!(next_commands(stand), expected, "{state}");
+            let unknown = Stand {
+                repeatable: false,
+                ..stand
+            };
+            assert_eq!(next_commands(unknown), none, "{state}");
+        }
+    }
+
+    #[test]
+    fn where_all_is_done_nothing_is_to_be_done_again() {
+        let stand = Stand {
+            state: "aborted",
+            undone: false,
+            repeatable: true,
+            reversible: false,
+        };
+        assert!(next_commands(stand).is_empty());
+    }
+}

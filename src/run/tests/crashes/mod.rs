@@ -1,0 +1,110 @@
+//! A run whose process dies goes on in another one: no step that is known to have ended runs again, none is left
+//! out, and it ends as if nothing had happened.
+//!
+//! `FAB_RS_CRASHES` sets how many deaths of random runs are tried; 400 without it.
+
+mod case;
+mod details;
+pub(super) mod disk;
+pub(super) mod laws;
+mod power;
+mod world;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::task::OnFailure;
+
+use case::{Case, any_case};
+use disk::Death;
+use laws::{Crash, check, whole};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// Lets a run die after every fact, in both ways, and the process that goes on with it once more; how many
+/// times it died first.
+fn dies_everywhere(case: &Case) -> Result<usize, TestCaseError> {
+    runtime().block_on(async {
+        let whole = whole(case).await;
+        // Once it has ended there is nothing to go on with.
+        let last = whole.facts.len() - 2;
+        let mut deaths = 0;
+        for after in 1..last {
+            for (first, second) in [(Death::AtOnce, Death::Late), (Death::Late, Death::AtOnce)] {
+                let mut crashes = vec![Crash {
+                    after,
+                    death: first,
+                }];
+                if after % 3 == 0 {
+                    let after = 1 + after * 7 % 11;
+                    crashes.push(Crash {
+                        after,
+                        death: second,
+                    });
+                }
+                let case = Case {
+                    eager: after % 2 == 0,
+                    ..case.clone()
+                };
+                check(&case, &crashes, &whole).await.map_err(|error| {
+                    let fact = &whole.facts[after];
+                    TestCaseError::fail(format!("died at {crashes:?}, {fact:?}: {error}"))
+                })?;
+                deaths += 1;
+            }
+        }
+        Ok(deaths)
+    })
+}
+
+#[test]
+fn six_hosts_in_two_phases_survive_a_crash_at_any_fact() {
+    let deaths = dies_everywhere(&Case::whole()).unwrap();
+    assert!(deaths > 500, "{deaths}");
+}
+
+#[test]
+fn a_rollback_survives_a_crash_at_any_fact() {
+    let case = Case {
+        hosts: 3,
+        failing: vec![(2, 1, 1)],
+        on_failure: OnFailure::RollbackAll,
+        ..Case::whole()
+    };
+    dies_everywhere(&case).unwrap();
+}
+
+/// How many deaths of random runs are wanted.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says how long a test may look, and nothing of what fab-rs does"
+)]
+fn wanted() -> usize {
+    let wanted = std::env::var("FAB_RS_CRASHES").ok();
+    wanted.and_then(|text| text.parse().ok()).unwrap_or(400)
+}
+
+#[test]
+fn any_task_survives_a_crash_at_any_fact() {
+    let wanted = wanted();
+    let deaths = AtomicUsize::new(0);
+    let cases = u32::try_from(wanted).unwrap();
+    let mut runner = TestRunner::new(Config::with_cases(cases));
+    runner
+        .run(&any_case(), |case| {
+            if deaths.load(Ordering::Relaxed) < wanted {
+                deaths.fetch_add(dies_everywhere(&case)?, Ordering::Relaxed);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(deaths.load(Ordering::Relaxed) >= wanted);
+}

@@ -1,0 +1,488 @@
+//! Steps that go on by themselves: one start whatever dies when, every byte once, and a plain word where nothing can be
+//! known.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::replay;
+use crate::model::{Host, Stream};
+use crate::run::cancel::Signal;
+use crate::run::journal::{Detached, Fact, Mark, Memory, Opening, Part, Process};
+use crate::run::progress::Progress;
+use crate::run::{Parts, RunOptions, execute};
+use crate::task::{OnResume, Step};
+use crate::transport::scripted::{Act, HostScript, Scripted};
+use crate::transport::{
+    Attempts, ConnectError, ExecReport, Exit, Fetch, Output, Program, RemoteCommand, Session,
+    TransferError, Transport, Upload,
+};
+
+use super::bed::{Bed, Played};
+use super::crashes::disk::{Death, Disk};
+use super::crashes::laws::opening;
+use super::steps::{Modified as _, run};
+
+const LOOK: &str = "fab-rs-detached look";
+const FOLLOW: &str = "fab-rs-detached follow";
+const END: &str = "fab-rs-detached end";
+const REMOVE: &str = "fab-rs-detached remove";
+
+fn alone(text: &str) -> Step {
+    run(text).but(|modifiers| modifiers.detach = true)
+}
+
+fn prints(text: &str) -> Act {
+    Act::Prints(Stream::Stdout, text.as_bytes().to_vec())
+}
+
+/// The verbs that were asked on a host, and the last two words of each `follow`.
+fn asked(transport: &Scripted, host: &str) -> Vec<String> {
+    let commands = transport.commands_on(host).into_iter();
+    commands
+        .map(|text| match text.split_once("fab-rs-detached ") {
+            Some((_, words)) => {
+                let words: Vec<&str> = words.split_whitespace().collect();
+                let rest = words.get(4..).unwrap_or_default();
+                [&words[..1], rest].concat().join(" ")
+            }
+            None => text,
+        })
+        .collect()
+}
+
+async fn played(script: HostScript) -> Played {
+    let bed = Bed::new(1, vec![alone("work")]).change(1, 0);
+    bed.script("h0", script).play().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_started_followed_asked_and_cleared_away() {
+    let script = HostScript::new()
+        .on(FOLLOW, [prints("one\ntwo\n")])
+        .on(LOOK, [prints("ended 0 n g\n")])
+        .on(REMOVE, [prints("absent\n")]);
+    let played = played(script).await;
+    assert_eq!(played.words(), ["ok"]);
+    assert_eq!(played.lines("h0"), ["one", "two"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        ["work", "follow 0 0", "look", "remove"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_costs_no_byte_and_repeats_none() {
+    let script = HostScript::new()
+        .on(FOLLOW, [prints("one\ntw"), Act::IsLost])
+        .on(
+            FOLLOW,
+            [
+                prints("o\nthree"),
+                Act::Waits(Duration::from_secs(9)),
+                Act::IsLost,
+            ],
+        )
+        .on(FOLLOW, [])
+        .on(LOOK, [prints("ended 3 n g\n")])
+        .on(REMOVE, [prints("absent\n")])
+        .on("work", [Act::IsLost])
+        .on("work", [Act::Exits(0)]);
+    let played = played(script).await;
+    assert_eq!(played.words(), ["failed"]);
+    assert_eq!(played.cause("h0"), "exit 3");
+    assert_eq!(played.lines("h0"), ["one", "two", "three"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        [
+            "work",
+            "work",
+            "follow 0 0",
+            "follow 6 0",
+            "follow 13 0",
+            "look",
+            "remove"
+        ]
+    );
+    let folders = played.transport.requests_on("h0").into_iter();
+    let folders: Vec<_> = folders.filter_map(|command| command.detach).collect();
+    assert_eq!(folders.len(), 2);
+    assert_eq!(folders[0], folders[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_says_of_its_end_is_its_end() {
+    for (said, word, cause) in [
+        ("ended 143 t g", "timed_out", "timed out after 1 h"),
+        ("ended 143 e g", "failed", "ended on the host"),
+        ("ended 126 f g", "failed", "not started"),
+        ("rebooted", "unknown", ""),
+        ("died gone", "unknown", ""),
+        ("died runs", "unknown", ""),
+        ("absent", "unknown", ""),
+        ("nonsense", "failed", "not known how it stands"),
+    ] {
+        let script = HostScript::new()
+            .on(LOOK, [prints(said)])
+            .on(REMOVE, [prints("absent\n")]);
+        let bed = Bed::new(
+            1,
+            vec![alone("work").but(|modifiers| {
+                modifiers.timeout = Some(Duration::from_hours(1));
+            })],
+        );
+        let played = bed.change(1, 0).script("h0", script).play().await;
+        assert_eq!(played.words(), [word], "{said}");
+        assert!(
+            played.cause("h0").contains(cause),
+            "{said}: {}",
+            played.cause("h0")
+        );
+        let removed = asked(&played.transport, "h0").contains(&"remove".to_owned());
+        assert_eq!(removed, word != "unknown", "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_signal_lets_go_of_it_and_every_other_bound_ends_it() {
+    let hangs = || {
+        HostScript::new()
+            .on(FOLLOW, [Act::HangsUntilStopped { confirmed: true }])
+            .on(END, [prints("ended 143 e g\n")])
+            .on(REMOVE, [prints("absent\n")])
+    };
+    let bed = Bed::new(1, vec![alone("work")]).change(1, 0);
+    let bed = bed
+        .signal(5, Signal::Interrupt)
+        .signal(6, Signal::Interrupt);
+    let played = bed.script("h0", hangs()).play().await;
+    assert_eq!(played.words(), ["cancelled"]);
+    assert_eq!(asked(&played.transport, "h0"), ["work", "follow 0 0"]);
+    assert!(played.log("h0").contains("goes on there by itself"));
+    let bed = Bed::new(1, vec![alone("work")]).change(1, 0);
+    let bed = bed.with(|bed| bed.options.limits.silence = Some(Duration::from_secs(30)));
+    let played = bed.script("h0", hangs()).play().await;
+    assert_eq!(played.words(), ["timed_out"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        ["work", "follow 0 0", "end", "remove"]
+    );
+}
+
+/// A run of which the process died while this step was at work.
+fn interrupted(bed: &Bed, began: bool) -> Progress {
+    let plan = bed.plan();
+    let host = plan.targets[0].clone();
+    let step = Mark {
+        part: Part::Steps(0),
+        id: plan.phases[0].hosts[0].steps[0].id.as_str().into(),
+        passes: Vec::new(),
+        once: None,
+    };
+    let mut facts = vec![
+        Fact::RunStarted(Box::new(Opening {
+            task: "work".to_owned(),
+            task_hash: String::new(),
+            changes: true,
+            population: plan.targets.clone(),
+            targets: plan.targets.clone(),
+            retries: None,
+            process: Process { pid: 1, started: 1 },
+            typed: serde_json::Value::Null,
+        })),
+        Fact::HostStarted {
+            host: host.clone(),
+            phase: 0,
+            afresh: true,
+        },
+        Fact::StepStarted {
+            host: Some(host.clone()),
+            step: step.clone(),
+            changes: true,
+        },
+        Fact::Detached {
+            host: host.clone(),
+            step,
+            at: Detached {
+                folder: "h0-work.1".into(),
+                user: None,
+                attempt: 1,
+            },
+        },
+    ];
+    if began {
+        facts.push(Fact::DetachedBegan {
+            host,
+            folder: "h0-work.1".into(),
+        });
+    }
+    replay(&facts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_the_run_up_asks_the_host_whatever_resume_says() {
+    let cases = [
+        // Runs or has ended: followed, and not sent again.
+        (
+            "ended 0 n g",
+            true,
+            OnResume::Rerun,
+            "ok",
+            vec!["look", "follow 0 0", "look", "remove"],
+        ),
+        (
+            "ended 0 n g",
+            true,
+            OnResume::Ask,
+            "ok",
+            vec!["look", "follow 0 0", "look", "remove"],
+        ),
+        // Kept, and perhaps never sent: the same start again.
+        (
+            "absent",
+            false,
+            OnResume::Ask,
+            "ok",
+            vec!["look", "work", "follow 0 0", "look", "remove"],
+        ),
+        // Nobody can know: what `resume` says.
+        (
+            "rebooted",
+            true,
+            OnResume::Rerun,
+            "ok",
+            vec!["look", "work", "follow 0 0", "look", "remove", "remove"],
+        ),
+        ("rebooted", true, OnResume::Ask, "unknown", vec!["look"]),
+        ("absent", true, OnResume::Ask, "unknown", vec!["look"]),
+        ("died runs", true, OnResume::Rerun, "unknown", vec!["look"]),
+    ];
+    for (said, began, on_resume, word, wanted) in cases {
+        let step = alone("work").but(|modifiers| modifiers.resume = Some(on_resume));
+        let first = [prints(said)];
+        let last = [prints("ended 0 n g\n")];
+        let script = HostScript::new().on(LOOK, first);
+        let script = script.on(LOOK, last).on(REMOVE, [prints("absent\n")]);
+        let bed = Bed::new(1, vec![step]).change(1, 0).script("h0", script);
+        let progress = Arc::new(interrupted(&bed, began));
+        let bed = bed.with(|bed| {
+            bed.options.progress = Some(progress);
+            bed.says = false;
+        });
+        let played = bed.play().await;
+        assert_eq!(played.words(), [word], "{said} {on_resume:?}");
+        let asked = asked(&played.transport, "h0");
+        assert_eq!(asked, wanted, "{said} {on_resume:?}");
+    }
+}
+
+/// A host as it is: whoever makes a folder starts its step; it ends when somebody follows it.
+#[derive(Debug, Clone, Default)]
+struct Machine(Arc<Mutex<BTreeMap<String, Alone>>>);
+
+#[derive(Debug, Default)]
+struct Alone {
+    starts: usize,
+    ended: bool,
+    removed: bool,
+}
+
+impl Transport for Machine {
+    type Session = Self;
+
+    async fn connect(
+        &self,
+        _: &Host,
+        _: Attempts<'_>,
+        _: &CancellationToken,
+    ) -> Result<Self, ConnectError> {
+        Ok(self.clone())
+    }
+
+    async fn shutdown(&self) {}
+}
+
+impl Session for Machine {
+    async fn exec<O: Output>(
+        &self,
+        command: &RemoteCommand,
+        output: &mut O,
+        _: &CancellationToken,
+    ) -> ExecReport {
+        let said = self.told(command);
+        tokio::task::yield_now().await;
+        output.chunk(Stream::Stdout, said.as_bytes()).await;
+        ExecReport {
+            exit: Exit::Code(0),
+            started: true,
+            left_running: false,
+            group_ended: false,
+            notes: Vec::new(),
+            sudo_refused: None,
+            trace: None,
+        }
+    }
+
+    async fn upload(
+        &self,
+        _: &Upload,
+        _: &(dyn Fn(u64) + Sync),
+        _: &CancellationToken,
+    ) -> Result<(), TransferError> {
+        Ok(())
+    }
+
+    async fn download(
+        &self,
+        _: &Fetch,
+        _: &mut tokio::fs::File,
+        _: &(dyn Fn(u64) + Sync),
+        _: &CancellationToken,
+    ) -> Result<u64, TransferError> {
+        Ok(0)
+    }
+
+    async fn alive(&self) -> bool {
+        true
+    }
+
+    async fn close(self) {}
+}
+
+impl Machine {
+    fn told(&self, command: &RemoteCommand) -> &'static str {
+        let mut folders = self.0.lock().unwrap();
+        if let Some(detach) = &command.detach {
+            let alone = folders.entry(detach.folder.path()).or_default();
+            let first = alone.starts == 0 || alone.removed;
+            alone.starts += usize::from(first);
+            return if first { "started\n" } else { "there\n" };
+        }
+        let Program::Argv(words) = &command.program else {
+            return "";
+        };
+        let [_, _, _, _, verb, base, run, name, ..] = &words[..] else {
+            return "";
+        };
+        let path = format!("{base}/fab-rs/runs/{run}/{name}");
+        let Some(alone) = folders.get_mut(&path).filter(|alone| !alone.removed) else {
+            return "absent\n";
+        };
+        match verb.as_str() {
+            "follow" => {
+                alone.ended = true;
+                "a line\n"
+            }
+            "remove" => {
+                assert!(alone.ended, "removed while it ran");
+                alone.removed = true;
+                "absent\n"
+            }
+            _ if alone.ended => "ended 0 n g\n",
+            _ => "runs\n",
+        }
+    }
+}
+
+/// Plays until the end or until the process dies; whether it ended well.
+async fn lived(machine: &Machine, journal: &Arc<Disk>, progress: Option<Progress>) -> bool {
+    let steps = vec![alone("first"), alone("second")];
+    let bed = Bed::new(2, steps).change(2, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let parts = bed.parts(
+        machine.clone(),
+        Scripted::default(),
+        (folder.path(), &events),
+    );
+    let parts = Parts {
+        journal: Arc::clone(journal) as _,
+        ..parts
+    };
+    let options = RunOptions {
+        progress: progress.map(Arc::new),
+        ..bed.options.clone()
+    };
+    let (_sender, signals) = mpsc::channel(1);
+    let running = execute(Arc::new(bed.plan()), parts, options, signals);
+    tokio::select! {
+        biased;
+        () = journal.dead.cancelled() => false,
+        summary = running => {
+            assert_eq!(summary.exit, 0);
+            true
+        }
+    }
+}
+
+/// The facts of a run that nobody killed, without what opens it.
+async fn undisturbed() -> usize {
+    let journal = Disk::endless(Vec::new());
+    assert!(lived(&Machine::default(), &journal, None).await);
+    journal.facts().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_after_any_fact_starts_nothing_twice_and_leaves_nothing_out() {
+    let facts = undisturbed().await;
+    assert!(facts > 20, "{facts}");
+    for lives in 1..facts {
+        let machine = Machine::default();
+        let first = Disk::new(Vec::new(), lives, Death::AtOnce);
+        assert!(!lived(&machine, &first, None).await);
+        let plan = Bed::new(2, Vec::new()).change(2, 0).plan();
+        let mut known = vec![opening(&plan)];
+        known.extend(first.facts());
+        let second = Disk::endless(Vec::new());
+        assert!(
+            lived(&machine, &second, Some(replay(&known))).await,
+            "killed at {lives}"
+        );
+        let folders = machine.0.lock().unwrap();
+        assert_eq!(folders.len(), 4, "killed at {lives}: {folders:?}");
+        for (path, alone) in &*folders {
+            assert_eq!(alone.starts, 1, "killed at {lives}: {path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_lies_is_kept_before_it_is_sent_and_its_end_before_it_goes() {
+    let journal = Arc::new(Memory::default());
+    let script = HostScript::new()
+        .on(LOOK, [prints("ended 0 n g\n")])
+        .on(REMOVE, [prints("absent\n")]);
+    let bed = Bed::new(1, vec![alone("work")])
+        .change(1, 0)
+        .script("h0", script);
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let scripted = Scripted::new(bed.scripts.clone());
+    let parts = bed.parts(scripted.clone(), scripted, (folder.path(), &events));
+    let parts = Parts {
+        journal: Arc::clone(&journal) as _,
+        ..parts
+    };
+    let (_sender, signals) = mpsc::channel(1);
+    execute(Arc::new(bed.plan()), parts, bed.options.clone(), signals).await;
+    let facts = journal.facts();
+    let words = facts.iter().filter_map(|fact| match fact {
+        Fact::StepStarted { .. } => Some("begins"),
+        Fact::Detached { .. } => Some("placed"),
+        Fact::DetachedBegan { .. } => Some("began"),
+        Fact::StepFinished { .. } => Some("ends"),
+        Fact::DetachedGone { .. } => Some("gone"),
+        _ => None,
+    });
+    let words: Vec<&str> = words.collect();
+    assert_eq!(words, ["begins", "placed", "began", "ends", "gone"]);
+    assert!(
+        replay(&facts)
+            .hosts
+            .values()
+            .all(|host| host.detached.is_empty())
+    );
+}

@@ -1,0 +1,289 @@
+//! Locks on real hosts: several controllers at once, holders that die, and what an operator does about their locks.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lab::{Fleet, Host, HostSpec};
+
+use crate::desk::{Desk, Ran, nap, until};
+
+const HOSTS: usize = 4;
+
+/// A change that leaves a line on each host and takes a while.
+fn task(seconds: &str) -> String {
+    format!(
+        "task: turn\nkind: change\nlock: turn/all\nstrategy: {{by: flat, batch: 2, confirm: [start]}}\nsteps:\n  \
+         - run: echo {{{{ rollout.id }}}} >>/var/tmp/turned; sleep {seconds}\n"
+    )
+}
+
+struct Ground {
+    fleet: Fleet,
+    task: String,
+}
+
+impl Ground {
+    fn new(name: &str, seconds: &str) -> Option<Self> {
+        let host = |number: usize| HostSpec::new(format!("app-{number}")).role("app");
+        let hosts = (0..HOSTS).map(host);
+        let fleet = Fleet::builder(name).hosts(hosts).start_or_skip()?;
+        Some(Self {
+            fleet,
+            task: task(seconds),
+        })
+    }
+
+    /// A controller with a state of its own.
+    fn desk(&self) -> Desk {
+        let desk = Desk::new(&self.fleet.inventory());
+        desk.write("tasks/turn.yml", &self.task);
+        desk
+    }
+
+    /// The hosts that are locked.
+    fn locked(&self) -> Vec<&str> {
+        let is_locked = |host: &&Host| {
+            let found = fs::read_dir(locks(host));
+            found.is_ok_and(|mut found| found.next().is_some())
+        };
+        let hosts = self.fleet.hosts().iter().filter(is_locked);
+        hosts.map(Host::name).collect()
+    }
+
+    /// How many lines the runs left on a host.
+    fn turned(&self, host: &str) -> usize {
+        let path = self.fleet.host(host).path("/var/tmp/turned").unwrap();
+        fs::read_to_string(path).unwrap_or_default().lines().count()
+    }
+
+    /// Has the heartbeat of every lock lie long ago.
+    fn silence(&self) {
+        for host in self.fleet.hosts() {
+            let beat = locks(host).join("turn%2Fall/beat");
+            if beat.exists() {
+                fs::write(beat, "1000\n").unwrap();
+            }
+        }
+    }
+}
+
+fn locks(host: &Host) -> PathBuf {
+    host.path("/var/tmp/fab-rs/locks").unwrap()
+}
+
+fn turn(desk: &Desk, limit: &str) -> Ran {
+    desk.fab(&["--yes", "--limit", limit, "turn", "role=app"])
+}
+
+#[test]
+fn two_controllers_with_other_limits_meet() {
+    let Some(ground) = Ground::new("locks-meet", "3") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    let running = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
+    until("every host is locked", || ground.locked().len() == HOSTS);
+    let met = turn(&second, "app-3");
+    met.ended(9)
+        .says("`turn/all` is locked on app-0 by ")
+        .says(&format!("(run {}", run_of(&first)))
+        .says("held for ")
+        .says("fab-rs lock status -H app-0\n")
+        .says("fab-rs lock release -H app-0 --run ");
+    assert_eq!(second.summary()["state"], "aborted");
+    let shown = second.fab(&["--json", "lock", "status", "role=app"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.ended(0).out()).unwrap();
+    assert_eq!(shown[0]["key"], "turn/all");
+    assert_eq!(shown[0]["state"], "live");
+    assert_eq!(shown[0]["hosts"].as_array().unwrap().len(), HOSTS);
+    // One machine's own lock: the third shares the first's state.
+    turn(&first, "app-2")
+        .ended(9)
+        .says("is locked on app-0 by ");
+    running.end().ended(0);
+    assert_eq!(ground.locked(), [""; 0], "nothing is left");
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 0));
+    let waiting = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
+    until("every host is locked", || ground.locked().len() == HOSTS);
+    let waits = [
+        "--yes",
+        "--lock-wait",
+        "60",
+        "--limit",
+        "app-3",
+        "turn",
+        "role=app",
+    ];
+    second.fab(&waits).ended(0).says("waiting for the lock: ");
+    waiting.end().ended(0);
+    assert_eq!(ground.turned("app-3"), 1);
+}
+
+fn run_of(desk: &Desk) -> String {
+    let record = desk.record();
+    record.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn of_two_that_start_at_once_exactly_one_runs() {
+    races("locks-race", 8);
+}
+
+#[test]
+#[ignore = "takes ten minutes"]
+fn of_two_that_start_at_once_two_hundred_times_exactly_one_runs() {
+    races("locks-races", 200);
+}
+
+fn races(name: &str, rounds: u64) {
+    let Some(ground) = Ground::new(name, "1.5") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    for round in 0..rounds {
+        let words = |limit| ["--yes", "--limit", limit, "turn", "role=app"];
+        let one = first.start(&words("app-0,app-1"));
+        // Each somewhat earlier or later than the other.
+        nap(round * 37 % 100);
+        let other = second.start(&words("app-2,app-3"));
+        let (one, other) = (one.end(), other.end());
+        let mut ends = [one.status, other.status];
+        ends.sort_unstable();
+        assert_eq!(
+            ends,
+            [0, 9],
+            "round {round}: {}\n{}",
+            one.all(),
+            other.all()
+        );
+        assert_eq!(ground.locked(), [""; 0], "round {round}: nothing is left");
+    }
+    let turned: usize = (0..HOSTS)
+        .map(|host| ground.turned(&format!("app-{host}")))
+        .sum();
+    assert_eq!(turned as u64, 2 * rounds);
+}
+
+#[test]
+fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
+    let Some(ground) = Ground::new("locks-left", "20") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    let words = ["--yes", "--limit", "app-0", "turn", "role=app"];
+    let running = first.start(&words);
+    until("it works", || ground.turned("app-0") == 1);
+    running.signal("KILL");
+    running.end();
+    assert_eq!(ground.locked().len(), HOSTS);
+    turn(&second, "app-1").ended(9).says("live, last sign ");
+    ground.silence();
+    turn(&second, "app-1")
+        .ended(9)
+        .says("stale: no sign of life for ");
+    assert_eq!(ground.locked().len(), HOSTS, "it is never taken");
+    let shown = second.fab(&["lock", "status", "role=app"]);
+    let shown = shown.ended(0).out();
+    assert!(shown.contains("stale: no sign of life for "), "{shown}");
+    // The host that hears the heart is not asked: nothing is known of the holder.
+    let careful = second.fab(&["lock", "release", "-H", "app-1"]);
+    careful.ended(9).says("`--force` releases it");
+    second
+        .fab(&["lock", "release", "role=app"])
+        .ended(0)
+        .says("app-3: `turn%2Fall` released");
+    assert_eq!(ground.locked(), [""; 0]);
+
+    let running = first.start(&words);
+    until("it works", || ground.turned("app-0") == 2);
+    running.signal("INT");
+    nap(300);
+    running.signal("INT");
+    let ran = running.end();
+    ran.ended(130)
+        .says("the run keeps its lock: `fab-rs resume ");
+    turn(&second, "app-1").ended(9).says("paused");
+    second
+        .fab(&["lock", "release", "role=app", "--run", &run_of(&first)])
+        .ended(0);
+    assert_eq!(ground.locked(), [""; 0]);
+    another_users_lock(&ground, &second);
+}
+
+#[test]
+fn a_run_that_is_taken_up_again_has_its_lock() {
+    let Some(ground) = Ground::new("locks-again", "5") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 1);
+    running.signal("INT");
+    running.end().ended(130).says("the run keeps its lock");
+    assert_eq!(ground.locked().len(), HOSTS);
+    turn(&second, "app-3")
+        .ended(9)
+        .says("paused")
+        .says(&run_of(&first));
+    // A retry is another run: it meets the lock of the one it retries.
+    let run = run_of(&first);
+    first
+        .fab(&["--yes", "retry", &run])
+        .ended(9)
+        .says(&format!("run {run}"));
+    first.fab(&["--yes", "resume", &run]).ended(0);
+    assert_eq!(ground.locked(), [""; 0], "nothing is left");
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 1));
+
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 2);
+    running.signal("KILL");
+    running.end();
+    assert_eq!(ground.locked().len(), HOSTS);
+    first
+        .fab(&["abort", "last"])
+        .ended(0)
+        .says("app-0 is half done")
+        .says("app-3: `turn%2Fall` released")
+        .says("is aborted");
+    assert_eq!(ground.locked(), [""; 0]);
+
+    // Somebody else took what was released by hand: the run stays what it was, and goes on later.
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 3);
+    running.signal("INT");
+    running.end().ended(130);
+    let run = run_of(&first);
+    second
+        .fab(&["lock", "release", "role=app", "--run", &run])
+        .ended(0);
+    let other = second.start(&["--yes", "--limit", "app-3", "turn", "role=app"]);
+    until("it is locked", || ground.turned("app-3") == 2);
+    first
+        .fab(&["--yes", "resume", &run])
+        .ended(9)
+        .says("is locked on app-0");
+    other.end().ended(0);
+    first.fab(&["--yes", "resume", &run]).ended(0);
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (3, 3));
+}
+
+/// A lock whose folder belongs to another user of the host.
+fn another_users_lock(ground: &Ground, desk: &Desk) {
+    let host = ground.fleet.host("app-0");
+    let note = r#"{"key":"turn/all","run":"20260101T000000Z-turn-0001","task":"turn","user":"eve","controller":"afar","pid":1,"started":"2026-01-01T00:00:00Z","state":"paused","anchor":"app-0","token":"00000000000000000000000000000001"}"#;
+    let folder = "/var/tmp/fab-rs/locks/turn%2Fall";
+    host.exec_ok(&format!(
+        "mkdir {folder} && echo '{note}' >{folder}/holder.json && date +%s >{folder}/since && chown -R 0:0 /var/tmp/fab-rs"
+    ))
+    .unwrap();
+    turn(desk, "app-1").ended(9).says("by eve@afar");
+    let refused = desk.fab(&["lock", "release", "-H", "app-0"]);
+    refused.ended(9).says("it is not yours");
+    let forced = desk.fab(&["lock", "release", "-H", "app-0", "--force"]);
+    forced.ended(0).says("`turn%2Fall` released");
+    if host.login() == "deploy" {
+        forced.says("through sudo: the lock is another user's there");
+    }
+    assert_eq!(ground.locked(), [""; 0]);
+}
