@@ -79,10 +79,7 @@ fn groups_within_groups_have_room() {
         let _ = write!(text, "{indent}- name: level {level}\n{indent}  group:\n");
         indent.push_str("    ");
     }
-    let _ = write!(
-        text,
-        "{indent}- upload: {{src: here, dest: /var/tmp/deep}}\n"
-    );
+    let _ = writeln!(text, "{indent}- upload: {{src: here, dest: /var/tmp/deep}}");
     desk.write("tasks/deep.yml", text);
     desk.write("here", "deep down");
     desk.fab(&["--yes", "deep", "-H", "app-00"]).ended(0);
