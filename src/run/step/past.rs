@@ -261,14 +261,20 @@ impl<W: World> Work<W> {
         if let Some(found) = self.found_alone(step).await {
             return found;
         }
-        match step.on_resume() {
+        let known = match step.on_resume() {
             OnResume::Rerun => None,
             OnResume::Check => self.checked(step).await,
             OnResume::Ask => {
                 let why = "it is not known whether it finished";
                 self.asked_about(step, why).await
             }
+        };
+        if matches!(known, Some(Err(_))) {
+            // What it left on the host says that it was begun: as long as its end is not known, that stays.
+            let mark = self.mark(&step.id);
+            self.leftovers.retain(|of| Some(&of.step) != mark.as_ref());
         }
+        known
     }
 
     /// Asks the step's own check whether it is done.
