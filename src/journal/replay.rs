@@ -1,6 +1,6 @@
 //! From facts to how far a run had come: a fold, and nothing else. Pure.
 
-use crate::model::HostId;
+use crate::model::{HostId, HostOutcome};
 use crate::run::event::{GateAnswer, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{
@@ -265,6 +265,8 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             host.ended_at = *ends;
         }
         Fact::HostFinished { outcome, .. } => {
+            let is_silent = matches!(outcome, HostOutcome::Unreachable { .. });
+            host.half_done = is_silent && host.continues() && has_begun(host);
             host.standing = Standing::Ended(outcome.clone());
             *ends += 1;
             host.ended_at = *ends;
@@ -281,6 +283,12 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         }
         _ => {}
     }
+}
+
+/// Whether a step was begun of a phase of which it did not do its part yet.
+fn has_begun(host: &HostProgress) -> bool {
+    let mut marks = host.steps.keys();
+    marks.any(|mark| matches!(mark.part, Part::Steps(phase) if !host.passed.contains(&phase)))
 }
 
 #[cfg(test)]

@@ -111,6 +111,8 @@ pub struct HostProgress {
     pub detached: Vec<DetachedProgress>,
     /// How its phases were rolled back.
     pub undone: BTreeMap<usize, RollbackResult>,
+    /// It was half done before it ended unreachable: nothing was done on it since.
+    pub half_done: bool,
     /// A count that rises with every end of a host.
     pub ended_at: usize,
 }
@@ -190,6 +192,9 @@ impl HostProgress {
             Standing::Begun | Standing::Ended(HostOutcome::Unknown { .. }) => {
                 Some(Urgency::Interrupted)
             }
+            Standing::Ended(HostOutcome::Unreachable { .. }) if self.half_done => {
+                Some(Urgency::Interrupted)
+            }
             Standing::Ended(HostOutcome::Ok | HostOutcome::Gone) => None,
             Standing::Ended(_) => Some(Urgency::Failed),
         }
@@ -199,6 +204,7 @@ impl HostProgress {
     pub fn continues(&self) -> bool {
         match &self.standing {
             Standing::Begun => true,
+            Standing::Ended(HostOutcome::Unreachable { .. }) => self.half_done,
             Standing::Ended(outcome) => matches!(
                 outcome,
                 HostOutcome::Unknown { .. } | HostOutcome::Cancelled { .. }
