@@ -7,18 +7,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cli::AgainArgs;
-use crate::journal;
+use crate::journal::{self, Writer};
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
 use crate::report::{self, RunStore, StoredRun};
 use crate::run::event::RollbackResult;
 use crate::run::journal::{Fact, Journal as _, Process};
 use crate::run::progress::{Progress, Standing};
-use crate::task::Kind;
 
 use super::detached;
 use super::entry::Context;
 use super::failure::Failure;
-use super::journal::{kept_on, started};
+use super::journal::started;
 use super::lock;
 use super::stored::{Stored, open, untrusted};
 
@@ -44,25 +43,9 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         context.console.note(&text);
         return Ok(ExitStatus::Ok);
     }
-    let path = stored.run.path.join(journal::FILE);
-    let records = stored.read.records.len() as u64;
-    let kind = if stored.opening.changes {
-        Kind::Change
-    } else {
-        Kind::Read
-    };
-    let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
+    let writer = stored.open_journal()?;
     detached::end(context, &stored, &writer).await;
-    writer.note(Fact::RunFinished {
-        state: "aborted".to_owned(),
-        exit: ExitStatus::HostsFailed.code(),
-    });
-    let kept = writer.settled().await;
-    kept.map_err(|fault| anyhow::anyhow!(fault))?;
-    stored
-        .folder
-        .write_state("aborted")
-        .context("cannot write the run's record")?;
+    give_up(&stored, &writer).await?;
     if !context.settings.output.json {
         for line in &left {
             context.console.note(line);
@@ -80,6 +63,22 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         .console
         .note(&format!("run {} is aborted", stored.run.id));
     Ok(ExitStatus::Ok)
+}
+
+/// Marks a run as given up.
+///
+/// # Errors
+/// Its record cannot be written.
+pub(super) async fn give_up(stored: &Stored, journal: &Writer) -> Result<(), Failure> {
+    journal.note(Fact::RunFinished {
+        state: "aborted".to_owned(),
+        exit: ExitStatus::HostsFailed.code(),
+    });
+    let kept = journal.settled().await;
+    kept.map_err(|fault| anyhow::anyhow!(fault))?;
+    let written = stored.folder.write_state("aborted");
+    written.context("cannot write the run's record")?;
+    Ok(())
 }
 
 /// Refuses a run that has ended, unless a host was left with a step that goes on by itself: also by an earlier `abort`,

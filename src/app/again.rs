@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::prepared::Only;
 use super::prompt;
 use super::run;
-use super::stored::open;
+use super::stored::{Stored, open};
 use super::undo::Undo;
 
 /// States in which a run can be gone on with.
@@ -137,10 +137,12 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     }
     detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
-    say(
-        &again,
-        &format!("retry of run {id}: {} of its hosts are left", left.len()),
-    );
+    let mut text = format!("retry of run {id}: {} of its hosts are left", left.len());
+    if stored.could_go_on() {
+        let state = stored.state();
+        text = format!("{text}; it is {state}, and given up once the new run has its lock");
+    }
+    say(&again, &text);
     let only = Only {
         population: None,
         targets: left,
@@ -149,6 +151,6 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     let mut prepared = stored.prepare(&again, only).await?;
     prepared.retries = Some(id);
     // The new run has a record of its own.
-    drop(stored);
+    prepared.replaces = Some(stored).filter(Stored::could_go_on);
     adhoc::finish(&again, prepared).await
 }

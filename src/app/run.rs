@@ -20,6 +20,7 @@ use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::transport::{Local, SshTransport, TransportSettings};
 
+use super::abort;
 use super::audit;
 use super::earlier::Earlier;
 use super::entry::Context;
@@ -92,19 +93,11 @@ pub(super) async fn execute(
         journal: going.journal,
         prompt: asker(context, prepared.terminal, handle),
     };
-    let plan = prepared.plan;
-    let mut options = RunOptions {
-        progress: going.progress,
-        undo: going.undo,
-        syslog: Some(environment::machine_name()),
-        ..options(
-            context,
-            going.folder.id().clone(),
-            plan.task.fanout,
-            secrets.into_iter().collect(),
-        )
-    };
-    options.lock.adopt = options.progress.is_some();
+    let (plan, replaced) = (prepared.plan, prepared.replaces);
+    let id = going.folder.id().clone();
+    let mut options = options(context, id, plan.task.fanout, secrets.into_iter().collect());
+    options.lock.adopt = replaced.as_ref().map(|stored| stored.run.id.clone());
+    let options = going_on(options, (going.progress, going.undo));
     let closing = Closing {
         state: None,
         repeatable: !prepared.stdin_taken,
@@ -115,7 +108,24 @@ pub(super) async fn execute(
     screen.finish(closing).await;
     audit.ends(context, &summary).await;
     drop(signals);
+    if let Some(stored) = replaced.filter(|_| summary.state != "aborted") {
+        abort::give_up(&stored, &*stored.open_journal()?).await?;
+    }
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// The options of a run that has a record: it goes on, where there was a process before, and has that one's lock.
+fn going_on(options: RunOptions, (progress, undo): (Option<Arc<Progress>>, bool)) -> RunOptions {
+    let mut options = RunOptions {
+        undo,
+        syslog: Some(environment::machine_name()),
+        ..options
+    };
+    if let Some(progress) = progress {
+        options.lock.adopt = Some(options.run.clone());
+        options.progress = Some(progress);
+    }
+    options
 }
 
 /// Whether any phase has steps that roll back.
@@ -234,7 +244,7 @@ pub(super) fn options(
             folder: Some(settings.state_dir.join("locks")),
             controller: environment::machine_name(),
             token: u128::from(random()) << 64 | u128::from(random()),
-            adopt: false,
+            adopt: None,
         },
         syslog: None,
         cwd: settings.environment.cwd.clone(),

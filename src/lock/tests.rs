@@ -122,7 +122,7 @@ fn request(hosts: &[usize], number: u16) -> Request {
     Request {
         note: note("", number),
         places: hosts.iter().map(place).collect(),
-        adopt: false,
+        adopt: None,
     }
 }
 
@@ -216,7 +216,7 @@ async fn a_paused_lock_is_kept_and_only_its_run_takes_it_up() {
     again.note.token = Token::of(99);
     let stop = CancellationToken::new();
     others(take(&hosts, &again, &stop).await);
-    again.adopt = true;
+    again.adopt = Some(again.note.run.clone());
     let held = ours(take(&hosts, &again, &stop).await);
     let note = hosts.found(1).await[0].note.clone().unwrap();
     assert_eq!((note.state, note.token), (NoteState::Live, Token::of(99)));
@@ -246,7 +246,7 @@ async fn nothing_is_written_into_a_lock_that_another_user_made() {
     assert_eq!(keep(&hosts, &held).await, []);
     let mut again = request(&[0], 1);
     again.note.token = Token::of(99);
-    again.adopt = true;
+    again.adopt = Some(again.note.run.clone());
     let Taken::Nowhere(causes) = take(&hosts, &again, &CancellationToken::new()).await else {
         panic!("it is another user's");
     };

@@ -193,7 +193,7 @@ fn request<W: World>(shared: &Shared<W>, hosts: &[HostIndex]) -> Option<Request>
             anchor: first.label.clone(),
             token: Token::of(options.lock.token),
         },
-        adopt: options.lock.adopt,
+        adopt: options.lock.adopt.clone(),
         places,
     })
 }

@@ -68,6 +68,26 @@ fn base64(text: &str) -> String {
 }
 
 #[test]
+fn groups_within_groups_have_room() {
+    let Some((fleet, desk)) = fleets::calm() else {
+        return;
+    };
+    let mut text =
+        String::from("task: deep\nkind: change\nlock: none\nstrategy: {batch: 1}\nsteps:\n");
+    let mut indent = String::from("  ");
+    for level in 0..12 {
+        let _ = write!(text, "{indent}- name: level {level}\n{indent}  group:\n");
+        indent.push_str("    ");
+    }
+    let _ = writeln!(text, "{indent}- upload: {{src: here, dest: /var/tmp/deep}}");
+    desk.write("tasks/deep.yml", text);
+    desk.write("here", "deep down");
+    desk.fab(&["--yes", "deep", "-H", "app-00"]).ended(0);
+    let there = fleet.host("app-00").path("/var/tmp/deep").unwrap();
+    assert_eq!(std::fs::read_to_string(there).unwrap(), "deep down");
+}
+
+#[test]
 fn words_of_run_come_out_as_they_went_in() {
     let Some((fleet, _)) = fleets::calm() else {
         return;

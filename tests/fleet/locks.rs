@@ -225,12 +225,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
         .ended(9)
         .says("paused")
         .says(&run_of(&first));
-    // A retry is another run: it meets the lock of the one it retries.
     let run = run_of(&first);
-    first
-        .fab(&["--yes", "retry", &run])
-        .ended(9)
-        .says(&format!("run {run}"));
     first.fab(&["--yes", "resume", &run]).ended(0);
     assert_eq!(ground.locked(), [""; 0], "nothing is left");
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 1));
@@ -266,6 +261,39 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
     other.end().ended(0);
     first.fab(&["--yes", "resume", &run]).ended(0);
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (3, 3));
+}
+
+#[test]
+fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
+    let Some(ground) = Ground::new("locks-retry", "5") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 1);
+    running.signal("INT");
+    nap(300);
+    running.signal("INT");
+    running.end().ended(130);
+    let run = run_of(&first);
+    assert_eq!(ground.locked().len(), HOSTS);
+    // Whoever does not confirm it leaves everything as it was.
+    first.fab(&["retry", &run]).ended(2);
+    let retrying = first.start(&["--yes", "retry", &run]);
+    until("the first batch works", || ground.turned("app-1") == 2);
+    turn(&second, "app-3").ended(9).says(&run_of(&first));
+    first.fab(&["--yes", "resume", &run]).ended(9);
+    retrying
+        .end()
+        .ended(0)
+        .says("it is interrupted, and given up once the new run has its lock");
+    assert_eq!(ground.locked(), [""; 0]);
+    // Two of four were cancelled, two had not begun: all were taken, and the first run is over.
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (2, 1));
+    first
+        .fab(&["--yes", "resume", &run])
+        .ended(2)
+        .says("is aborted");
 }
 
 /// A lock whose folder belongs to another user of the host.

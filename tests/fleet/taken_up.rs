@@ -311,9 +311,6 @@ fn cut_off(ground: &Ground) {
     running.signal("KILL");
     running.end();
     ground.everywhere("rm -f /var/tmp/wait");
-    desk.fab(&["-y", "retry", "last"])
-        .ended(9)
-        .says("is interrupted and cannot be retried");
     desk.fab(&["-y", "rollback", "--json", "last"]).ended(5);
     let events = fs::read_to_string(desk.record().join("events.jsonl")).unwrap();
     assert!(events.contains("\"rollback_started\""), "{events}");
