@@ -96,7 +96,9 @@ pub(super) async fn execute(
     let (plan, replaced) = (prepared.plan, prepared.replaces);
     let id = going.folder.id().clone();
     let mut options = options(context, id, plan.task.fanout, secrets.into_iter().collect());
-    options.lock.adopt = replaced.as_ref().map(|stored| stored.run.id.clone());
+    let left = replaced.as_ref();
+    let left = left.filter(|stored| !stored.progress.locked.is_empty());
+    options.lock.adopt = left.map(|stored| stored.run.id.clone());
     let options = going_on(options, (going.progress, going.undo));
     let closing = Closing {
         state: None,
@@ -114,7 +116,8 @@ pub(super) async fn execute(
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
 }
 
-/// The options of a run that has a record: it goes on, where there was a process before, and has that one's lock.
+/// The options of a run that has a record: it goes on, where there was a process before, and has that one's lock, if it
+/// was not let go of.
 fn going_on(options: RunOptions, (progress, undo): (Option<Arc<Progress>>, bool)) -> RunOptions {
     let mut options = RunOptions {
         undo,
@@ -122,7 +125,7 @@ fn going_on(options: RunOptions, (progress, undo): (Option<Arc<Progress>>, bool)
         ..options
     };
     if let Some(progress) = progress {
-        options.lock.adopt = Some(options.run.clone());
+        options.lock.adopt = (!progress.locked.is_empty()).then(|| options.run.clone());
         options.progress = Some(progress);
     }
     options
