@@ -159,8 +159,10 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
         return Ok(ExitStatus::Ok);
     }
     context.console.note(&format!(
-        "run {} was told to end what it runs (process {pid:?}); `fab-rs report {}` says how it ends",
-        run.id, run.id
+        "run {} was told to end what it runs (process {}); `fab-rs report {}` says how it ends",
+        run.id,
+        pid.as_raw_nonzero(),
+        run.id
     ));
     Ok(ExitStatus::Ok)
 }

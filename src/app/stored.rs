@@ -57,14 +57,17 @@ pub(super) fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
         Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("run {} has no journal to go on from", run.id);
-            return Err(Diagnostic::new(message).cause(error.to_string()).into());
+            let error = Diagnostic::new(message).cause(error.to_string());
+            return Err(by_hand(error, &run).into());
         }
     };
     let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(&run, &corrupt))?;
     let progress = journal::replay(read.records.iter().map(|record| &record.fact));
     let Some(opening) = progress.opening.clone() else {
-        let message = format!("run {} was cut off before it began", run.id);
-        return Err(Diagnostic::new(message).hint("start it anew").into());
+        let message = format!("the journal of run {} is empty", run.id);
+        let error = Diagnostic::new(message)
+            .cause("it was cut off before it began, or its journal was lost");
+        return Err(by_hand(error, &run).into());
     };
     Ok(Stored {
         run,
@@ -78,9 +81,21 @@ pub(super) fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
 /// Why a run is not gone on with whose journal is damaged.
 pub(super) fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnostic {
     let path = run.path.join(journal::FILE);
-    Diagnostic::new(format!("the journal of run {} is damaged", run.id))
-        .cause(format!("{corrupt} ({})", path.display()))
-        .hint("what was done on which host is in the hosts' logs beside it")
+    let error = Diagnostic::new(format!("the journal of run {} is damaged", run.id))
+        .cause(format!("{corrupt} ({})", path.display()));
+    by_hand(error, run)
+}
+
+/// What a person does about a run that cannot be gone on with.
+fn by_hand(error: Diagnostic, run: &StoredRun) -> Diagnostic {
+    let id = &run.id;
+    error
+        .hint(format!(
+            "what was done on which host is in the hosts' logs: `fab-rs logs {id}`"
+        ))
+        .hint(format!(
+            "`fab-rs lock release SELECTOR… --run {id}` lets go of a lock that it left"
+        ))
         .hint("nothing was run")
 }
 
@@ -211,6 +226,12 @@ impl Stored {
         let mut environment = now.settings.environment.clone();
         environment.cwd = cwd.into();
         let mut settings = Settings::new(environment, &typed.cli)?;
+        let is_inventory =
+            |word: &String| word.starts_with("-I") || word.starts_with("--inventory");
+        if now.argv.iter().any(is_inventory) && now.settings.inventory != settings.inventory {
+            let text = "the inventory is the one of the run: what is named now is not read";
+            now.console.warn(text);
+        }
         settings.output = now.settings.output.clone();
         settings.color = now.settings.color;
         settings.state_dir.clone_from(&now.settings.state_dir);

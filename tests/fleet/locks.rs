@@ -191,7 +191,7 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     second
         .fab(&["lock", "release", "role=app"])
         .ended(0)
-        .says("app-3: `turn%2Fall` released");
+        .says("app-3: `turn/all` released");
     assert_eq!(ground.locked(), [""; 0]);
 
     let running = first.start(&words);
@@ -239,7 +239,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
         .fab(&["abort", "last"])
         .ended(0)
         .says("app-0 is half done")
-        .says("app-3: `turn%2Fall` released")
+        .says("app-3: `turn/all` released")
         .says("is aborted");
     assert_eq!(ground.locked(), [""; 0]);
 
@@ -309,7 +309,7 @@ fn another_users_lock(ground: &Ground, desk: &Desk) {
     let refused = desk.fab(&["lock", "release", "-H", "app-0"]);
     refused.ended(9).says("it is not yours");
     let forced = desk.fab(&["lock", "release", "-H", "app-0", "--force"]);
-    forced.ended(0).says("`turn%2Fall` released");
+    forced.ended(0).says("`turn/all` released");
     if host.login() == "deploy" {
         forced.says("through sudo: the lock is another user's there");
     }
