@@ -1,6 +1,6 @@
 //! From a plan to a run: its record, its screen, its signals, and how it ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,6 +16,7 @@ use crate::report::{
 };
 use crate::run::cancel::Signal;
 use crate::run::progress::Progress;
+use crate::run::record::Record as _;
 use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::transport::{Local, SshTransport, TransportSettings};
@@ -162,12 +163,20 @@ async fn begun(
 ) -> Result<Going, Failure> {
     let (plan, retries) = (&prepared.plan, prepared.retries.clone());
     let folder = record(context, plan, screen)?;
-    let written = folder.write_plan(&prepared.json());
-    written.context("cannot write the run's record")?;
     let typed = (&context.argv[..], prepared.stdin_taken);
     let typed = journal::typed(plan, typed, &context.settings.environment.cwd);
+    let writing = async {
+        let written = folder.write_plan(&prepared.json());
+        written.map_err(|error| error.to_string())?;
+        journal::begin(&folder, plan, (typed, retries)).await
+    };
+    let journal = writing.await.map_err(|cause| {
+        // Nothing was begun: a record of nothing would look like a run that was cut off.
+        let _left_behind = std::fs::remove_dir_all(folder.folder());
+        unwritten(&context.settings.state_dir, cause)
+    })?;
     Ok(Going {
-        journal: journal::begin(&folder, plan, (typed, retries)).await?,
+        journal,
         folder,
         progress: None,
         undo: false,
@@ -318,14 +327,17 @@ fn record(
                 if error.kind() == std::io::ErrorKind::AlreadyExists
                     && state.join("runs").join(id.as_str()).exists() => {}
             Err(error) => {
-                let place = state.join("runs").display().to_string();
-                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`"))
-                    .cause(error.to_string());
-                return Err(error
-                    .hint("`FAB_RS_STATE_DIR` names another place")
-                    .hint("nothing was run")
-                    .into());
+                return Err(unwritten(state, error.to_string()).into());
             }
         }
     }
+}
+
+/// A record that cannot be written.
+fn unwritten(state: &Path, cause: String) -> Diagnostic {
+    let place = state.join("runs").display().to_string();
+    let error = Diagnostic::new(format!("cannot make the run's record in `{place}`")).cause(cause);
+    error
+        .hint("`FAB_RS_STATE_DIR` names another place")
+        .hint("nothing was run")
 }
