@@ -4,6 +4,7 @@
 use crate::audit::Action;
 use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
 use crate::model::{Diagnostic, ExitStatus};
+use crate::report::RunStore;
 
 use super::adhoc;
 use super::detached;
@@ -28,6 +29,9 @@ const REVERSIBLE: [&str; 6] = [
     "rollback_failed",
 ];
 
+/// How many runs are looked through for a retry.
+const RUNS_SEARCHED: usize = 50;
+
 /// Goes on with a run.
 ///
 /// # Errors
@@ -40,6 +44,7 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
         states.push("done_partial");
     }
     stored.must_be(&states, "resumed")?;
+    not_taken_up(context, &stored)?;
     let undo = stored.progress.rolling_back.is_some();
     let again = stored.context(context)?;
     let only = Only {
@@ -59,6 +64,24 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     earlier.answerable(&prepared)?;
     detached::clear(&again, &prepared.plan.population, &earlier.stored).await?;
     Box::pin(run::execute(&again, prepared, Some(earlier))).await
+}
+
+/// Refuses a run whose retry was cut off before it could say that it is over.
+fn not_taken_up(context: &Context, stored: &Stored) -> Result<(), Diagnostic> {
+    let id = &stored.run.id;
+    let runs = RunStore::new(&context.settings.state_dir).newest(RUNS_SEARCHED);
+    let mut runs = runs.unwrap_or_default().into_iter();
+    let later = runs.find(|run| run.retries.as_ref() == Some(id) && run.state.word() != "aborted");
+    match later.filter(|_| stored.could_go_on()) {
+        None => Ok(()),
+        Some(later) => {
+            let message = format!("run {id} was taken up by its retry {}", later.id);
+            Err(Diagnostic::new(message)
+                .hint(format!("`fab-rs report {}` says how that stands", later.id))
+                .hint(format!("`fab-rs abort {id}` closes this one"))
+                .hint("nothing was run"))
+        }
+    }
 }
 
 /// Rolls back what a run did, once somebody has said yes.

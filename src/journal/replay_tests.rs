@@ -95,6 +95,16 @@ fn a_host_that_was_half_done_stays_so_while_it_is_not_reached() {
             half,
             true,
         ),
+        (
+            vec![begins(true), step(), begins(false), failed.clone()],
+            half,
+            true,
+        ),
+        (
+            vec![begins(true), step(), begins(false), step(), failed.clone()],
+            anew,
+            false,
+        ),
         (vec![begins(true), silent()], anew, false),
         (vec![begins(true), step(), failed, silent()], anew, false),
     ] {

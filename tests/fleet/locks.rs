@@ -294,6 +294,23 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
         .fab(&["--yes", "resume", &run])
         .ended(2)
         .says("is aborted");
+
+    // A retry that dies has no chance to say that the run it took up is over: that one is not gone on with either.
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 3);
+    running.signal("KILL");
+    running.end();
+    let run = run_of(&first);
+    let retrying = first.start(&["--yes", "retry", &run]);
+    until("the first batch works", || ground.turned("app-1") == 4);
+    retrying.signal("KILL");
+    retrying.end();
+    first
+        .fab(&["--yes", "resume", &run])
+        .ended(2)
+        .says("was taken up by its retry");
+    first.fab(&["abort", "last"]).ended(0);
+    assert_eq!(ground.locked(), [""; 0]);
 }
 
 /// A lock whose folder belongs to another user of the host.
