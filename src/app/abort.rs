@@ -7,17 +7,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cli::AgainArgs;
-use crate::journal;
+use crate::journal::{self, Writer};
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
 use crate::report::{self, RunStore, StoredRun};
-use crate::run::journal::{Fact, Journal as _};
+use crate::run::event::RollbackResult;
+use crate::run::journal::{Fact, Journal as _, Process};
 use crate::run::progress::{Progress, Standing};
-use crate::task::Kind;
 
 use super::detached;
 use super::entry::Context;
 use super::failure::Failure;
-use super::journal::{kept_on, started};
+use super::journal::started;
 use super::lock;
 use super::stored::{Stored, open, untrusted};
 
@@ -43,25 +43,9 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         context.console.note(&text);
         return Ok(ExitStatus::Ok);
     }
-    let path = stored.run.path.join(journal::FILE);
-    let records = stored.read.records.len() as u64;
-    let kind = if stored.opening.changes {
-        Kind::Change
-    } else {
-        Kind::Read
-    };
-    let writer = kept_on(&path, (&stored.run.id, kind), (stored.read.whole, records))?;
+    let writer = stored.open_journal()?;
     detached::end(context, &stored, &writer).await;
-    writer.note(Fact::RunFinished {
-        state: "aborted".to_owned(),
-        exit: ExitStatus::HostsFailed.code(),
-    });
-    let kept = writer.settled().await;
-    kept.map_err(|fault| anyhow::anyhow!(fault))?;
-    stored
-        .folder
-        .write_state("aborted")
-        .context("cannot write the run's record")?;
+    give_up(&stored, &writer).await?;
     if !context.settings.output.json {
         for line in &left {
             context.console.note(line);
@@ -81,10 +65,28 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
     Ok(ExitStatus::Ok)
 }
 
-/// Refuses a run that has ended, unless a host was left with a step that goes on by itself.
+/// Marks a run as given up.
+///
+/// # Errors
+/// Its record cannot be written.
+pub(super) async fn give_up(stored: &Stored, journal: &Writer) -> Result<(), Failure> {
+    journal.note(Fact::RunFinished {
+        state: "aborted".to_owned(),
+        exit: ExitStatus::HostsFailed.code(),
+    });
+    let kept = journal.settled().await;
+    kept.map_err(|fault| anyhow::anyhow!(fault))?;
+    let written = stored.folder.write_state("aborted");
+    written.context("cannot write the run's record")?;
+    Ok(())
+}
+
+/// Refuses a run that has ended, unless a host was left with a step that goes on by itself: also by an earlier `abort`,
+/// which could not reach it.
 fn may_be_aborted(stored: &Stored) -> Result<(), Diagnostic> {
+    let may_leave = |state: &str| matches!(state, "done_partial" | "aborted");
     if let Some((state, _)) = &stored.progress.ended
-        && !(state == "done_partial" && stored.progress.goes_on_by_itself())
+        && !(may_leave(state) && stored.progress.goes_on_by_itself())
         && ["done", "done_partial", "aborted", "rolled_back"].contains(&state.as_str())
     {
         let message = format!("run {} is {state} and cannot be aborted", stored.run.id);
@@ -96,9 +98,14 @@ fn may_be_aborted(stored: &Stored) -> Result<(), Diagnostic> {
 
 /// Lets go of the run's lock, where its hosts can still be found; else says how it is done.
 async fn unlock(context: &Context, stored: &Stored) {
-    let (run, hosts) = (&stored.run.id, &stored.progress.locked);
-    let gone = match stored.hosts(context, hosts).await {
-        Ok((again, hosts)) => lock::let_go(&again, hosts, run).await,
+    let (run, locked) = (&stored.run.id, &stored.progress.locked);
+    let gone = match stored.hosts(context, locked).await {
+        Ok((again, hosts)) => {
+            // A host that the inventory does not have any more keeps its lock, as far as is known.
+            let all_there = hosts.len() == locked.len();
+            let gone = lock::let_go(&again, hosts, run).await;
+            gone.map(|gone| gone && all_there)
+        }
         Err(failure) => Err(failure),
     };
     let cause = match gone {
@@ -119,10 +126,12 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
     let bytes = std::fs::read(run.path.join(journal::FILE)).context("cannot read the journal")?;
     let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(run, &corrupt))?;
     let progress = journal::replay(read.records.iter().map(|record| &record.fact));
-    let process = progress
-        .process
-        .filter(|process| process.started != 0 && started(process.pid) == Some(process.started));
-    let pid = process.and_then(|process| i32::try_from(process.pid).ok());
+    let lives =
+        |process: &Process| process.started != 0 && started(process.pid) == Some(process.started);
+    let process = progress.process.filter(lives);
+    let pid = process
+        .as_ref()
+        .and_then(|process| i32::try_from(process.pid).ok());
     let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
         let message = format!("run {} is alive, and its process cannot be found", run.id);
         return Err(Diagnostic::new(message).into());
@@ -136,6 +145,10 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
         return Ok(ExitStatus::Ok);
     }
     for pause in [Duration::from_secs(1), Duration::ZERO] {
+        if !process.as_ref().is_some_and(lives) {
+            // The first was enough.
+            break;
+        }
         let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         sent.context("cannot tell the run's process to end")?;
         tokio::time::sleep(pause).await;
@@ -146,8 +159,10 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
         return Ok(ExitStatus::Ok);
     }
     context.console.note(&format!(
-        "run {} was told to end what it runs (process {pid:?}); `fab-rs report {}` says how it ends",
-        run.id, run.id
+        "run {} was told to end what it runs (process {}); `fab-rs report {}` says how it ends",
+        run.id,
+        pid.as_raw_nonzero(),
+        run.id
     ));
     Ok(ExitStatus::Ok)
 }
@@ -156,7 +171,9 @@ async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, F
 fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<String> {
     let hosts = progress.hosts.iter();
     let hosts = hosts.filter(|(_, host)| {
-        !host.touched.is_empty() && host.standing != Standing::Ended(HostOutcome::Ok)
+        let mut undone = host.undone.values();
+        let restored = !host.undone.is_empty() && undone.all(|how| *how == RollbackResult::Done);
+        !host.touched.is_empty() && !restored && host.standing != Standing::Ended(HostOutcome::Ok)
     });
     hosts
         .map(|(id, host)| {
@@ -178,4 +195,39 @@ fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<Strin
             line
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::progress::HostProgress;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_rolled_back_is_not_half_done() {
+        let failed = HostOutcome::Failed {
+            step: "work".to_owned(),
+            exit_code: Some(1),
+            cause: "exit 1".to_owned(),
+        };
+        let of = |undone: Vec<(usize, RollbackResult)>| HostProgress {
+            standing: Standing::Ended(failed.clone()),
+            touched: [0, 1].into(),
+            undone: undone.into_iter().collect(),
+            ..HostProgress::default()
+        };
+        let cause = "no route".to_owned();
+        let hosts = [
+            ("as-it-is", of(Vec::new())),
+            ("back", of(vec![(1, RollbackResult::Done)])),
+            ("not-back", of(vec![(1, RollbackResult::Pending { cause })])),
+        ];
+        let hosts = hosts.map(|(id, of)| (HostId::new(id), of));
+        let progress = Progress {
+            hosts: hosts.into_iter().collect(),
+            ..Progress::default()
+        };
+        let lines = half_done(&progress, &HashMap::new());
+        assert_eq!(lines, ["as-it-is is half done", "not-back is half done"]);
+    }
 }

@@ -4,6 +4,7 @@
 use crate::audit::Action;
 use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
 use crate::model::{Diagnostic, ExitStatus};
+use crate::report::RunStore;
 
 use super::adhoc;
 use super::detached;
@@ -13,7 +14,7 @@ use super::failure::Failure;
 use super::prepared::Only;
 use super::prompt;
 use super::run;
-use super::stored::open;
+use super::stored::{Stored, open};
 use super::undo::Undo;
 
 /// States in which a run can be gone on with.
@@ -28,6 +29,9 @@ const REVERSIBLE: [&str; 6] = [
     "rollback_failed",
 ];
 
+/// How many runs are looked through for a retry.
+const RUNS_SEARCHED: usize = 50;
+
 /// Goes on with a run.
 ///
 /// # Errors
@@ -40,6 +44,7 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
         states.push("done_partial");
     }
     stored.must_be(&states, "resumed")?;
+    not_taken_up(context, &stored)?;
     let undo = stored.progress.rolling_back.is_some();
     let again = stored.context(context)?;
     let only = Only {
@@ -59,6 +64,24 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     earlier.answerable(&prepared)?;
     detached::clear(&again, &prepared.plan.population, &earlier.stored).await?;
     Box::pin(run::execute(&again, prepared, Some(earlier))).await
+}
+
+/// Refuses a run whose retry was cut off before it could say that it is over.
+fn not_taken_up(context: &Context, stored: &Stored) -> Result<(), Diagnostic> {
+    let id = &stored.run.id;
+    let runs = RunStore::new(&context.settings.state_dir).newest(RUNS_SEARCHED);
+    let mut runs = runs.unwrap_or_default().into_iter();
+    let later = runs.find(|run| run.retries.as_ref() == Some(id) && run.state.word() != "aborted");
+    match later.filter(|_| stored.could_go_on()) {
+        None => Ok(()),
+        Some(later) => {
+            let message = format!("run {id} was taken up by its retry {}", later.id);
+            Err(Diagnostic::new(message)
+                .hint(format!("`fab-rs report {}` says how that stands", later.id))
+                .hint(format!("`fab-rs abort {id}` closes this one"))
+                .hint("nothing was run"))
+        }
+    }
 }
 
 /// Rolls back what a run did, once somebody has said yes.
@@ -137,10 +160,12 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     }
     detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
-    say(
-        &again,
-        &format!("retry of run {id}: {} of its hosts are left", left.len()),
-    );
+    let mut text = format!("retry of run {id}: {} of its hosts are left", left.len());
+    if stored.could_go_on() {
+        let state = stored.state();
+        text = format!("{text}; it is {state}, and given up once the new run has its lock");
+    }
+    say(&again, &text);
     let only = Only {
         population: None,
         targets: left,
@@ -149,6 +174,6 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     let mut prepared = stored.prepare(&again, only).await?;
     prepared.retries = Some(id);
     // The new run has a record of its own.
-    drop(stored);
+    prepared.replaces = Some(stored).filter(Stored::could_go_on);
     adhoc::finish(&again, prepared).await
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::audit::{self, Action, AuditFile, Ended, Line, Started, Who};
 use crate::cli::AgainArgs;
 use crate::model::{ExitStatus, RunId};
-use crate::report::{RunStore, ScreenHandle};
+use crate::report::{RunState, RunStore, ScreenHandle};
 use crate::run::event::RunSummary;
 
 use super::abort;
@@ -90,6 +90,8 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
     let begun = audit.begins(about).await;
     let aborted = Box::pin(abort::abort(context, args)).await;
     let (state, status) = match &aborted {
+        // It was told to end, and says itself how it does.
+        Ok(status) if run.state == RunState::Running => ("ending", *status),
         Ok(status) => ("aborted", *status),
         Err(failure) => ("refused", failure.status),
     };

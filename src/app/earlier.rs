@@ -67,7 +67,13 @@ impl Earlier {
             _ => id.to_string(),
         };
         if !self.gone.is_empty() {
-            let hosts: Vec<String> = self.gone.iter().map(shown).collect();
+            let hosts = self.gone.iter().map(|id| {
+                let of = self.stored.progress.hosts.get(id);
+                let half = of.is_some_and(|of| of.urgency() == Some(Urgency::Interrupted));
+                let note = if half { ", which was half done" } else { "" };
+                format!("{}{note}", shown(id))
+            });
+            let hosts: Vec<String> = hosts.collect();
             let text = format!("gone since the run began: {}", hosts.join(", "));
             context.console.warn(&text);
         }

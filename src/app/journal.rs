@@ -25,15 +25,15 @@ fn sync(kind: Kind) -> Sync {
 /// Begins the journal of a run: nothing is done before its first line is kept.
 ///
 /// # Errors
-/// The journal cannot be written.
+/// The journal cannot be written: the cause.
 pub(super) async fn begin(
     folder: &RunFolder,
     plan: &Plan,
     (typed, retries): (serde_json::Value, Option<RunId>),
-) -> Result<Arc<Writer>, Failure> {
+) -> Result<Arc<Writer>, String> {
     let path = folder.folder().join(journal::FILE);
-    let writer = Writer::open(&path, folder.id(), (0, 0), sync(plan.kind))
-        .context("cannot write the run's journal")?;
+    let writer = Writer::open(&path, folder.id(), (0, 0), sync(plan.kind));
+    let writer = writer.map_err(|error| error.to_string())?;
     writer.note(Fact::RunStarted(Box::new(Opening {
         task: plan.task.name.clone(),
         task_hash: plan.task_hash.clone(),
@@ -44,8 +44,7 @@ pub(super) async fn begin(
         process: this_process(),
         typed,
     })));
-    let kept = writer.settled().await;
-    kept.map_err(|fault| anyhow::anyhow!("{fault}; nothing was run"))?;
+    writer.settled().await?;
     Ok(Arc::new(writer))
 }
 

@@ -202,6 +202,10 @@ fn status(context: &Context, asked: &[Asked], args: &LockStatusArgs) -> ExitStat
         context
             .console
             .json(&serde_json::Value::Array(locks.collect()));
+    } else if locks.is_empty() && !all_told {
+        context
+            .console
+            .note("no lock is known; not every host could be asked");
     } else if locks.is_empty() {
         context.console.note("no lock is held there");
     } else {
@@ -224,7 +228,11 @@ async fn release(
     if let Some(run) = &args.run {
         let is_of = |lock: &Gathered| {
             let note = lock.best.note.as_ref();
-            note.is_some_and(|note| note.run.as_str() == run)
+            note.is_some_and(|note| {
+                let id = note.run.as_str();
+                let end = id.rsplit('-').next();
+                id == run || id.starts_with(run.as_str()) && !run.is_empty() || end == Some(run)
+            })
         };
         locks.retain(is_of);
     }
@@ -327,7 +335,8 @@ async fn release_one(context: &Context, asked: &[Asked], found: &Found, force: b
         Ok(_) => ("was not there any more".to_owned(), true),
         Err(cause) => (format!("cannot be released: {cause}"), false),
     };
-    let line = format!("{}: `{}` {text}", found.host, found.folder);
+    let key = found.note.as_ref().map_or(&found.folder, |note| &note.key);
+    let line = format!("{}: `{key}` {text}", found.host);
     if gone {
         context.console.note(&report::safe(&line));
     } else {

@@ -23,6 +23,7 @@ use super::overrides::overrides;
 use super::params::{self, Surroundings};
 use super::run::random;
 use super::settings::Settings;
+use super::stored::Stored;
 
 /// What is to be done.
 pub(super) struct Work<'a> {
@@ -46,6 +47,8 @@ pub(super) struct Prepared {
     pub(super) others: Vec<Arc<Host>>,
     /// The run that this one takes up what was left of.
     pub(super) retries: Option<RunId>,
+    /// That run, where it could still go on itself: it is over once this one has its lock.
+    pub(super) replaces: Option<Stored>,
     /// The selectors it was made for.
     pub(super) selection: Selection,
     /// Renders what waited for the hosts.
@@ -169,6 +172,7 @@ async fn prepared(
         terminal,
         others,
         retries: None,
+        replaces: None,
         stdin_taken: work.stdin_taken,
     })
 }

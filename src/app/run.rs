@@ -1,6 +1,6 @@
 //! From a plan to a run: its record, its screen, its signals, and how it ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,10 +16,12 @@ use crate::report::{
 };
 use crate::run::cancel::Signal;
 use crate::run::progress::Progress;
+use crate::run::record::Record as _;
 use crate::run::{self, LockOptions, Parts, RunOptions};
 use crate::signal::Signals;
 use crate::transport::{Local, SshTransport, TransportSettings};
 
+use super::abort;
 use super::audit;
 use super::earlier::Earlier;
 use super::entry::Context;
@@ -92,19 +94,13 @@ pub(super) async fn execute(
         journal: going.journal,
         prompt: asker(context, prepared.terminal, handle),
     };
-    let plan = prepared.plan;
-    let mut options = RunOptions {
-        progress: going.progress,
-        undo: going.undo,
-        syslog: Some(environment::machine_name()),
-        ..options(
-            context,
-            going.folder.id().clone(),
-            plan.task.fanout,
-            secrets.into_iter().collect(),
-        )
-    };
-    options.lock.adopt = options.progress.is_some();
+    let (plan, replaced) = (prepared.plan, prepared.replaces);
+    let id = going.folder.id().clone();
+    let mut options = options(context, id, plan.task.fanout, secrets.into_iter().collect());
+    let left = replaced.as_ref();
+    let left = left.filter(|stored| !stored.progress.locked.is_empty());
+    options.lock.adopt = left.map(|stored| stored.run.id.clone());
+    let options = going_on(options, (going.progress, going.undo));
     let closing = Closing {
         state: None,
         repeatable: !prepared.stdin_taken,
@@ -115,7 +111,25 @@ pub(super) async fn execute(
     screen.finish(closing).await;
     audit.ends(context, &summary).await;
     drop(signals);
+    if let Some(stored) = replaced.filter(|_| summary.state != "aborted") {
+        abort::give_up(&stored, &*stored.open_journal()?).await?;
+    }
     Ok(ExitStatus::from_code(summary.exit).unwrap_or(ExitStatus::Internal))
+}
+
+/// The options of a run that has a record: it goes on, where there was a process before, and has that one's lock, if it
+/// was not let go of.
+fn going_on(options: RunOptions, (progress, undo): (Option<Arc<Progress>>, bool)) -> RunOptions {
+    let mut options = RunOptions {
+        undo,
+        syslog: Some(environment::machine_name()),
+        ..options
+    };
+    if let Some(progress) = progress {
+        options.lock.adopt = (!progress.locked.is_empty()).then(|| options.run.clone());
+        options.progress = Some(progress);
+    }
+    options
 }
 
 /// Whether any phase has steps that roll back.
@@ -149,12 +163,20 @@ async fn begun(
 ) -> Result<Going, Failure> {
     let (plan, retries) = (&prepared.plan, prepared.retries.clone());
     let folder = record(context, plan, screen)?;
-    let written = folder.write_plan(&prepared.json());
-    written.context("cannot write the run's record")?;
     let typed = (&context.argv[..], prepared.stdin_taken);
     let typed = journal::typed(plan, typed, &context.settings.environment.cwd);
+    let writing = async {
+        let written = folder.write_plan(&prepared.json());
+        written.map_err(|error| error.to_string())?;
+        journal::begin(&folder, plan, (typed, retries)).await
+    };
+    let journal = writing.await.map_err(|cause| {
+        // Nothing was begun: a record of nothing would look like a run that was cut off.
+        let _left_behind = std::fs::remove_dir_all(folder.folder());
+        unwritten(&context.settings.state_dir, cause)
+    })?;
     Ok(Going {
-        journal: journal::begin(&folder, plan, (typed, retries)).await?,
+        journal,
         folder,
         progress: None,
         undo: false,
@@ -234,7 +256,7 @@ pub(super) fn options(
             folder: Some(settings.state_dir.join("locks")),
             controller: environment::machine_name(),
             token: u128::from(random()) << 64 | u128::from(random()),
-            adopt: false,
+            adopt: None,
         },
         syslog: None,
         cwd: settings.environment.cwd.clone(),
@@ -305,14 +327,17 @@ fn record(
                 if error.kind() == std::io::ErrorKind::AlreadyExists
                     && state.join("runs").join(id.as_str()).exists() => {}
             Err(error) => {
-                let place = state.join("runs").display().to_string();
-                let error = Diagnostic::new(format!("cannot make the run's record in `{place}`"))
-                    .cause(error.to_string());
-                return Err(error
-                    .hint("`FAB_RS_STATE_DIR` names another place")
-                    .hint("nothing was run")
-                    .into());
+                return Err(unwritten(state, error.to_string()).into());
             }
         }
     }
+}
+
+/// A record that cannot be written.
+fn unwritten(state: &Path, cause: String) -> Diagnostic {
+    let place = state.join("runs").display().to_string();
+    let error = Diagnostic::new(format!("cannot make the run's record in `{place}`")).cause(cause);
+    error
+        .hint("`FAB_RS_STATE_DIR` names another place")
+        .hint("nothing was run")
 }

@@ -10,17 +10,18 @@ use serde_json::Value;
 
 use crate::cli::{self, Command};
 use crate::inventory::InventoryRef;
-use crate::journal::{self, Read};
+use crate::journal::{self, Read, Writer};
 use crate::model::{Diagnostic, ExitStatus, Host, HostId};
 use crate::report::{self, HeldFolder, RunStore, StoredRun};
 use crate::run::event::RollbackResult;
 use crate::run::journal::Opening;
 use crate::run::progress::Progress;
-use crate::task::Task;
+use crate::task::{Kind, Task};
 
 use super::adhoc;
 use super::entry::Context;
 use super::failure::Failure;
+use super::journal::kept_on;
 use super::library::TaskSource;
 use super::prepared::{self, Only, Prepared, Work};
 use super::settings::Settings;
@@ -56,14 +57,17 @@ pub(super) fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
         Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("run {} has no journal to go on from", run.id);
-            return Err(Diagnostic::new(message).cause(error.to_string()).into());
+            let error = Diagnostic::new(message).cause(error.to_string());
+            return Err(by_hand(error, &run).into());
         }
     };
     let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(&run, &corrupt))?;
     let progress = journal::replay(read.records.iter().map(|record| &record.fact));
     let Some(opening) = progress.opening.clone() else {
-        let message = format!("run {} was cut off before it began", run.id);
-        return Err(Diagnostic::new(message).hint("start it anew").into());
+        let message = format!("the journal of run {} is empty", run.id);
+        let error = Diagnostic::new(message)
+            .cause("it was cut off before it began, or its journal was lost");
+        return Err(by_hand(error, &run).into());
     };
     Ok(Stored {
         run,
@@ -77,9 +81,21 @@ pub(super) fn open(context: &Context, word: &str) -> Result<Stored, Failure> {
 /// Why a run is not gone on with whose journal is damaged.
 pub(super) fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnostic {
     let path = run.path.join(journal::FILE);
-    Diagnostic::new(format!("the journal of run {} is damaged", run.id))
-        .cause(format!("{corrupt} ({})", path.display()))
-        .hint("what was done on which host is in the hosts' logs beside it")
+    let error = Diagnostic::new(format!("the journal of run {} is damaged", run.id))
+        .cause(format!("{corrupt} ({})", path.display()));
+    by_hand(error, run)
+}
+
+/// What a person does about a run that cannot be gone on with.
+fn by_hand(error: Diagnostic, run: &StoredRun) -> Diagnostic {
+    let id = &run.id;
+    error
+        .hint(format!(
+            "what was done on which host is in the hosts' logs: `fab-rs logs {id}`"
+        ))
+        .hint(format!(
+            "`fab-rs lock release SELECTOR… --run {id}` lets go of a lock that it left"
+        ))
         .hint("nothing was run")
 }
 
@@ -131,30 +147,45 @@ impl Stored {
         Err(error.hint(hint).hint("nothing was run"))
     }
 
-    /// Refuses a change that can still go on itself: it keeps its lock, and what is half done is known to it alone.
+    /// Its journal, to be gone on with.
     ///
     /// # Errors
-    /// It is paused, interrupted or half rolled back.
+    /// It cannot be written.
+    pub(super) fn open_journal(&self) -> Result<Arc<Writer>, Failure> {
+        let kind = if self.opening.changes {
+            Kind::Change
+        } else {
+            Kind::Read
+        };
+        let path = self.run.path.join(journal::FILE);
+        let records = self.read.records.len() as u64;
+        kept_on(&path, (&self.run.id, kind), (self.read.whole, records))
+    }
+
+    /// Whether it is a change that could still go on itself, and so has its lock.
+    pub(super) fn could_go_on(&self) -> bool {
+        self.opening.changes && ["paused", "interrupted"].contains(&self.state())
+    }
+
+    /// Refuses a run that was being rolled back: whether a host is as before or not is then not known.
+    ///
+    /// # Errors
+    /// It is half rolled back.
     pub(super) fn may_be_retried(&self) -> Result<(), Failure> {
-        let (id, state) = (&self.run.id, self.state());
-        let (command, status) = match state {
-            "paused" | "interrupted" => ("resume", ExitStatus::Locked),
-            "rollback_failed" => ("rollback", ExitStatus::Refused),
+        let id = &self.run.id;
+        let (command, state) = match self.state() {
+            "rollback_failed" => ("rollback", "rollback_failed"),
+            "interrupted" if self.progress.rolling_back.is_some() => {
+                ("resume", "interrupted in its rollback")
+            }
             _ => return Ok(()),
         };
-        if !self.opening.changes {
-            return Ok(());
-        }
         let error = Diagnostic::new(format!("run {id} is {state} and cannot be retried"))
             .hint(format!("`fab-rs {command} {id}` goes on with it"))
             .hint(format!(
                 "`fab-rs abort {id}` gives it up; then it can be retried"
-            ))
-            .hint("nothing was run");
-        Err(Failure {
-            status,
-            diagnostics: vec![error],
-        })
+            ));
+        Err(error.hint("nothing was run").into())
     }
 
     /// The hosts that are not as the run was to make them: left undone, or rolled back.
@@ -195,6 +226,12 @@ impl Stored {
         let mut environment = now.settings.environment.clone();
         environment.cwd = cwd.into();
         let mut settings = Settings::new(environment, &typed.cli)?;
+        let is_inventory =
+            |word: &String| word.starts_with("-I") || word.starts_with("--inventory");
+        if now.argv.iter().any(is_inventory) && now.settings.inventory != settings.inventory {
+            let text = "the inventory is the one of the run: what is named now is not read";
+            now.console.warn(text);
+        }
         settings.output = now.settings.output.clone();
         settings.color = now.settings.color;
         settings.state_dir.clone_from(&now.settings.state_dir);

@@ -1,6 +1,6 @@
 //! From facts to how far a run had come: a fold, and nothing else. Pure.
 
-use crate::model::HostId;
+use crate::model::{HostId, HostOutcome};
 use crate::run::event::{GateAnswer, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{
@@ -177,6 +177,7 @@ fn step(progress: &mut Progress, fact: &Fact) {
         Some(host) => {
             touched(host, fact, mark);
             detached(host, fact);
+            host.open.remove(mark);
             if mark.once.is_some() {
                 progress.shared.insert(mark.clone(), now);
             } else {
@@ -256,6 +257,8 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             } else if host.has_failed() {
                 host.forget_failed(part);
             }
+            let open = host.interrupted(part).cloned();
+            host.open = open.collect();
             host.standing = Standing::Begun;
         }
         Fact::HostPassed { phase, .. } => {
@@ -265,6 +268,13 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             host.ended_at = *ends;
         }
         Fact::HostFinished { outcome, .. } => {
+            let is_silent = matches!(outcome, HostOutcome::Unreachable { .. });
+            let is_cut = !host.open.is_empty();
+            if is_cut {
+                // It is gone on with at what was interrupted: what failed on the way there is done anew.
+                host.steps.retain(|_, step| !step.has_failed());
+            }
+            host.half_done = is_cut || is_silent && host.continues() && has_begun(host);
             host.standing = Standing::Ended(outcome.clone());
             *ends += 1;
             host.ended_at = *ends;
@@ -281,6 +291,12 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         }
         _ => {}
     }
+}
+
+/// Whether a step was begun of a phase of which it did not do its part yet.
+fn has_begun(host: &HostProgress) -> bool {
+    let mut marks = host.steps.keys();
+    marks.any(|mark| matches!(mark.part, Part::Steps(phase) if !host.passed.contains(&phase)))
 }
 
 #[cfg(test)]

@@ -69,6 +69,54 @@ fn batch(index: usize, hosts: &[&str]) -> FormedBatch {
     }
 }
 
+/// Whoever takes the run up and does not reach it has done nothing on it: what ran there ran, and what is not known
+/// is still to be asked.
+#[test]
+fn a_host_that_was_half_done_stays_so_while_it_is_not_reached() {
+    let silent = || {
+        ends(HostOutcome::Unreachable {
+            kind: crate::model::UnreachableKind::Refused,
+            causes: Vec::new(),
+            hints: Vec::new(),
+        })
+    };
+    let failed = ends(HostOutcome::Failed {
+        step: "a".to_owned(),
+        exit_code: None,
+        cause: String::new(),
+    });
+    let step = || started(mark("a", None));
+    let (half, anew) = (Some(Urgency::Interrupted), Some(Urgency::Failed));
+    for (facts, urgency, continues) in [
+        (vec![begins(true), step(), silent()], half, true),
+        (vec![begins(true), step(), silent(), silent()], half, true),
+        (
+            vec![begins(true), step(), silent(), begins(false), silent()],
+            half,
+            true,
+        ),
+        (
+            vec![begins(true), step(), begins(false), failed.clone()],
+            half,
+            true,
+        ),
+        (
+            vec![begins(true), step(), begins(false), step(), failed.clone()],
+            anew,
+            false,
+        ),
+        (vec![begins(true), silent()], anew, false),
+        (vec![begins(true), step(), failed, silent()], anew, false),
+    ] {
+        let host = &replay(&facts).hosts[&id()];
+        assert_eq!(
+            (host.urgency(), host.continues()),
+            (urgency, continues),
+            "{facts:?}"
+        );
+    }
+}
+
 #[test]
 fn a_host_stands_where_its_last_fact_left_it() {
     let unknown = || HostOutcome::Unknown {

@@ -65,6 +65,10 @@ is() {
   case $there in *"$2"*) ;; *) return 1 ;; esac
 }
 
+# Whether we made the lock $1. In another's folder any name may be a link to a file of ours; in the sticky folder around
+# it nobody can put theirs in the place of ours.
+ours() { [ -O "./$1" ] && [ ! -L "./$1" ]; }
+
 put() { { printf '%s\n' "$2" >"$1.new"; } 2>/dev/null && mv -f "$1.new" "$1"; }
 
 sign() {
@@ -82,19 +86,20 @@ take | adopt)
     echo taken
   elif is "$name" "$mark"; then echo taken
   elif [ "$verb" = adopt ] && is "$name" "$earlier"; then
+    ours "$name" || fail "$(pwd)/$name names this run and is another user's: nothing is written there"
     sign || fail "cannot write in $(pwd)/$name: is the disk full?"
     echo taken
   elif [ -d "$name" ] && [ ! -L "$name" ]; then show "$name"
   elif [ -e "$name" ] || [ -L "$name" ]; then fail "$(pwd)/$name is no folder"
   else fail "$said"; fi ;;
 beat)
-  if go look && is "$name" "$mark"; then
+  if go look && is "$name" "$mark" && ours "$name"; then
     put "$name/beat" "$(date +%s)" || fail "cannot write in $(pwd)/$name"
     echo ours
   else echo gone; fi ;;
 mark)
   holder=$(cat)
-  if go look && is "$name" "$mark"; then
+  if go look && is "$name" "$mark" && ours "$name"; then
     put "$name/holder.json" "$holder" || fail "cannot write in $(pwd)/$name"
     echo ours
   else echo gone; fi ;;

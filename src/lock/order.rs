@@ -1,5 +1,6 @@
 //! What is sent to a host about a lock: one constant script, its words as arguments, the holder's note over stdin.
 
+use crate::model::RunId;
 use crate::transport::{Program, RemoteCommand, Sudo};
 
 use super::note::{Note, Token};
@@ -15,8 +16,8 @@ const BASE: &str = "/var/tmp";
 pub enum Verb<'a> {
     /// Take it, unless somebody has it. Whether the heartbeat will come to this host.
     Take(&'a Note, bool),
-    /// The same, also from an earlier process of the same run.
-    Adopt(&'a Note, bool),
+    /// The same, also from a run whose process is over: an earlier one of the same run, or one that is taken up.
+    Adopt(&'a Note, bool, &'a RunId),
     /// Say that its holder lives.
     Beat(&'a Token),
     /// Write another note into it.
@@ -37,15 +38,17 @@ impl Order {
     pub fn new(folder: &str, verb: Verb<'_>) -> Self {
         let (name, mark, note) = match verb {
             Verb::Take(note, _) => ("take", note.token.mark(), Some(note)),
-            Verb::Adopt(note, _) => ("adopt", note.token.mark(), Some(note)),
+            Verb::Adopt(note, ..) => ("adopt", note.token.mark(), Some(note)),
             Verb::Beat(token) => ("beat", token.mark(), None),
             Verb::Mark(note) => ("mark", note.token.mark(), Some(note)),
             Verb::Release(token) => ("release", token.map(Token::mark).unwrap_or_default(), None),
         };
         let mut words = vec![name.to_owned(), BASE.to_owned(), folder.to_owned(), mark];
-        if let Verb::Take(note, anchor) | Verb::Adopt(note, anchor) = verb {
+        if let Verb::Take(_, anchor) | Verb::Adopt(_, anchor, _) = verb {
             words.push(if anchor { "yes" } else { "no" }.to_owned());
-            words.push(Note::mark_of_run(&note.run));
+        }
+        if let Verb::Adopt(_, _, run) = verb {
+            words.push(Note::mark_of_run(run));
         }
         Self {
             words,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::Label;
+use crate::model::{Label, RunId};
 
 use super::answer::{Answer, Found, parse};
 use super::folder::folder_name;
@@ -50,8 +50,8 @@ pub struct Request {
     pub note: Note,
     /// Where, in the order of the hosts' ids, which is the same for everybody. At least one.
     pub places: Vec<Place>,
-    /// The run is taken up again: what its earlier process holds is its own.
-    pub adopt: bool,
+    /// A run whose process is over: what it holds is ours.
+    pub adopt: Option<RunId>,
 }
 
 /// A lock that was taken. It is released where it is asked to be, not when this value goes.
@@ -134,7 +134,7 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
             return Taken::Nowhere(without);
         };
         held.note.anchor = place.label.clone();
-        match tried(hosts, &held, place, request.adopt).await {
+        match tried(hosts, &held, place, request.adopt.as_ref()).await {
             Ok(None) => break,
             Ok(Some(found)) => {
                 back_out(hosts, &held, request).await;
@@ -146,8 +146,12 @@ pub async fn take<H: Hosts>(hosts: &H, request: &Request, stop: &CancellationTok
     }
     if !stop.is_cancelled() {
         let after = held.places[held.anchor + 1..].iter();
-        let tries =
-            after.map(async |place| (place, tried(hosts, &held, place, request.adopt).await));
+        let tries = after.map(async |place| {
+            (
+                place,
+                tried(hosts, &held, place, request.adopt.as_ref()).await,
+            )
+        });
         for (place, ended) in join_all(tries).await {
             match ended {
                 Ok(None) => {}
@@ -172,14 +176,13 @@ async fn tried<H: Hosts>(
     hosts: &H,
     held: &Held,
     place: &Place,
-    adopt: bool,
+    adopt: Option<&RunId>,
 ) -> Result<Option<Box<Found>>, String> {
     let note = held.note_at(place);
     let is_anchor = place.label == note.anchor;
-    let verb = if adopt {
-        Verb::Adopt(&note, is_anchor)
-    } else {
-        Verb::Take(&note, is_anchor)
+    let verb = match adopt {
+        Some(run) => Verb::Adopt(&note, is_anchor, run),
+        None => Verb::Take(&note, is_anchor),
     };
     let order = Order::new(&folder_name(&place.key), verb);
     let mut looks = 0;
@@ -199,10 +202,12 @@ async fn tried<H: Hosts>(
     }
 }
 
-/// What was tried is given back; what a run that is taken up again holds since before stays, as it was left.
+/// What was tried is given back; what a run holds that is taken up stays, and is that run's.
 async fn back_out<H: Hosts>(hosts: &H, held: &Held, request: &Request) {
-    if request.adopt {
-        let _seen_as_stale = keep(hosts, held).await;
+    if let Some(run) = &request.adopt {
+        let mut theirs = held.clone();
+        theirs.note.run.clone_from(run);
+        let _seen_as_stale = keep(hosts, &theirs).await;
     } else {
         give_back(hosts, held).await;
     }

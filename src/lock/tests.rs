@@ -122,7 +122,7 @@ fn request(hosts: &[usize], number: u16) -> Request {
     Request {
         note: note("", number),
         places: hosts.iter().map(place).collect(),
-        adopt: false,
+        adopt: None,
     }
 }
 
@@ -216,12 +216,42 @@ async fn a_paused_lock_is_kept_and_only_its_run_takes_it_up() {
     again.note.token = Token::of(99);
     let stop = CancellationToken::new();
     others(take(&hosts, &again, &stop).await);
-    again.adopt = true;
+    again.adopt = Some(again.note.run.clone());
     let held = ours(take(&hosts, &again, &stop).await);
     let note = hosts.found(1).await[0].note.clone().unwrap();
     assert_eq!((note.state, note.token), (NoteState::Live, Token::of(99)));
     assert_eq!(release(&hosts, &held).await, []);
     assert_eq!(hosts.holds(2), [] as [usize; 0]);
+}
+
+/// Anybody can read who holds a lock, and make one that says the same where it was let go of.
+#[tokio::test]
+async fn nothing_is_written_into_a_lock_that_another_user_made() {
+    use std::os::unix::fs::symlink;
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give a folder away.
+        return;
+    }
+    let hosts = Folders::new(1);
+    let held = ours(taken(&hosts, &[0], 1).await);
+    let lock = hosts.lock(0);
+    let (mine, names) = (hosts.of(0).join("mine"), ["since", "beat", "holder.json"]);
+    std::fs::write(&mine, "precious").unwrap();
+    for name in names {
+        symlink(&mine, lock.join(format!("{name}.new"))).unwrap();
+    }
+    std::os::unix::fs::chown(&lock, Some(65534), Some(65534)).unwrap();
+    let said = hosts.ask(0, &held.beat()).await.unwrap();
+    assert_eq!(parse(&label(0), &said), Some(Answer::Gone));
+    assert_eq!(keep(&hosts, &held).await, []);
+    let mut again = request(&[0], 1);
+    again.note.token = Token::of(99);
+    again.adopt = Some(again.note.run.clone());
+    let Taken::Nowhere(causes) = take(&hosts, &again, &CancellationToken::new()).await else {
+        panic!("it is another user's");
+    };
+    assert!(causes[0].1.contains("is another user's"), "{causes:?}");
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "precious");
 }
 
 #[tokio::test]

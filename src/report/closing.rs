@@ -33,9 +33,12 @@ pub(crate) fn closing_text(
     streams: Streams,
 ) -> String {
     let view = shared.view();
-    if view.run.is_none() {
+    let Some(run) = &view.run else {
         return String::new();
-    }
+    };
+    // Not `last`: another run may have begun meanwhile, and this one may be an old one that went on.
+    let run = run.as_str();
+    let run = run.rsplit('-').next().unwrap_or(run);
     let styles = note_styles(options, streams);
     if options.verbosity == Verbosity::Quiet {
         return if all_well(&view) {
@@ -48,7 +51,7 @@ pub(crate) fn closing_text(
     let look = SummaryLook {
         styles,
         width: streams.width,
-        run: "last",
+        run,
         skipped: &skipped,
         trouble: None,
     };

@@ -267,7 +267,7 @@ fn hints(ending: &Ending<'_>) -> Vec<String> {
         }];
         if !own.is_empty() {
             let each =
-                "each host's own hint is in its log (`fab-rs logs last HOST`) and in summary.json";
+                "each host's own hint is in its log (`fab-rs logs RUN HOST`) and in summary.json";
             hints.push(each.to_owned());
         }
         return hints;

@@ -57,7 +57,7 @@ fn what_ssh_says_to_do_is_printed_where_it_holds_for_every_host() {
             hint: `fab-rs doctor web-1` too
     web-[1-2] (2)  unreachable: words
             hint: compare the new key with the host's console, then remove the old one with `ssh-keygen -R`
-            hint: each host's own hint is in its log (`fab-rs logs last HOST`) and in summary.json
+            hint: each host's own hint is in its log (`fab-rs logs RUN HOST`) and in summary.json
     web-1  unreachable: words
             hint: `ssh-keygen -R 10.0.0.1`
             hint: `fab-rs doctor web-1` too

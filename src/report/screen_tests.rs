@@ -80,7 +80,7 @@ async fn data_goes_to_stdout_and_words_to_stderr() {
               | oh
     summary: 1 succeeded, 1 failed in 0.1 s
     record: /state/runs/20250102T030405Z-heapdump-00ff
-    next: fab-rs logs last db
+    next: fab-rs logs 00ff db
     ");
 }
 

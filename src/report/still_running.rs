@@ -61,10 +61,12 @@ pub(crate) fn push_still_running(
             }
             (None, None) => None,
         };
+        let place = processes.clone().find_map(|(_, process)| detached(process));
         let probe = pattern.map_or_else(
             || "ps -ef".to_owned(),
             |pattern| format!("pgrep -af {}", quoted(&hidden_from_itself(&pattern))),
         );
+        let probe = place.map_or(probe, |place| format!("ls -l {}", quoted(place)));
         let command = format!("fab-rs run -H {} -- {probe}", joined(&labels));
         let hint = look.styles.paint(Role::Hint, "check with:");
         let _ = writeln!(out, "  {hint} {}", safe(&command));
@@ -87,6 +89,12 @@ fn by_step(view: &RunView) -> IndexMap<Option<&str>, Vec<Left<'_>>> {
         }
     }
     steps
+}
+
+/// Where a step that goes on by itself has its folder, where this names one.
+fn detached(process: &str) -> Option<&str> {
+    let (_, folder) = process.rsplit_once(" (detached: ")?;
+    folder.strip_suffix(')')
 }
 
 /// By what `pgrep -f` finds a process that a host named.

@@ -195,7 +195,7 @@ fn push_stopped(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let nothing_ran = !stop_is_told
         && view.hosts.values().all(|host| {
             let end = host.end().map(|end| &end.outcome);
-            matches!(end, Some(HostOutcome::NotRun { .. }))
+            matches!(end, Some(HostOutcome::NotRun { .. })) && host.longest.is_none()
         });
     for (reason, labels) in reasons {
         // The lead says it already.

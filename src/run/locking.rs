@@ -117,6 +117,10 @@ async fn settled<W: World>(
     shared: &Arc<Shared<W>>,
     taken: (Taken, Option<Desk>),
 ) -> Option<Holding> {
+    if !matches!(taken.0, Taken::Ours(_)) && shared.options.lock.adopt.is_none() {
+        // What was taken on the way was given back: nothing is left for whoever takes the run up.
+        shared.journal.note(Fact::LockReleased);
+    }
     let (end, holding) = match taken {
         (Taken::Ours(held), desk) => {
             if !held.without.is_empty() {
@@ -193,7 +197,7 @@ fn request<W: World>(shared: &Shared<W>, hosts: &[HostIndex]) -> Option<Request>
             anchor: first.label.clone(),
             token: Token::of(options.lock.token),
         },
-        adopt: options.lock.adopt,
+        adopt: options.lock.adopt.clone(),
         places,
     })
 }

@@ -56,8 +56,8 @@ pub struct LockOptions {
     pub controller: String,
     /// What tells this taking of the lock from every other: 128 bits that nobody draws twice.
     pub token: u128,
-    /// The run is taken up again: the lock of its earlier process is its own.
-    pub adopt: bool,
+    /// A run whose process is over and whose lock is this one's: itself, or the one that it takes up.
+    pub adopt: Option<RunId>,
 }
 
 /// The parts that do a run's I/O. `app` names the real ones, tests the scripted ones.

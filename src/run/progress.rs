@@ -111,6 +111,11 @@ pub struct HostProgress {
     pub detached: Vec<DetachedProgress>,
     /// How its phases were rolled back.
     pub undone: BTreeMap<usize, RollbackResult>,
+    /// It was half done, and ended before what was interrupted was come to again: whether that finished is as open as
+    /// before.
+    pub half_done: bool,
+    /// Steps that were interrupted in an earlier process, and were not come to since.
+    pub open: BTreeSet<Mark>,
     /// A count that rises with every end of a host.
     pub ended_at: usize,
 }
@@ -191,6 +196,7 @@ impl HostProgress {
                 Some(Urgency::Interrupted)
             }
             Standing::Ended(HostOutcome::Ok | HostOutcome::Gone) => None,
+            Standing::Ended(_) if self.half_done => Some(Urgency::Interrupted),
             Standing::Ended(_) => Some(Urgency::Failed),
         }
     }
@@ -198,12 +204,12 @@ impl HostProgress {
     /// Whether it goes on where it was interrupted, rather than from its first step.
     pub fn continues(&self) -> bool {
         match &self.standing {
-            Standing::Begun => true,
-            Standing::Ended(outcome) => matches!(
-                outcome,
-                HostOutcome::Unknown { .. } | HostOutcome::Cancelled { .. }
-            ),
-            Standing::Pending | Standing::Passed => false,
+            Standing::Begun
+            | Standing::Ended(HostOutcome::Unknown { .. } | HostOutcome::Cancelled { .. }) => true,
+            Standing::Pending
+            | Standing::Passed
+            | Standing::Ended(HostOutcome::Ok | HostOutcome::Gone) => false,
+            Standing::Ended(_) => self.half_done,
         }
     }
 

@@ -191,7 +191,7 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     second
         .fab(&["lock", "release", "role=app"])
         .ended(0)
-        .says("app-3: `turn%2Fall` released");
+        .says("app-3: `turn/all` released");
     assert_eq!(ground.locked(), [""; 0]);
 
     let running = first.start(&words);
@@ -225,12 +225,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
         .ended(9)
         .says("paused")
         .says(&run_of(&first));
-    // A retry is another run: it meets the lock of the one it retries.
     let run = run_of(&first);
-    first
-        .fab(&["--yes", "retry", &run])
-        .ended(9)
-        .says(&format!("run {run}"));
     first.fab(&["--yes", "resume", &run]).ended(0);
     assert_eq!(ground.locked(), [""; 0], "nothing is left");
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 1));
@@ -244,7 +239,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
         .fab(&["abort", "last"])
         .ended(0)
         .says("app-0 is half done")
-        .says("app-3: `turn%2Fall` released")
+        .says("app-3: `turn/all` released")
         .says("is aborted");
     assert_eq!(ground.locked(), [""; 0]);
 
@@ -268,6 +263,56 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (3, 3));
 }
 
+#[test]
+fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
+    let Some(ground) = Ground::new("locks-retry", "5") else {
+        return;
+    };
+    let (first, second) = (ground.desk(), ground.desk());
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 1);
+    running.signal("INT");
+    nap(300);
+    running.signal("INT");
+    running.end().ended(130);
+    let run = run_of(&first);
+    assert_eq!(ground.locked().len(), HOSTS);
+    // Whoever does not confirm it leaves everything as it was.
+    first.fab(&["retry", &run]).ended(2);
+    let retrying = first.start(&["--yes", "retry", &run]);
+    until("the first batch works", || ground.turned("app-1") == 2);
+    turn(&second, "app-3").ended(9).says(&run_of(&first));
+    first.fab(&["--yes", "resume", &run]).ended(9);
+    retrying
+        .end()
+        .ended(0)
+        .says("it is interrupted, and given up once the new run has its lock");
+    assert_eq!(ground.locked(), [""; 0]);
+    // Two of four were cancelled, two had not begun: all were taken, and the first run is over.
+    assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (2, 1));
+    first
+        .fab(&["--yes", "resume", &run])
+        .ended(2)
+        .says("is aborted");
+
+    // A retry that dies has no chance to say that the run it took up is over: that one is not gone on with either.
+    let running = first.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 3);
+    running.signal("KILL");
+    running.end();
+    let run = run_of(&first);
+    let retrying = first.start(&["--yes", "retry", &run]);
+    until("the first batch works", || ground.turned("app-1") == 4);
+    retrying.signal("KILL");
+    retrying.end();
+    first
+        .fab(&["--yes", "resume", &run])
+        .ended(2)
+        .says("was taken up by its retry");
+    first.fab(&["abort", "last"]).ended(0);
+    assert_eq!(ground.locked(), [""; 0]);
+}
+
 /// A lock whose folder belongs to another user of the host.
 fn another_users_lock(ground: &Ground, desk: &Desk) {
     let host = ground.fleet.host("app-0");
@@ -281,7 +326,7 @@ fn another_users_lock(ground: &Ground, desk: &Desk) {
     let refused = desk.fab(&["lock", "release", "-H", "app-0"]);
     refused.ended(9).says("it is not yours");
     let forced = desk.fab(&["lock", "release", "-H", "app-0", "--force"]);
-    forced.ended(0).says("`turn%2Fall` released");
+    forced.ended(0).says("`turn/all` released");
     if host.login() == "deploy" {
         forced.says("through sudo: the lock is another user's there");
     }

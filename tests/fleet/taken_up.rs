@@ -61,6 +61,13 @@ impl Ground {
     }
 }
 
+/// How the newest run is named by what is to be typed next.
+fn short(desk: &Desk) -> String {
+    let record = desk.record();
+    let id = record.file_name().unwrap().to_str().unwrap();
+    id.rsplit('-').next().unwrap().to_owned()
+}
+
 #[test]
 fn a_retry_takes_what_was_left_with_the_same_params() {
     let Some(ground) = Ground::start("retries") else {
@@ -82,7 +89,7 @@ fn reading(ground: &Ground) {
     ground.on(0, "touch /var/tmp/go");
     desk.fab(&["look", "role=app", "--params-file", "params.yml"])
         .ended(1)
-        .says("next: fab-rs retry last");
+        .says(&format!("next: fab-rs retry {}", short(desk)));
     let first = ground.id();
     let journal = fs::read_to_string(desk.record().join("journal.jsonl")).unwrap();
     assert!(!journal.contains("hushhush"), "{journal}");
@@ -118,7 +125,7 @@ fn changing(ground: &Ground) {
     ground.on(0, "touch /var/tmp/go");
     desk.fab(&["-y", "turn", "role=app"])
         .ended(4)
-        .says("next: fab-rs resume last");
+        .says(&format!("next: fab-rs resume {}", short(desk)));
     ground.everywhere("touch /var/tmp/go");
     // It asks as the task does.
     desk.fab(&["retry", "last"])
@@ -140,7 +147,7 @@ fn typed_on_the_spot(ground: &Ground) {
     ground.on(0, "touch /var/tmp/go");
     desk.fab(&["run", "role=app", "--", "test", "-e", "/var/tmp/go"])
         .ended(1)
-        .says("next: fab-rs retry last");
+        .says(&format!("next: fab-rs retry {}", short(desk)));
     desk.fab(&["retry", "last"]).ended(1);
     assert_eq!(ground.hosts().len(), 3);
     ground.everywhere("touch /var/tmp/go");
@@ -177,7 +184,10 @@ fn in_batches(ground: &Ground) {
     let running = desk.start(&["-y", "run", "--batch", "1", "role=app", "--", line]);
     until("the first host works", || ground.trail(0) == "once\n");
     running.signal("INT");
-    running.end().ended(130).says("next: fab-rs resume last");
+    running
+        .end()
+        .ended(130)
+        .says(&format!("next: fab-rs resume {}", short(desk)));
     desk.fab(&["runs", "last"]).ended(0).prints("paused");
     assert_eq!(ground.trail(3), "");
     desk.fab(&["-y", "resume", "last"]).ended(0);
@@ -311,9 +321,6 @@ fn cut_off(ground: &Ground) {
     running.signal("KILL");
     running.end();
     ground.everywhere("rm -f /var/tmp/wait");
-    desk.fab(&["-y", "retry", "last"])
-        .ended(9)
-        .says("is interrupted and cannot be retried");
     desk.fab(&["-y", "rollback", "--json", "last"]).ended(5);
     let events = fs::read_to_string(desk.record().join("events.jsonl")).unwrap();
     assert!(events.contains("\"rollback_started\""), "{events}");

@@ -41,6 +41,9 @@ const LATE: Duration = Duration::from_mins(1);
 /// The exit code of following where it was decided that the step is never begun.
 const VOID: u8 = 4;
 
+/// How often it is started again that the host accepted and did not come to begin: what launches it there is stuck.
+const STARTS: u8 = 3;
+
 /// A detached step as it is followed.
 struct Alone<'a> {
     running: &'a Running,
@@ -51,6 +54,8 @@ struct Alone<'a> {
     command: RemoteCommand,
     /// What came so far; taken out while more comes.
     streams: Option<Streams>,
+    /// How many starts the host accepted and did not come to begin.
+    void: u8,
     /// Since when the host has not been reached.
     silent: Option<Instant>,
 }
@@ -99,6 +104,7 @@ impl<W: World> Work<W> {
             folder,
             command,
             streams: Some(Streams::new()),
+            void: 0,
             silent: None,
         };
         let end = self.attended(&mut alone).await;
@@ -185,7 +191,11 @@ impl<W: World> Work<W> {
                 return self.given_up(alone, end).await;
             }
             if first {
-                let text = "the connection is lost; the step goes on there by itself, and the host is tried again";
+                let text = if alone.of.began {
+                    "the connection is lost; the step goes on there by itself, and the host is tried again"
+                } else {
+                    "the step is not known to have begun there; the host is tried again"
+                };
                 self.teller.note(text).await;
             }
             if !self.slept(PAUSE).await {
@@ -208,7 +218,12 @@ impl<W: World> Work<W> {
         match executed.report.as_ref().map(|report| report.exit) {
             Some(Exit::Code(VOID)) => {
                 alone.of.began = false;
-                return Err(End::Lost);
+                alone.void += 1;
+                if alone.void < STARTS {
+                    return Err(End::Lost);
+                }
+                let cause = "not started: the host launched it and never came to it; does `systemd-run`, or `sh`, hang there?";
+                return Ok(End::failed(cause));
             }
             Some(Exit::Code(_)) => {}
             Some(Exit::Lost) | None => {

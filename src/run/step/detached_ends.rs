@@ -31,7 +31,14 @@ impl<W: World> Work<W> {
         of: &DetachedProgress,
     ) -> Result<DetachedState, End> {
         let (folder, sudo) = self.place_of(of);
-        self.answer(&folder.look(&sudo), ANSWER).await
+        match self.answer(&folder.look(&sudo), ANSWER).await {
+            // The question failed, of which the step, at work or not, knows nothing.
+            Err(End::Failed { cause, .. }) => {
+                self.teller.hint(&cause);
+                Err(End::Lost)
+            }
+            state => state,
+        }
     }
 
     async fn answer(

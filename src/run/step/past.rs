@@ -248,7 +248,9 @@ impl<W: World> Work<W> {
             if step.modifiers.read_only {
                 return None;
             }
-            return self.asked_about(step, "its output was not kept").await;
+            return self
+                .asked_about(step, "finished, and its output was not kept")
+                .await;
         }
         let value = register.map_or_else(|| plain(result), |register| register.value());
         self.register(step, value.clone());
@@ -261,20 +263,28 @@ impl<W: World> Work<W> {
         if let Some(found) = self.found_alone(step).await {
             return found;
         }
-        match step.on_resume() {
+        let known = match step.on_resume() {
             OnResume::Rerun => None,
             OnResume::Check => self.checked(step).await,
             OnResume::Ask => {
-                let why = "it is not known whether it finished";
-                self.asked_about(step, why).await
+                let how = "was interrupted, it is not known whether it finished";
+                self.asked_about(step, how).await
             }
+        };
+        if matches!(known, Some(Err(_))) {
+            // What it left on the host says that it was begun: as long as its end is not known, that stays.
+            let mark = self.mark(&step.id);
+            self.leftovers.retain(|of| Some(&of.step) != mark.as_ref());
         }
+        known
     }
 
     /// Asks the step's own check whether it is done.
     async fn checked(&mut self, step: &Step) -> Option<Result<RegisterValue, Fault>> {
         let Some(check) = step.modifiers.check.clone() else {
-            return self.asked_about(step, "it has no `check`").await;
+            return self
+                .asked_about(step, "was interrupted, it has no `check`")
+                .await;
         };
         let running = Running::new(self.named(step), step, &self.shared.options.limits);
         // It is asked where the step ran.
@@ -296,11 +306,11 @@ impl<W: World> Work<W> {
     async fn asked_about(
         &mut self,
         step: &Step,
-        why: &str,
+        how: &str,
     ) -> Option<Result<RegisterValue, Fault>> {
         let reference: StepRef = self.named(step);
         let question = format!(
-            "step `{}` on {} was interrupted, {why}: r runs it again, y takes it as done, s leaves it",
+            "step `{}` on {} {how}: r runs it again, y takes it as done, s leaves it",
             reference.name,
             self.label()
         );

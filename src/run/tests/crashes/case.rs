@@ -322,6 +322,16 @@ impl Case {
         }
     }
 
+    /// Whether a key is of a step that is run for many hosts, on whichever of them comes first.
+    pub(super) fn is_once(&self, of: &str) -> bool {
+        let phases = self.phases.iter().enumerate();
+        let mut steps = phases.flat_map(|(phase, kinds)| {
+            let kinds = kinds.iter().enumerate();
+            kinds.map(move |(number, kind)| (key(phase, number), kind))
+        });
+        steps.any(|(key, kind)| key == of && matches!(kind, Kind::Once { .. }))
+    }
+
     /// Whether it matters for its end when it is killed: a step fails that is run for many, or one that passes
     /// when it is tried again.
     pub(super) fn is_luck(&self) -> bool {
