@@ -9,11 +9,12 @@ use crate::desk::{Desk, Ran, nap, until};
 
 const HOSTS: usize = 4;
 
-/// A change that leaves a line on each host and takes a while.
-fn task(seconds: &str) -> String {
+/// A change that leaves a line on each host and takes this many tenths of a second, or until it is let go.
+fn task(tenths: u32) -> String {
     format!(
         "task: turn\nkind: change\nlock: turn/all\nstrategy: {{by: flat, batch: 2, confirm: [start]}}\nsteps:\n  \
-         - run: echo {{{{ rollout.id }}}} >>/var/tmp/turned; sleep {seconds}\n"
+         - run: echo {{{{ rollout.id }}}} >>/var/tmp/turned; i=0; \
+           until test -e /var/tmp/go || test $i -ge {tenths}; do sleep 0.1; i=$((i+1)); done\n"
     )
 }
 
@@ -23,13 +24,13 @@ struct Ground {
 }
 
 impl Ground {
-    fn new(name: &str, seconds: &str) -> Option<Self> {
+    fn new(name: &str, tenths: u32) -> Option<Self> {
         let host = |number: usize| HostSpec::new(format!("app-{number}")).role("app");
         let hosts = (0..HOSTS).map(host);
         let fleet = Fleet::builder(name).hosts(hosts).start_or_skip()?;
         Some(Self {
             fleet,
-            task: task(seconds),
+            task: task(tenths),
         })
     }
 
@@ -38,6 +39,12 @@ impl Ground {
         let desk = Desk::new(&self.fleet.inventory());
         desk.write("tasks/turn.yml", &self.task);
         desk
+    }
+
+    fn everywhere(&self, command: &str) {
+        for host in self.fleet.hosts() {
+            host.exec_ok(command).unwrap();
+        }
     }
 
     /// The hosts that are locked.
@@ -86,7 +93,7 @@ fn turn(desk: &Desk, limit: &str) -> Ran {
 
 #[test]
 fn two_controllers_with_other_limits_meet() {
-    let Some(ground) = Ground::new("locks-meet", "3") else {
+    let Some(ground) = Ground::new("locks-meet", 600) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -109,10 +116,12 @@ fn two_controllers_with_other_limits_meet() {
     turn(&first, "app-2")
         .ended(9)
         .says("is locked on app-0 by ");
+    ground.everywhere("touch /var/tmp/go");
     running.end().ended(0);
     assert_eq!(ground.locked(), [""; 0], "nothing is left");
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 0));
-    let waiting = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
+    ground.everywhere("rm /var/tmp/go");
+    let holding = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
     until("every host is locked", || ground.locked().len() == HOSTS);
     let waits = [
         "--yes",
@@ -123,7 +132,10 @@ fn two_controllers_with_other_limits_meet() {
         "turn",
         "role=app",
     ];
-    second.fab(&waits).ended(0).says("waiting for the lock: ");
+    let waiting = second.start(&waits);
+    waiting.until_it_says("waiting for the lock: ");
+    ground.everywhere("touch /var/tmp/go");
+    holding.end().ended(0);
     waiting.end().ended(0);
     assert_eq!(ground.turned("app-3"), 1);
 }
@@ -145,7 +157,7 @@ fn of_two_that_start_at_once_two_hundred_times_exactly_one_runs() {
 }
 
 fn races(name: &str, rounds: u64) {
-    let Some(ground) = Ground::new(name, "1.5") else {
+    let Some(ground) = Ground::new(name, 30) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -175,7 +187,7 @@ fn races(name: &str, rounds: u64) {
 
 #[test]
 fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
-    let Some(ground) = Ground::new("locks-left", "20") else {
+    let Some(ground) = Ground::new("locks-left", 200) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -221,7 +233,7 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
 
 #[test]
 fn a_run_that_is_taken_up_again_has_its_lock() {
-    let Some(ground) = Ground::new("locks-again", "5") else {
+    let Some(ground) = Ground::new("locks-again", 50) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -274,7 +286,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
 
 #[test]
 fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
-    let Some(ground) = Ground::new("locks-retry", "5") else {
+    let Some(ground) = Ground::new("locks-retry", 50) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
