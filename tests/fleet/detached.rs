@@ -114,7 +114,12 @@ impl Ground {
 
     /// What is left on the host of steps that went on by themselves.
     fn left(&self) -> Vec<PathBuf> {
-        files_below(&self.host().path("/var/tmp/fab-rs/runs").unwrap())
+        let above = self.host().path("/var/tmp").unwrap();
+        let below = |path: &PathBuf| {
+            let rest = path.strip_prefix(&above).unwrap().to_string_lossy();
+            rest.starts_with("fab-rs-")
+        };
+        files_below(&above).into_iter().filter(below).collect()
     }
 
     fn fab(&self, words: &[&str]) -> Ran {
@@ -257,11 +262,12 @@ fn restarted(ground: &Ground) {
     let running = ground.begun("detach: true");
     running.signal("KILL");
     running.end();
-    let who = ground.left().into_iter().find(|path| path.ends_with("who"));
-    let who = who.expect("its runner signs");
-    let text = fs::read_to_string(&who).unwrap();
+    let mut left = ground.left().into_iter();
+    let begun = left.find(|path| path.ends_with("begun"));
+    let begun = begun.expect("its runner signs");
+    let text = fs::read_to_string(&begun).unwrap();
     let (_, rest) = text.split_once(' ').unwrap();
-    fs::write(&who, format!("another-boot {rest}")).unwrap();
+    fs::write(&begun, format!("another-boot {rest}")).unwrap();
     let ran = ground.fab(&["--json", "resume", "last"]);
     assert_eq!(ground.outcome().0, "unknown", "{}", ran.all());
     assert!(ran.out().contains("was started anew"), "{}", ran.all());

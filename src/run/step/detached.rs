@@ -16,8 +16,8 @@ use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::Step;
 use crate::transport::{
-    Detach, DetachedEnding, DetachedFolder, DetachedState, ExecReport, Exit, RemoteCommand,
-    Session as _, Sudo,
+    Detach, DetachedEnding, DetachedFolder, DetachedState, ExecReport, Exit, NEVER_BEGUN,
+    RemoteCommand, Session as _, Sudo,
 };
 
 use super::attempt::Running;
@@ -37,9 +37,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long after the host should have ended it.
 const LATE: Duration = Duration::from_mins(1);
-
-/// The exit code of following where it was decided that the step is never begun.
-const VOID: u8 = 4;
 
 /// How often it is started again that the host accepted and did not come to begin: what launches it there is stuck.
 const STARTS: u8 = 3;
@@ -71,8 +68,8 @@ impl<W: World> Work<W> {
 
     /// Its folder on the host, and as whom it runs there.
     pub(super) fn place_of(&self, of: &DetachedProgress) -> (DetachedFolder, Sudo) {
-        let folder = DetachedFolder::new(self.shared.options.run.as_str(), &of.at.folder);
         let sudo = of.at.user.clone().map_or(Sudo::No, Sudo::User);
+        let folder = DetachedFolder::new(self.shared.options.run.as_str(), &of.at.folder, &sudo);
         (folder, sudo)
     }
 
@@ -93,10 +90,6 @@ impl<W: World> Work<W> {
         };
         let (folder, sudo) = self.place_of(&of);
         command.sudo = sudo;
-        command.detach = Some(Detach {
-            folder: folder.clone(),
-            limit: running.command_limit,
-        });
         let mut alone = Alone {
             running,
             ok: &step.modifiers.ok_rc,
@@ -123,8 +116,8 @@ impl<W: World> Work<W> {
         }
     }
 
-    /// Keeps where the command will lie, before it is sent. One of the same step that runs on the host is taken up
-    /// instead: never two.
+    /// Keeps where the command will lie, before it is sent. One of the same step that runs on the host, or may yet be
+    /// begun there, is taken up instead: never two.
     async fn kept_ahead(
         &mut self,
         mark: Mark,
@@ -140,10 +133,14 @@ impl<W: World> Work<W> {
             .filter(|of| of.step == mark && !known(of))
             .collect();
         for of in open {
-            if self.how_it_stands(&of).await? == DetachedState::Runs {
-                return Ok(of);
+            match self.how_it_stands(&of).await? {
+                DetachedState::Runs | DetachedState::Waiting => return Ok(of),
+                state @ DetachedState::Died { runs: true } => {
+                    self.teller.note(unknown(state)).await;
+                    return Err(End::Lost);
+                }
+                _ => self.leftovers.push(of),
             }
-            self.leftovers.push(of);
         }
         let number = self.shared.detached.next();
         let name = DetachedFolder::name_of(&self.label(), &mark.id, number);
@@ -216,15 +213,7 @@ impl<W: World> Work<W> {
             return self.cut_short(alone, cut).await;
         }
         match executed.report.as_ref().map(|report| report.exit) {
-            Some(Exit::Code(VOID)) => {
-                alone.of.began = false;
-                alone.void += 1;
-                if alone.void < STARTS {
-                    return Err(End::Lost);
-                }
-                let cause = "not started: the host launched it and never came to it; does `systemd-run`, or `sh`, hang there?";
-                return Ok(End::failed(cause));
-            }
+            Some(Exit::Code(NEVER_BEGUN)) => return self.moved(alone).await,
             Some(Exit::Code(_)) => {}
             Some(Exit::Lost) | None => {
                 self.lose_session();
@@ -242,8 +231,15 @@ impl<W: World> Work<W> {
     /// Starts it; how it ends where the host refuses.
     async fn started(&mut self, alone: &mut Alone<'_>) -> Result<Option<End>, End> {
         let due = (Instant::now() + ANSWER, ANSWER);
+        alone.command.detach = Some(Detach {
+            folder: alone.folder.clone(),
+            limit: alone.running.command_limit,
+        });
         let asked = self.asked(&alone.command, Some(due)).await;
         let (code, said) = asked.map_err(unanswered)?;
+        if code == NEVER_BEGUN {
+            return self.moved(alone).await.map(Some);
+        }
         if code != 0 {
             let words = String::from_utf8_lossy(&said.stderr);
             let last = words.lines().rfind(|line| !line.trim().is_empty());
@@ -260,6 +256,24 @@ impl<W: World> Work<W> {
                 .note(Fact::DetachedBegan { host, folder });
         }
         Ok(None)
+    }
+
+    /// It is decided that it is never begun where it lies: the next try gets another place, as a folder's decision
+    /// stands for good.
+    async fn moved(&mut self, alone: &mut Alone<'_>) -> Result<End, End> {
+        alone.void += 1;
+        if alone.void >= STARTS {
+            let cause = "not started: the host launched it and never came to it; is its disk full, or does `systemd-run`, or \
+                         `sh`, hang there?";
+            return Ok(End::failed(cause));
+        }
+        alone.of.began = false;
+        self.leftovers.push(alone.of.clone());
+        alone.of = self
+            .kept_ahead(alone.of.step.clone(), &alone.command)
+            .await?;
+        alone.folder = self.place_of(&alone.of).0;
+        Err(End::Lost)
     }
 
     /// Tells what it prints, from the byte that came last, until it ends or something ends this.
@@ -382,9 +396,6 @@ impl<W: World> Work<W> {
                 exit_code: Some(code),
                 cause: "ended on the host: by `fab-rs abort`, or with the host".to_owned(),
             },
-            DetachedState::Ended(_, DetachedEnding::NotBegun) => {
-                End::failed("not started: the host cannot keep its state: is its disk full?")
-            }
             state => {
                 self.teller.note(unknown(state)).await;
                 End::Lost

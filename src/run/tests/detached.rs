@@ -120,6 +120,31 @@ async fn a_host_that_never_comes_to_it_is_not_asked_for_ever() {
     assert!(played.cause("h0").starts_with("not started: "));
     let asked = asked(&played.transport, "h0");
     assert_eq!(asked.iter().filter(|asked| *asked == "work").count(), 3);
+    // What was decided in one place is not asked to change.
+    let starts = played.transport.requests_on("h0").into_iter();
+    let starts = starts.filter_map(|command| command.detach);
+    let places: Vec<String> = starts.map(|detach| detach.folder.path()).collect();
+    let names = places.iter().map(|path| path.rsplit('.').next().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(asked.iter().filter(|asked| *asked == "remove").count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_decided_is_never_begun_is_begun_elsewhere() {
+    let script = HostScript::new()
+        .on(LOOK, [prints("void\n")])
+        .on(LOOK, [prints("ended 0 n g\n")])
+        .on(REMOVE, [prints("absent\n")]);
+    let step = alone("work").but(|modifiers| modifiers.resume = Some(OnResume::Ask));
+    let bed = Bed::new(1, vec![step]).change(1, 0).script("h0", script);
+    let progress = Arc::new(interrupted(&bed, true));
+    let bed = bed.with(|bed| bed.options.progress = Some(progress));
+    let played = bed.play().await;
+    assert_eq!(played.words(), ["ok"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        ["look", "work", "follow 0 0", "look", "remove", "remove"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +152,6 @@ async fn what_the_host_says_of_its_end_is_its_end() {
     for (said, word, cause) in [
         ("ended 143 t g", "timed_out", "timed out after 1 h"),
         ("ended 143 e g", "failed", "ended on the host"),
-        ("ended 126 f g", "failed", "not started"),
         ("rebooted", "unknown", ""),
         ("died gone", "unknown", ""),
         ("died runs", "unknown", ""),
@@ -379,7 +403,7 @@ impl Machine {
         let [_, _, _, _, verb, base, run, name, ..] = &words[..] else {
             return "";
         };
-        let path = format!("{base}/fab-rs/runs/{run}/{name}");
+        let path = format!("{base}/fab-rs-*/{run}/{name}");
         let Some(alone) = folders.get_mut(&path).filter(|alone| !alone.removed) else {
             return "absent\n";
         };
