@@ -126,8 +126,10 @@ impl Ground {
         self.desk.fab(words)
     }
 
-    /// The step ended as it would have: once, with its own status, and nothing of it is left.
-    fn ended_with_7(&self, ran: &Ran) {
+    /// The step ended as it would have: once, with its own status, each of its lines told by one of the run's processes,
+    /// and nothing of it is left.
+    fn ended_with_7(&self, rans: &[&Ran]) {
+        let ran = rans.last().expect("a process saw its end");
         assert_eq!(
             self.outcome(),
             ("failed".to_owned(), "exit 7".to_owned()),
@@ -136,7 +138,11 @@ impl Ground {
         );
         assert_eq!(self.trail(), "begun\ndone\n", "{}", ran.all());
         assert_eq!(self.left(), Vec::<PathBuf>::new());
-        let lines = |text: &str| ran.out().matches(&format!("\"line\":\"{text}\"")).count();
+        let lines = |text: &str| {
+            let line = format!("\"line\":\"{text}\"");
+            let told = rans.iter().map(|ran| ran.out().matches(&line).count());
+            told.sum::<usize>()
+        };
         assert_eq!(
             (lines("a line"), lines("an error"), lines("the last line")),
             (1, 1, 1),
@@ -185,8 +191,8 @@ fn for_long(ground: &Ground) {
     ground.go();
     until("it ends", || ground.trail().contains("done"));
     drop(cut);
-    let ran = ground.fab(&["--json", "resume", "last"]);
-    ground.ended_with_7(&ran);
+    let resumed = ground.fab(&["--json", "resume", "last"]);
+    ground.ended_with_7(&[&ran, &resumed]);
 }
 
 /// One connection ends, the next goes on where that was.
@@ -197,7 +203,7 @@ fn for_a_moment(ground: &Ground) {
     ground.go();
     drop(cut);
     let ran = running.end();
-    ground.ended_with_7(&ran);
+    ground.ended_with_7(&[&ran]);
 }
 
 #[test]
@@ -208,12 +214,13 @@ fn a_dead_fab_rs_ends_nothing_that_goes_on_by_itself() {
     // Whatever `resume` says.
     let running = ground.begun("detach: true\n    resume: rerun");
     running.signal("KILL");
-    running.end();
+    let ran = running.end();
     ground.go();
-    let ran = ground.fab(&["--json", "resume", "last"]);
-    ground.ended_with_7(&ran);
+    let resumed = ground.fab(&["--json", "resume", "last"]);
+    ground.ended_with_7(&[&ran, &resumed]);
     left_running(&ground);
     given_up(&ground);
+    given_up_alive(&ground);
     restarted(&ground);
 }
 
@@ -231,8 +238,8 @@ fn left_running(ground: &Ground) {
     assert!(ran.out().contains("fab-rs resume"), "{}", ran.all());
     ground.go();
     until("it ends", || ground.trail().contains("done"));
-    let ran = ground.fab(&["--json", "resume", "last"]);
-    ground.ended_with_7(&ran);
+    let resumed = ground.fab(&["--json", "resume", "last"]);
+    ground.ended_with_7(&[&ran, &resumed]);
 }
 
 fn twice(running: &Running) {
@@ -255,6 +262,25 @@ fn given_up(ground: &Ground) {
     ground.go();
     let late = within(Duration::from_secs(1), || ground.trail().contains("done"));
     assert!(!late, "it was ended");
+}
+
+/// One `abort` of a run that lives does the same, and its lock is gone.
+fn given_up_alive(ground: &Ground) {
+    let running = ground.begun("detach: true");
+    ground
+        .fab(&["abort", "last"])
+        .ended(0)
+        .says("was told to end what it runs")
+        .says("step `long` was ended")
+        .says("is aborted");
+    running.end().ended(130);
+    assert_eq!(ground.left(), Vec::<PathBuf>::new());
+    let locks = ground.host().path("/var/tmp/fab-rs/locks").unwrap();
+    assert_eq!(files_below(&locks), Vec::<PathBuf>::new());
+    ground.go();
+    let late = within(Duration::from_secs(1), || ground.trail().contains("done"));
+    assert!(!late, "it was ended");
+    ground.fab(&["resume", "last"]).ended(2).says("is aborted");
 }
 
 /// A host that was started anew says nothing of what ran before.

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::format_duration;
-use crate::run::journal::{Detached, Fact, Mark};
+use crate::run::journal::{Fact, Mark};
 use crate::run::progress::DetachedProgress;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::Step;
 use crate::transport::{
     Detach, DetachedEnding, DetachedFolder, DetachedState, ExecReport, Exit, NEVER_BEGUN,
-    RemoteCommand, Session as _, Sudo,
+    RemoteCommand, Session as _,
 };
 
 use super::attempt::Running;
@@ -58,21 +58,6 @@ struct Alone<'a> {
 }
 
 impl<W: World> Work<W> {
-    /// Which run of a step this is, where it is to go on by itself.
-    pub(super) fn detaches(&self, step: &Step) -> Option<Mark> {
-        let wanted = step.modifiers.detach || self.taken_up.is_some();
-        let at_home = self.away.is_none() && self.site.is_some();
-        self.mark(&step.id)
-            .filter(|mark| wanted && at_home && mark.once.is_none())
-    }
-
-    /// Its folder on the host, and as whom it runs there.
-    pub(super) fn place_of(&self, of: &DetachedProgress) -> (DetachedFolder, Sudo) {
-        let sudo = of.at.user.clone().map_or(Sudo::No, Sudo::User);
-        let folder = DetachedFolder::new(self.shared.options.run.as_str(), &of.at.folder, &sudo);
-        (folder, sudo)
-    }
-
     /// Starts the command, unless an earlier process of the run did, and follows it to its end.
     pub(super) async fn alone(
         &mut self,
@@ -81,10 +66,10 @@ impl<W: World> Work<W> {
         mark: Mark,
         mut command: RemoteCommand,
     ) -> Done {
-        let of = match self.taken_up.take() {
-            Some(of) => of,
+        let (of, streams) = match self.taken_up.take() {
+            Some(of) => self.going_on(of),
             None => match self.kept_ahead(mark, &command).await {
-                Ok(of) => of,
+                Ok(kept) => kept,
                 Err(end) => return end.into(),
             },
         };
@@ -96,7 +81,7 @@ impl<W: World> Work<W> {
             of,
             folder,
             command,
-            streams: Some(Streams::new()),
+            streams: Some(streams),
             void: 0,
             silent: None,
         };
@@ -114,55 +99,6 @@ impl<W: World> Work<W> {
             stdout,
             stderr,
         }
-    }
-
-    /// Keeps where the command will lie, before it is sent. One of the same step that runs on the host, or may yet be
-    /// begun there, is taken up instead: never two.
-    async fn kept_ahead(
-        &mut self,
-        mark: Mark,
-        command: &RemoteCommand,
-    ) -> Result<DetachedProgress, End> {
-        let Some(host) = self.id() else {
-            return Err(End::failed("there is no host to run it on"));
-        };
-        let open = self.shared.detached.open(&host);
-        let known = |of: &DetachedProgress| self.leftovers.contains(of);
-        let open: Vec<_> = open
-            .into_iter()
-            .filter(|of| of.step == mark && !known(of))
-            .collect();
-        for of in open {
-            match self.how_it_stands(&of).await? {
-                DetachedState::Runs | DetachedState::Waiting => return Ok(of),
-                state @ DetachedState::Died { runs: true } => {
-                    self.teller.note(unknown(state)).await;
-                    return Err(End::Lost);
-                }
-                _ => self.leftovers.push(of),
-            }
-        }
-        let number = self.shared.detached.next();
-        let name = DetachedFolder::name_of(&self.label(), &mark.id, number);
-        let at = Detached {
-            folder: name.into(),
-            user: match &command.sudo {
-                Sudo::No => None,
-                Sudo::User(user) => Some(user.clone()),
-            },
-            attempt: self.attempt,
-        };
-        let of = self.shared.detached.add(&host, &mark, &at);
-        self.shared.journal.note(Fact::Detached {
-            host,
-            step: mark,
-            at,
-        });
-        let kept = self.shared.journal.settled().await;
-        kept.map_err(|cause| End::Broken {
-            cause: format!("not sent: {cause}"),
-        })?;
-        Ok(of)
     }
 
     /// How it ends, over as many connections as it takes.
@@ -269,9 +205,9 @@ impl<W: World> Work<W> {
         }
         alone.of.began = false;
         self.leftovers.push(alone.of.clone());
-        alone.of = self
-            .kept_ahead(alone.of.step.clone(), &alone.command)
-            .await?;
+        let mark = alone.of.step.clone();
+        let (of, streams) = self.kept_ahead(mark, &alone.command).await?;
+        (alone.of, alone.streams) = (of, Some(streams));
         alone.folder = self.place_of(&alone.of).0;
         Err(End::Lost)
     }

@@ -101,7 +101,7 @@ impl<W: World> Work<W> {
                     "went on"
                 };
                 let text = format!(
-                    "step `{}` {doing} by itself: its output follows from its beginning",
+                    "step `{}` {doing} by itself: what it printed meanwhile follows",
                     name.name
                 );
                 self.teller.note(&text).await;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::replay;
 use crate::model::{Host, Stream};
 use crate::run::cancel::Signal;
+use crate::run::event::EventKind;
 use crate::run::journal::{Detached, Fact, Mark, Memory, Opening, Part, Process};
 use crate::run::progress::Progress;
 use crate::run::{Parts, RunOptions, execute};
@@ -127,6 +128,56 @@ async fn a_host_that_never_comes_to_it_is_not_asked_for_ever() {
     let names = places.iter().map(|path| path.rsplit('.').next().unwrap());
     assert_eq!(names.collect::<Vec<_>>(), ["1", "2", "3"]);
     assert_eq!(asked.iter().filter(|asked| *asked == "remove").count(), 3);
+}
+
+/// What an earlier process told, a piece of a line among it, is not told again; it is in the failure's last lines, and
+/// in what is registered.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_taken_up_tells_only_what_was_not_told() {
+    let hangs = Act::HangsUntilStopped { confirmed: true };
+    let script = HostScript::new().on(FOLLOW, [prints("one\ntw"), hangs]);
+    let bed = Bed::new(1, vec![alone("work")]).change(1, 0);
+    let bed = bed
+        .signal(5, Signal::Interrupt)
+        .signal(6, Signal::Interrupt);
+    let first = bed.script("h0", script).play().await;
+    assert_eq!(first.lines("h0"), ["one", "tw"]);
+    let script = HostScript::new()
+        .on(LOOK, [prints("runs\n")])
+        .on(
+            FOLLOW,
+            [prints("one\nt"), prints("wo\nthree\n"), Act::IsLost],
+        )
+        .on(FOLLOW, [prints("four\n")])
+        .on(LOOK, [prints("ended 3 n g\n")])
+        .on(REMOVE, [prints("absent\n")]);
+    let bed = Bed::new(1, vec![alone("work")])
+        .change(1, 0)
+        .script("h0", script);
+    let progress = Arc::new(interrupted(&bed, true));
+    let log = first.log("h0");
+    let bed = bed.with(|bed| {
+        bed.options.progress = Some(progress);
+        bed.log = format!("{log}---- the run goes on in another process\n");
+    });
+    let played = bed.play().await;
+    assert_eq!(played.words(), ["failed"]);
+    assert_eq!(played.lines("h0"), ["o", "three", "four"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        ["look", "follow 0 0", "follow 14 0", "look", "remove"]
+    );
+    let log = played.log("h0");
+    let told = log.lines().filter(|line| line.starts_with("out"));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        ["out| one", "out+ tw", "out| o", "out| three", "out| four"]
+    );
+    let mut tails = played.events.iter().filter_map(|event| match &event.kind {
+        EventKind::HostFinished { tail, .. } => Some(tail),
+        _ => None,
+    });
+    assert_eq!(*tails.next().unwrap(), ["one", "tw", "o", "three", "four"]);
 }
 
 #[tokio::test(start_paused = true)]
