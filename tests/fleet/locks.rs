@@ -43,8 +43,10 @@ impl Ground {
     /// The hosts that are locked.
     fn locked(&self) -> Vec<&str> {
         let is_locked = |host: &&Host| {
-            let found = fs::read_dir(locks(host));
-            found.is_ok_and(|mut found| found.next().is_some())
+            let found = fs::read_dir(locks(host)).into_iter().flatten();
+            let mut names = found.map(|entry| entry.unwrap().file_name());
+            // One with a dot in front is being made, or removed.
+            names.any(|name| !name.as_encoded_bytes().starts_with(b"."))
         };
         let hosts = self.fleet.hosts().iter().filter(is_locked);
         hosts.map(Host::name).collect()
@@ -54,6 +56,13 @@ impl Ground {
     fn turned(&self, host: &str) -> usize {
         let path = self.fleet.host(host).path("/var/tmp/turned").unwrap();
         fs::read_to_string(path).unwrap_or_default().lines().count()
+    }
+
+    /// Waits until both hosts of the first batch have begun their step, for this many times in all.
+    fn first_batch_works(&self, times: usize) {
+        until("the first batch works", || {
+            ["app-0", "app-1"].map(|host| self.turned(host)) == [times; 2]
+        });
     }
 
     /// Has the heartbeat of every lock lie long ago.
@@ -217,7 +226,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
     };
     let (first, second) = (ground.desk(), ground.desk());
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 1);
+    ground.first_batch_works(1);
     running.signal("INT");
     running.end().ended(130).says("the run keeps its lock");
     assert_eq!(ground.locked().len(), HOSTS);
@@ -231,7 +240,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 1));
 
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 2);
+    ground.first_batch_works(2);
     running.signal("KILL");
     running.end();
     assert_eq!(ground.locked().len(), HOSTS);
@@ -245,7 +254,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
 
     // Somebody else took what was released by hand: the run stays what it was, and goes on later.
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 3);
+    ground.first_batch_works(3);
     running.signal("INT");
     running.end().ended(130);
     let run = run_of(&first);
@@ -270,7 +279,7 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
     };
     let (first, second) = (ground.desk(), ground.desk());
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 1);
+    ground.first_batch_works(1);
     running.signal("INT");
     nap(300);
     running.signal("INT");
@@ -280,7 +289,7 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
     // Whoever does not confirm it leaves everything as it was.
     first.fab(&["retry", &run]).ended(2);
     let retrying = first.start(&["--yes", "retry", &run]);
-    until("the first batch works", || ground.turned("app-1") == 2);
+    ground.first_batch_works(2);
     turn(&second, "app-3").ended(9).says(&run_of(&first));
     first.fab(&["--yes", "resume", &run]).ended(9);
     retrying
@@ -297,12 +306,12 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
 
     // A retry that dies has no chance to say that the run it took up is over: that one is not gone on with either.
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 3);
+    ground.first_batch_works(3);
     running.signal("KILL");
     running.end();
     let run = run_of(&first);
     let retrying = first.start(&["--yes", "retry", &run]);
-    until("the first batch works", || ground.turned("app-1") == 4);
+    ground.first_batch_works(4);
     retrying.signal("KILL");
     retrying.end();
     first
