@@ -117,7 +117,7 @@ impl Ground {
         let above = self.host().path("/var/tmp").unwrap();
         let below = |path: &PathBuf| {
             let rest = path.strip_prefix(&above).unwrap().to_string_lossy();
-            rest.starts_with("fab-rs-")
+            rest.starts_with("fab-rs-") && rest.contains('/')
         };
         files_below(&above).into_iter().filter(below).collect()
     }
