@@ -273,7 +273,7 @@ fn given_up_alive(ground: &Ground) {
         .says("was told to end what it runs")
         .says("step `long` was ended")
         .says("is aborted");
-    running.end().ended(130);
+    running.end().ended(143);
     assert_eq!(ground.left(), Vec::<PathBuf>::new());
     let locks = ground.host().path("/var/tmp/fab-rs/locks").unwrap();
     assert_eq!(files_below(&locks), Vec::<PathBuf>::new());
