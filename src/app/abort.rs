@@ -1,14 +1,15 @@
-//! `abort`: gives a run up. One that lives is told to end, of another it is said what it left half done, and its lock
-//! is let go of.
+//! `abort`: gives a run up. One that lives is told to end first; what goes on by itself is ended, it is said what is left
+//! half done, and the run's lock is let go of.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::Instant;
 
 use crate::cli::AgainArgs;
 use crate::journal::{self, Writer};
-use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome};
+use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, format_duration};
 use crate::report::{self, RunStore, StoredRun};
 use crate::run::event::RollbackResult;
 use crate::run::journal::{Fact, Journal as _, Process};
@@ -21,15 +22,33 @@ use super::journal::started;
 use super::lock;
 use super::stored::{Stored, open, untrusted};
 
-/// Gives a run up: one that lives is told to end, of another it is said what it left half done.
+/// Between the two signals that a run's process gets: what a first Ctrl-C ends at once needs no second.
+const BETWEEN_SIGNALS: Duration = Duration::from_secs(1);
+
+/// How long a run's process may take to end: its hosts are asked what is left there.
+const ENDING: Duration = Duration::from_mins(1);
+
+/// Between two looks whether it has.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Gives a run up, once its process, where it lives, has ended: what goes on by itself on hosts is ended, what is half
+/// done is said, and its lock is let go of.
 ///
 /// # Errors
-/// It ended already, or its record cannot be read.
+/// It ended already, it does not end in time, or its record cannot be read.
 pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStatus, Failure> {
     let run = RunStore::new(&context.settings.state_dir).find(&args.run)?;
-    let stored = match open(context, &args.run) {
+    let stored = match open(context, run.id.as_str()) {
         Err(failure) if failure.status == ExitStatus::Locked => {
-            return end_process(context, &run).await;
+            let Some(stored) = ended(context, &run).await? else {
+                return Ok(ExitStatus::Ok);
+            };
+            if let Some((state, _)) = &stored.progress.ended
+                && may_be_aborted(&stored).is_err()
+            {
+                return Ok(over(context, &run, state));
+            }
+            stored
         }
         stored => stored?,
     };
@@ -121,50 +140,102 @@ async fn unlock(context: &Context, stored: &Stored) {
     ));
 }
 
-/// Tells a run's process to end what it runs, as two Ctrl-C do.
-async fn end_process(context: &Context, run: &StoredRun) -> Result<ExitStatus, Failure> {
-    let bytes = std::fs::read(run.path.join(journal::FILE)).context("cannot read the journal")?;
-    let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(run, &corrupt))?;
-    let progress = journal::replay(read.records.iter().map(|record| &record.fact));
-    let lives =
-        |process: &Process| process.started != 0 && started(process.pid) == Some(process.started);
-    let process = progress.process.filter(lives);
-    let pid = process
-        .as_ref()
-        .and_then(|process| i32::try_from(process.pid).ok());
-    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
-        let message = format!("run {} is alive, and its process cannot be found", run.id);
-        return Err(Diagnostic::new(message).into());
+/// Says of a run that lived that it is over, so that nothing is left to give up.
+fn over(context: &Context, run: &StoredRun, state: &str) -> ExitStatus {
+    if context.settings.output.json {
+        let said = serde_json::json!({"run": run.id, "state": state, "half_done": []});
+        context.console.json(&said);
+    } else {
+        let text = format!("run {} has ended: it is {state}", run.id);
+        context.console.note(&text);
+    }
+    ExitStatus::Ok
+}
+
+/// Tells a run's process to end what it runs and waits until it has; the run, to be given up, or `None` where this was
+/// only asked about.
+///
+/// # Errors
+/// It cannot be told, or does not end in time.
+async fn ended(context: &Context, run: &StoredRun) -> Result<Option<Stored>, Failure> {
+    let Some(process) = process_of(run)? else {
+        // It may have ended meanwhile.
+        return open(context, run.id.as_str()).map(Some).map_err(|failure| {
+            let message = format!("run {} is alive, and its process cannot be found", run.id);
+            match failure.status {
+                ExitStatus::Locked => Diagnostic::new(message).into(),
+                _ => failure,
+            }
+        });
     };
     if context.settings.run.dry_run {
         let text = format!(
-            "run {} is alive, and would be told to end what it runs",
+            "run {} is alive, and would be told to end what it runs; then it would be aborted",
             run.id
         );
         context.console.note(&text);
-        return Ok(ExitStatus::Ok);
+        return Ok(None);
     }
-    for pause in [Duration::from_secs(1), Duration::ZERO] {
-        if !process.as_ref().is_some_and(lives) {
-            // The first was enough.
-            break;
+    for pause in [BETWEEN_SIGNALS, Duration::ZERO] {
+        // The first may be enough.
+        if lives(&process)
+            && let Some(pid) = pid_of(&process)
+        {
+            let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            sent.context("cannot tell the run's process to end")?;
         }
-        let sent = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        sent.context("cannot tell the run's process to end")?;
         tokio::time::sleep(pause).await;
     }
-    if context.settings.output.json {
-        let said = serde_json::json!({"run": run.id, "state": "ending", "half_done": []});
-        context.console.json(&said);
-        return Ok(ExitStatus::Ok);
+    if !context.settings.output.json {
+        context.console.note(&format!(
+            "run {} was told to end what it runs (process {})",
+            run.id, process.pid
+        ));
     }
-    context.console.note(&format!(
-        "run {} was told to end what it runs (process {}); `fab-rs report {}` says how it ends",
-        run.id,
-        pid.as_raw_nonzero(),
-        run.id
-    ));
-    Ok(ExitStatus::Ok)
+    let until = Instant::now() + ENDING;
+    loop {
+        match open(context, run.id.as_str()) {
+            Err(failure) if failure.status == ExitStatus::Locked => {}
+            stored => return stored.map(Some),
+        }
+        if Instant::now() >= until {
+            let message = format!(
+                "run {} was told to end, and has not within {} (process {})",
+                run.id,
+                format_duration(ENDING),
+                process.pid
+            );
+            let error = Diagnostic::new(message)
+                .hint(format!("`fab-rs report {}` says how it stands", run.id))
+                .hint(format!("`fab-rs abort {}` gives it up once it has", run.id));
+            return Err(Failure {
+                status: ExitStatus::Locked,
+                diagnostics: vec![error],
+            });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The process that a run has now, as far as its journal says.
+fn process_of(run: &StoredRun) -> Result<Option<Process>, Failure> {
+    let bytes = std::fs::read(run.path.join(journal::FILE)).context("cannot read the journal")?;
+    let read = journal::read(&run.id, &bytes).map_err(|corrupt| untrusted(run, &corrupt))?;
+    let progress = journal::replay(read.records.iter().map(|record| &record.fact));
+    Ok(progress
+        .process
+        .filter(|process| lives(process) && pid_of(process).is_some()))
+}
+
+/// Whether this process, and no later one of its number, is there.
+fn lives(process: &Process) -> bool {
+    process.started != 0 && started(process.pid) == Some(process.started)
+}
+
+fn pid_of(process: &Process) -> Option<rustix::process::Pid> {
+    i32::try_from(process.pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
 }
 
 /// What a run left neither done nor undone, a line each.

@@ -105,7 +105,12 @@ fn of(stored: &Stored, wanted: impl Fn(&DetachedProgress) -> bool) -> Steps {
 }
 
 fn folder(stored: &Stored, of: &DetachedProgress) -> DetachedFolder {
-    DetachedFolder::new(stored.run.id.as_str(), &of.at.folder)
+    DetachedFolder::new(stored.run.id.as_str(), &of.at.folder, &user(of))
+}
+
+/// As whom it runs there.
+fn user(of: &DetachedProgress) -> Sudo {
+    of.at.user.clone().map_or(Sudo::No, Sudo::User)
 }
 
 /// Ends and removes these steps on all their hosts at once; a line about each that was ended, or is still there.
@@ -196,7 +201,7 @@ async fn on_host(
 
 /// Ends and removes a step; one that is over is only removed.
 async fn one(session: &SshSession, of: &DetachedProgress, folder: &DetachedFolder) -> Gone {
-    let sudo = of.at.user.clone().map_or(Sudo::No, Sudo::User);
+    let sudo = user(of);
     let mut state = None;
     if !of.over {
         let said = ordered(session, &folder.end(&sudo)).await?;
@@ -220,6 +225,7 @@ fn words(state: DetachedState) -> String {
             "had ended at its limit".to_owned()
         }
         DetachedState::Ended(code, _) => format!("had ended with exit {code}"),
+        DetachedState::Void => "was never begun".to_owned(),
         DetachedState::Absent => "was never begun, or is gone".to_owned(),
         DetachedState::Rebooted => "ended with a restart of the host".to_owned(),
         _ => "had ended; how is not known".to_owned(),

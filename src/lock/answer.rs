@@ -9,7 +9,7 @@ use crate::model::Label;
 use super::note::{Note, NoteState};
 
 /// How long after its last heartbeat a lock is shown as stale; it is never taken for that.
-const STALE: u64 = 60_000;
+pub const STALE: Duration = Duration::from_mins(1);
 
 /// A lock as it was found on a host. Times are milliseconds by that host's clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,8 @@ pub struct Found {
 impl Found {
     /// Whether its holder is at work as far as it said, and does not say so any more.
     pub fn is_stale(&self) -> bool {
-        let late = |since: Option<u64>| since.is_some_and(|since| since > STALE);
+        let late =
+            |since: Option<u64>| since.is_some_and(|since| Duration::from_millis(since) > STALE);
         match &self.note {
             Some(note) => note.state == NoteState::Live && late(self.silent_ms),
             None => late(self.age_ms),

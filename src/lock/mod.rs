@@ -19,7 +19,7 @@ mod taking;
 mod tests;
 pub(crate) mod words;
 
-pub use answer::{Answer, Found, parse, parse_list};
+pub use answer::{Answer, Found, STALE, parse, parse_list};
 pub use desk::Desk;
 pub use folder::folder_name;
 pub use gather::{Gathered, gather};

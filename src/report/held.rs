@@ -101,22 +101,40 @@ impl OldLogs {
         let mut log = options.open(folder.join(name))?;
         let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.insert(name.to_owned()) && log.metadata()?.len() > 0 {
-            let torn = if ends_a_line(&mut log)? { "" } else { "\n" };
+            mend_torn_entry(&mut log)?;
             let now = jiff::Timestamp::now();
             let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
-            log.write_all(
-                format!("{torn}---- the run goes on in another process {now}\n").as_bytes(),
-            )?;
+            log.write_all(format!("---- the run goes on in another process {now}\n").as_bytes())?;
         }
         Ok(log)
     }
 }
 
-fn ends_a_line(log: &mut File) -> io::Result<bool> {
+/// Makes a piece of a line of what follows the last whole entry: a write that the process did not live to end, or had
+/// no room for.
+fn mend_torn_entry(log: &mut File) -> io::Result<()> {
+    let mut start = log.metadata()?.len();
     let mut last = [0];
-    log.seek(SeekFrom::End(-1))?;
-    log.read_exact(&mut last)?;
-    Ok(last == *b"\n")
+    while start > 0 {
+        log.seek(SeekFrom::Start(start - 1))?;
+        log.read_exact(&mut last)?;
+        if last == *b"\n" {
+            break;
+        }
+        start -= 1;
+    }
+    let mut entry = Vec::new();
+    log.seek(SeekFrom::Start(start))?;
+    log.read_to_end(&mut entry)?;
+    if entry.is_empty() {
+        return Ok(());
+    }
+    if entry.starts_with(b"out| ") || entry.starts_with(b"err| ") {
+        entry[3] = b'+';
+    }
+    entry.push(b'\n');
+    log.set_len(start)?;
+    log.write_all(&entry)
 }
 
 #[cfg(test)]
@@ -204,7 +222,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             (lines[0], &lines[2..]),
-            ("out| cut", &["out| x"; 2][..]),
+            ("out+ cut", &["out| x"; 2][..]),
             "{text}"
         );
         assert!(

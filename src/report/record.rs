@@ -222,9 +222,10 @@ fn private_folder(path: &Path, may_exist: bool) -> io::Result<()> {
         .create(path)
 }
 
-/// Opens a file of mode 0600 for appending.
+/// Opens a file of mode 0600 for appending, and for reading what is there.
 fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(0o600)

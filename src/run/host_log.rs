@@ -14,11 +14,14 @@
 //! Not its job: where the file is (`super::record`), what is masked (`super::mask`).
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 
 use crate::model::Stream;
 
 use super::event::Lines;
+
+/// Begins the note of where a step lies that goes on by itself: its output follows, up to the next heading or such note.
+const DETACHED: &str = "detached in ";
 
 /// The log of one host. One write a batch of lines.
 #[derive(Debug)]
@@ -45,6 +48,45 @@ impl HostLog {
     /// Something fab-rs says.
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
         self.entry("note| ", text)
+    }
+
+    /// The output of the step that goes on by itself in the folder `path` follows.
+    pub(crate) fn detached(&mut self, path: &str) -> io::Result<()> {
+        self.note(&format!("{DETACHED}{path}"))
+    }
+
+    /// How many bytes of stdout and stderr that step printed, as far as they are in the log, whichever process wrote
+    /// them there; with secrets masked.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn told_of(&self, path: &str) -> io::Result<(u64, u64)> {
+        // Appending goes to the end, wherever this reads.
+        let mut log = BufReader::new(self.file.try_clone()?);
+        log.rewind()?;
+        let any = format!("note| {DETACHED}");
+        let ours = format!("{any}{path}");
+        let (mut stdout, mut stderr, mut is_ours) = (0, 0, false);
+        let mut entry = Vec::new();
+        while log.read_until(b'\n', &mut entry)? > 0 {
+            let text = entry.strip_suffix(b"\n").unwrap_or(&entry);
+            if text.starts_with(b"---- ") {
+                is_ours = false;
+            } else if text.starts_with(any.as_bytes()) {
+                is_ours = text == ours.as_bytes();
+            } else if let Some((kind, bytes)) = text.split_at_checked(5).filter(|_| is_ours) {
+                let bytes = bytes.len() as u64;
+                match kind {
+                    b"out| " => stdout += bytes + 1,
+                    b"out+ " => stdout += bytes,
+                    b"err| " => stderr += bytes + 1,
+                    b"err+ " => stderr += bytes,
+                    _ => {}
+                }
+            }
+            entry.clear();
+        }
+        Ok((stdout, stderr))
     }
 
     /// Lines of output, in one write.
@@ -101,6 +143,37 @@ mod tests {
             log.lines(&Lines::new(Stream::Stderr, [line(b"e", false)]))
         });
         assert_eq!(text, b"out| a\x1b[31m\nout+ \xff\nerr| e\n");
+    }
+
+    #[test]
+    fn what_a_detached_step_printed_is_counted_whoever_wrote_it() {
+        let mut log = HostLog::new(tempfile::tempfile().unwrap());
+        let line = |bytes, partial| Line { bytes, partial };
+        let print = |log: &mut HostLog, bytes, partial| {
+            log.lines(&Lines::new(Stream::Stdout, [line(bytes, partial)]))
+                .unwrap();
+            log.lines(&Lines::new(Stream::Stderr, [line(b"e", false)]))
+                .unwrap();
+        };
+        log.heading("work started").unwrap();
+        print(&mut log, b"another's", false);
+        log.detached("/x/h0-work.1").unwrap();
+        print(&mut log, b"one", false);
+        log.note("the connection is lost").unwrap();
+        print(&mut log, b"tw", true);
+        log.detached("/x/h0-work.2").unwrap();
+        print(&mut log, b"of the second try", false);
+        log.heading("the run goes on in another process").unwrap();
+        print(&mut log, b"of something between", false);
+        log.detached("/x/h0-work.1").unwrap();
+        print(&mut log, b"o\xff", false);
+        print(&mut log, b"note| detached in /y", false);
+        print(&mut log, b"", false);
+        let printed = "one\ntwo.\nnote| detached in /y\n\n".len() as u64;
+        assert_eq!(log.told_of("/x/h0-work.1").unwrap(), (printed, 10));
+        assert_eq!(log.told_of("/x/h0-work").unwrap(), (0, 0));
+        log.heading("work ok").unwrap();
+        assert_eq!(log.told_of("/x/h0-work.2").unwrap(), (18, 2));
     }
 
     #[test]

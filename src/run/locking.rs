@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::{self, Desk, Held, Hosts, Note, NoteState, Order, Place, Request, Taken, Token};
-use crate::model::Label;
+use crate::model::{Label, format_duration};
 use crate::transport::Sudo;
 
 use super::errand::LockEnd;
@@ -202,7 +202,7 @@ fn request<W: World>(shared: &Shared<W>, hosts: &[HostIndex]) -> Option<Request>
     })
 }
 
-/// The heartbeat: says once what keeps it from being heard.
+/// The heartbeat: says once what keeps it from being heard, and once that it is heard again.
 fn beating<W: World>(shared: &Arc<Shared<W>>, held: &Held) -> JoinSet<()> {
     let hosts = OfRun {
         shared: Arc::clone(shared),
@@ -211,19 +211,40 @@ fn beating<W: World>(shared: &Arc<Shared<W>>, held: &Held) -> JoinSet<()> {
     let (anchor, order, label) = (held.anchor(), held.beat(), held.anchor_label().clone());
     let mut beating = JoinSet::new();
     beating.spawn(async move {
+        let mut heard = Instant::now();
+        let mut is_unheard = false;
         loop {
             sleep(BEAT).await;
             let said = hosts.ask(anchor, &order).await;
-            let gone = said.is_ok_and(|said| {
-                lock::parse(&label, &said) == Some(lock::Answer::Gone)
-            });
-            if gone {
-                let text = format!(
-                    "the lock is gone from {label}: somebody released it, so another run may begin on these hosts"
-                );
-                tell(&hosts.shared, text).await;
-                return;
-            }
+            let said = said.map(|said| lock::parse(&label, &said));
+            let text = match said {
+                Ok(Some(lock::Answer::Gone)) => {
+                    let text = format!(
+                        "the lock is gone from {label}: somebody released it, so another run may begin on these hosts"
+                    );
+                    tell(&hosts.shared, text).await;
+                    return;
+                }
+                Ok(Some(lock::Answer::Ours)) => {
+                    heard = Instant::now();
+                    if !std::mem::take(&mut is_unheard) {
+                        continue;
+                    }
+                    format!("the lock's heartbeat reaches {label} again")
+                }
+                _ if is_unheard || heard.elapsed() < lock::STALE => continue,
+                said => {
+                    is_unheard = true;
+                    let cause = said.err();
+                    let cause = cause.as_deref().unwrap_or("its answer is not understood");
+                    let since = format_duration(heard.elapsed());
+                    format!(
+                        "the lock's heartbeat has not reached {label} for {since}: {cause}; other controllers see this \
+                         run as stale from now on, and somebody may release its lock"
+                    )
+                }
+            };
+            tell(&hosts.shared, text).await;
         }
     });
     beating

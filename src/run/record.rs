@@ -7,7 +7,7 @@ use crate::model::Host;
 
 /// A run's folder on disk. Shared by all units of the run.
 pub trait Record: Send + Sync + 'static {
-    /// Opens the host's log for appending.
+    /// Opens the host's log for appending, and for reading what is there.
     ///
     /// # Errors
     /// The disk is full, or the folder cannot be written.

@@ -133,6 +133,25 @@ impl Teller {
         self.keep_fault(written);
     }
 
+    /// The output of the step that goes on by itself in the folder `path` follows; how much of it is in the log already:
+    /// where that cannot be read, it is told again.
+    pub(crate) fn going_on(&mut self, path: &str) -> (u64, u64) {
+        let told = self.log.told_of(&self.mask.text(path));
+        self.detached(path);
+        told.unwrap_or_default()
+    }
+
+    /// The same for one that is new.
+    pub(crate) fn detached(&mut self, path: &str) {
+        let written = self.log.detached(&self.mask.text(path));
+        self.keep_fault(written);
+    }
+
+    /// Lines that an earlier process of the run told.
+    pub(crate) fn recall(&mut self, lines: &Lines) {
+        self.tail.take(lines);
+    }
+
     /// Something people should read.
     pub(crate) async fn note(&mut self, text: &str) {
         let text = self.mask.text(text);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::preamble::without_comments;
+use super::preamble::{sudo_user, without_comments};
 use super::{Program, RemoteCommand, Sudo};
 
 /// Everything that is asked about a detached step.
@@ -23,10 +23,13 @@ const BASE: &str = "/var/tmp";
 /// The longest part of a folder's name that comes from one of the user's names.
 const LONGEST: usize = 80;
 
+/// The exit code of starting and of following where it is decided that the step is never begun in its folder.
+pub const NEVER_BEGUN: u8 = 4;
+
 /// How a command is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detach {
-    /// Where it lies. Whoever makes the folder starts the command, so that it may be sent again.
+    /// Where it lies. It is begun there once at most, however often it is sent.
     pub folder: DetachedFolder,
     /// How long it may take; kept by the host.
     pub limit: Option<Duration>,
@@ -36,6 +39,8 @@ pub struct Detach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachedFolder {
     base: String,
+    /// Whose it is; `None` is the login user, whatever the name is there.
+    user: Option<String>,
     run: String,
     name: String,
 }
@@ -45,8 +50,10 @@ pub struct DetachedFolder {
 pub enum DetachedState {
     /// There is no such folder.
     Absent,
-    /// It was not begun, as far as can be seen.
+    /// It was not begun, and may be yet.
     Waiting,
+    /// It was not begun, and it is decided that it never is.
+    Void,
     /// It runs.
     Runs,
     /// It ended with this exit code.
@@ -75,15 +82,14 @@ pub enum Ending {
         /// Nothing of it is left.
         gone: bool,
     },
-    /// It was never begun: the host could not keep what has to be kept of it.
-    NotBegun,
 }
 
 impl DetachedFolder {
-    /// The folder of a run's step of this name.
-    pub fn new(run: &str, name: &str) -> Self {
+    /// The folder of a run's step of this name, which runs as this user.
+    pub fn new(run: &str, name: &str, sudo: &Sudo) -> Self {
         Self {
             base: BASE.to_owned(),
+            user: sudo_user(sudo).map(str::to_owned),
             run: run.to_owned(),
             name: name.to_owned(),
         }
@@ -94,9 +100,10 @@ impl DetachedFolder {
         format!("{}-{}.{number}", encoded(host), encoded(step))
     }
 
-    /// Its path.
+    /// Its path, as a person types it there: a login user's name is left to the shell.
     pub fn path(&self) -> String {
-        format!("{}/fab-rs/runs/{}/{}", self.base, self.run, self.name)
+        let user = self.user.as_deref().unwrap_or("*");
+        format!("{}/fab-rs-{user}/{}/{}", self.base, self.run, self.name)
     }
 
     pub(super) fn words(&self) -> [&str; 3] {
@@ -108,7 +115,8 @@ impl DetachedFolder {
         self.ask("look", &[], sudo)
     }
 
-    /// Prints its output from these bytes of stdout and stderr on, each on its own stream, until it ends.
+    /// Prints its output from these bytes of stdout and stderr on, each on its own stream, until it ends; exits with
+    /// [`NEVER_BEGUN`] where it never is.
     pub fn follow(&self, (stdout, stderr): (u64, u64), sudo: &Sudo) -> RemoteCommand {
         self.ask("follow", &[stdout, stderr], sudo)
     }
@@ -150,6 +158,7 @@ impl DetachedState {
         Some(match words[..] {
             ["absent"] => Self::Absent,
             ["waiting"] => Self::Waiting,
+            ["void"] => Self::Void,
             ["runs"] => Self::Runs,
             ["rebooted"] => Self::Rebooted,
             ["died", "runs"] => Self::Died { runs: true },
@@ -164,7 +173,6 @@ impl DetachedState {
                     "n" => Ending::Own,
                     "t" => Ending::Limit { gone },
                     "e" => Ending::Asked { gone },
-                    "f" => Ending::NotBegun,
                     _ => return None,
                 };
                 Self::Ended(code.parse().ok()?, ending)
@@ -223,7 +231,7 @@ mod tests {
             read("ended 143 e g\n"),
             ended(143, Ending::Asked { gone: true })
         );
-        assert_eq!(read("ended 126 f g"), ended(126, Ending::NotBegun));
+        assert_eq!(read("void\n"), Some(DetachedState::Void));
         assert_eq!(read("died runs"), Some(DetachedState::Died { runs: true }));
         for text in [
             "",

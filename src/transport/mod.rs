@@ -41,7 +41,7 @@ use crate::model::{Host, Stream};
 
 pub use command::{ExecReport, Exit, Fetch, Program, RemoteCommand, Sudo, Trace, Upload};
 pub use controller::Controller;
-pub use detached::{Detach, DetachedFolder, DetachedState, Ending as DetachedEnding};
+pub use detached::{Detach, DetachedFolder, DetachedState, Ending as DetachedEnding, NEVER_BEGUN};
 pub use doctor::{LoginTrial, OfferedKey};
 pub use error::{ConnectError, TransferError};
 pub use local::Local;

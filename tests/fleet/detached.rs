@@ -114,15 +114,22 @@ impl Ground {
 
     /// What is left on the host of steps that went on by themselves.
     fn left(&self) -> Vec<PathBuf> {
-        files_below(&self.host().path("/var/tmp/fab-rs/runs").unwrap())
+        let above = self.host().path("/var/tmp").unwrap();
+        let below = |path: &PathBuf| {
+            let rest = path.strip_prefix(&above).unwrap().to_string_lossy();
+            rest.starts_with("fab-rs-") && rest.contains('/')
+        };
+        files_below(&above).into_iter().filter(below).collect()
     }
 
     fn fab(&self, words: &[&str]) -> Ran {
         self.desk.fab(words)
     }
 
-    /// The step ended as it would have: once, with its own status, and nothing of it is left.
-    fn ended_with_7(&self, ran: &Ran) {
+    /// The step ended as it would have: once, with its own status, each of its lines told by one of the run's processes,
+    /// and nothing of it is left.
+    fn ended_with_7(&self, rans: &[&Ran]) {
+        let ran = rans.last().expect("a process saw its end");
         assert_eq!(
             self.outcome(),
             ("failed".to_owned(), "exit 7".to_owned()),
@@ -131,7 +138,11 @@ impl Ground {
         );
         assert_eq!(self.trail(), "begun\ndone\n", "{}", ran.all());
         assert_eq!(self.left(), Vec::<PathBuf>::new());
-        let lines = |text: &str| ran.out().matches(&format!("\"line\":\"{text}\"")).count();
+        let lines = |text: &str| {
+            let line = format!("\"line\":\"{text}\"");
+            let told = rans.iter().map(|ran| ran.out().matches(&line).count());
+            told.sum::<usize>()
+        };
         assert_eq!(
             (lines("a line"), lines("an error"), lines("the last line")),
             (1, 1, 1),
@@ -180,8 +191,8 @@ fn for_long(ground: &Ground) {
     ground.go();
     until("it ends", || ground.trail().contains("done"));
     drop(cut);
-    let ran = ground.fab(&["--json", "resume", "last"]);
-    ground.ended_with_7(&ran);
+    let resumed = ground.fab(&["--json", "resume", "last"]);
+    ground.ended_with_7(&[&ran, &resumed]);
 }
 
 /// One connection ends, the next goes on where that was.
@@ -192,7 +203,7 @@ fn for_a_moment(ground: &Ground) {
     ground.go();
     drop(cut);
     let ran = running.end();
-    ground.ended_with_7(&ran);
+    ground.ended_with_7(&[&ran]);
 }
 
 #[test]
@@ -203,12 +214,13 @@ fn a_dead_fab_rs_ends_nothing_that_goes_on_by_itself() {
     // Whatever `resume` says.
     let running = ground.begun("detach: true\n    resume: rerun");
     running.signal("KILL");
-    running.end();
+    let ran = running.end();
     ground.go();
-    let ran = ground.fab(&["--json", "resume", "last"]);
-    ground.ended_with_7(&ran);
+    let resumed = ground.fab(&["--json", "resume", "last"]);
+    ground.ended_with_7(&[&ran, &resumed]);
     left_running(&ground);
     given_up(&ground);
+    given_up_alive(&ground);
     restarted(&ground);
 }
 
@@ -226,8 +238,8 @@ fn left_running(ground: &Ground) {
     assert!(ran.out().contains("fab-rs resume"), "{}", ran.all());
     ground.go();
     until("it ends", || ground.trail().contains("done"));
-    let ran = ground.fab(&["--json", "resume", "last"]);
-    ground.ended_with_7(&ran);
+    let resumed = ground.fab(&["--json", "resume", "last"]);
+    ground.ended_with_7(&[&ran, &resumed]);
 }
 
 fn twice(running: &Running) {
@@ -252,16 +264,36 @@ fn given_up(ground: &Ground) {
     assert!(!late, "it was ended");
 }
 
+/// One `abort` of a run that lives does the same, and its lock is gone.
+fn given_up_alive(ground: &Ground) {
+    let running = ground.begun("detach: true");
+    ground
+        .fab(&["abort", "last"])
+        .ended(0)
+        .says("was told to end what it runs")
+        .says("step `long` was ended")
+        .says("is aborted");
+    running.end().ended(143);
+    assert_eq!(ground.left(), Vec::<PathBuf>::new());
+    let locks = ground.host().path("/var/tmp/fab-rs/locks").unwrap();
+    assert_eq!(files_below(&locks), Vec::<PathBuf>::new());
+    ground.go();
+    let late = within(Duration::from_secs(1), || ground.trail().contains("done"));
+    assert!(!late, "it was ended");
+    ground.fab(&["resume", "last"]).ended(2).says("is aborted");
+}
+
 /// A host that was started anew says nothing of what ran before.
 fn restarted(ground: &Ground) {
     let running = ground.begun("detach: true");
     running.signal("KILL");
     running.end();
-    let who = ground.left().into_iter().find(|path| path.ends_with("who"));
-    let who = who.expect("its runner signs");
-    let text = fs::read_to_string(&who).unwrap();
+    let mut left = ground.left().into_iter();
+    let begun = left.find(|path| path.ends_with("begun"));
+    let begun = begun.expect("its runner signs");
+    let text = fs::read_to_string(&begun).unwrap();
     let (_, rest) = text.split_once(' ').unwrap();
-    fs::write(&who, format!("another-boot {rest}")).unwrap();
+    fs::write(&begun, format!("another-boot {rest}")).unwrap();
     let ran = ground.fab(&["--json", "resume", "last"]);
     assert_eq!(ground.outcome().0, "unknown", "{}", ran.all());
     assert!(ran.out().contains("was started anew"), "{}", ran.all());

@@ -209,6 +209,9 @@ const SWITCHES: &str = r#"
         sent
         run placed release-place.sh "$SUM"
         now before
+        # With it `cd` says where it went, or goes elsewhere.
+        mkdir -p "$OUT/elsewhere/releases/1.0.0"
+        CDPATH=$OUT/elsewhere:$FAB_PARAM_DIR run cdpath release-now.sh
         FAB_PARAM_FROM=0.9.0 run drifted release-now.sh
         switch forth release-switch.sh releases/1.1.0 releases/1.0.0
         # Cut off here, another run finds what was there before.
@@ -229,6 +232,7 @@ fn a_switch_remembers_what_was_there() {
     let json = |key: &str| host.answers(key)[0].json();
     for (key, back, prev, next, linked) in [
         ("before", "releases/1.0.0", "", "releases/1.0.0", false),
+        ("cdpath", "releases/1.0.0", "", "releases/1.0.0", false),
         (
             "after",
             "releases/1.0.0",

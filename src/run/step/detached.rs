@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::format_duration;
-use crate::run::journal::{Detached, Fact, Mark};
+use crate::run::journal::{Fact, Mark};
 use crate::run::progress::DetachedProgress;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::Step;
 use crate::transport::{
-    Detach, DetachedEnding, DetachedFolder, DetachedState, ExecReport, Exit, RemoteCommand,
-    Session as _, Sudo,
+    Detach, DetachedEnding, DetachedFolder, DetachedState, ExecReport, Exit, NEVER_BEGUN,
+    RemoteCommand, Session as _,
 };
 
 use super::attempt::Running;
@@ -37,9 +37,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long after the host should have ended it.
 const LATE: Duration = Duration::from_mins(1);
-
-/// The exit code of following where it was decided that the step is never begun.
-const VOID: u8 = 4;
 
 /// How often it is started again that the host accepted and did not come to begin: what launches it there is stuck.
 const STARTS: u8 = 3;
@@ -61,21 +58,6 @@ struct Alone<'a> {
 }
 
 impl<W: World> Work<W> {
-    /// Which run of a step this is, where it is to go on by itself.
-    pub(super) fn detaches(&self, step: &Step) -> Option<Mark> {
-        let wanted = step.modifiers.detach || self.taken_up.is_some();
-        let at_home = self.away.is_none() && self.site.is_some();
-        self.mark(&step.id)
-            .filter(|mark| wanted && at_home && mark.once.is_none())
-    }
-
-    /// Its folder on the host, and as whom it runs there.
-    pub(super) fn place_of(&self, of: &DetachedProgress) -> (DetachedFolder, Sudo) {
-        let folder = DetachedFolder::new(self.shared.options.run.as_str(), &of.at.folder);
-        let sudo = of.at.user.clone().map_or(Sudo::No, Sudo::User);
-        (folder, sudo)
-    }
-
     /// Starts the command, unless an earlier process of the run did, and follows it to its end.
     pub(super) async fn alone(
         &mut self,
@@ -84,26 +66,22 @@ impl<W: World> Work<W> {
         mark: Mark,
         mut command: RemoteCommand,
     ) -> Done {
-        let of = match self.taken_up.take() {
-            Some(of) => of,
+        let (of, streams) = match self.taken_up.take() {
+            Some(of) => self.going_on(of),
             None => match self.kept_ahead(mark, &command).await {
-                Ok(of) => of,
+                Ok(kept) => kept,
                 Err(end) => return end.into(),
             },
         };
         let (folder, sudo) = self.place_of(&of);
         command.sudo = sudo;
-        command.detach = Some(Detach {
-            folder: folder.clone(),
-            limit: running.command_limit,
-        });
         let mut alone = Alone {
             running,
             ok: &step.modifiers.ok_rc,
             of,
             folder,
             command,
-            streams: Some(Streams::new()),
+            streams: Some(streams),
             void: 0,
             silent: None,
         };
@@ -121,51 +99,6 @@ impl<W: World> Work<W> {
             stdout,
             stderr,
         }
-    }
-
-    /// Keeps where the command will lie, before it is sent. One of the same step that runs on the host is taken up
-    /// instead: never two.
-    async fn kept_ahead(
-        &mut self,
-        mark: Mark,
-        command: &RemoteCommand,
-    ) -> Result<DetachedProgress, End> {
-        let Some(host) = self.id() else {
-            return Err(End::failed("there is no host to run it on"));
-        };
-        let open = self.shared.detached.open(&host);
-        let known = |of: &DetachedProgress| self.leftovers.contains(of);
-        let open: Vec<_> = open
-            .into_iter()
-            .filter(|of| of.step == mark && !known(of))
-            .collect();
-        for of in open {
-            if self.how_it_stands(&of).await? == DetachedState::Runs {
-                return Ok(of);
-            }
-            self.leftovers.push(of);
-        }
-        let number = self.shared.detached.next();
-        let name = DetachedFolder::name_of(&self.label(), &mark.id, number);
-        let at = Detached {
-            folder: name.into(),
-            user: match &command.sudo {
-                Sudo::No => None,
-                Sudo::User(user) => Some(user.clone()),
-            },
-            attempt: self.attempt,
-        };
-        let of = self.shared.detached.add(&host, &mark, &at);
-        self.shared.journal.note(Fact::Detached {
-            host,
-            step: mark,
-            at,
-        });
-        let kept = self.shared.journal.settled().await;
-        kept.map_err(|cause| End::Broken {
-            cause: format!("not sent: {cause}"),
-        })?;
-        Ok(of)
     }
 
     /// How it ends, over as many connections as it takes.
@@ -216,15 +149,7 @@ impl<W: World> Work<W> {
             return self.cut_short(alone, cut).await;
         }
         match executed.report.as_ref().map(|report| report.exit) {
-            Some(Exit::Code(VOID)) => {
-                alone.of.began = false;
-                alone.void += 1;
-                if alone.void < STARTS {
-                    return Err(End::Lost);
-                }
-                let cause = "not started: the host launched it and never came to it; does `systemd-run`, or `sh`, hang there?";
-                return Ok(End::failed(cause));
-            }
+            Some(Exit::Code(NEVER_BEGUN)) => return self.moved(alone).await,
             Some(Exit::Code(_)) => {}
             Some(Exit::Lost) | None => {
                 self.lose_session();
@@ -242,8 +167,15 @@ impl<W: World> Work<W> {
     /// Starts it; how it ends where the host refuses.
     async fn started(&mut self, alone: &mut Alone<'_>) -> Result<Option<End>, End> {
         let due = (Instant::now() + ANSWER, ANSWER);
+        alone.command.detach = Some(Detach {
+            folder: alone.folder.clone(),
+            limit: alone.running.command_limit,
+        });
         let asked = self.asked(&alone.command, Some(due)).await;
         let (code, said) = asked.map_err(unanswered)?;
+        if code == NEVER_BEGUN {
+            return self.moved(alone).await.map(Some);
+        }
         if code != 0 {
             let words = String::from_utf8_lossy(&said.stderr);
             let last = words.lines().rfind(|line| !line.trim().is_empty());
@@ -260,6 +192,24 @@ impl<W: World> Work<W> {
                 .note(Fact::DetachedBegan { host, folder });
         }
         Ok(None)
+    }
+
+    /// It is decided that it is never begun where it lies: the next try gets another place, as a folder's decision
+    /// stands for good.
+    async fn moved(&mut self, alone: &mut Alone<'_>) -> Result<End, End> {
+        alone.void += 1;
+        if alone.void >= STARTS {
+            let cause = "not started: the host launched it and never came to it; is its disk full, or does `systemd-run`, or \
+                         `sh`, hang there?";
+            return Ok(End::failed(cause));
+        }
+        alone.of.began = false;
+        self.leftovers.push(alone.of.clone());
+        let mark = alone.of.step.clone();
+        let (of, streams) = self.kept_ahead(mark, &alone.command).await?;
+        (alone.of, alone.streams) = (of, Some(streams));
+        alone.folder = self.place_of(&alone.of).0;
+        Err(End::Lost)
     }
 
     /// Tells what it prints, from the byte that came last, until it ends or something ends this.
@@ -382,9 +332,6 @@ impl<W: World> Work<W> {
                 exit_code: Some(code),
                 cause: "ended on the host: by `fab-rs abort`, or with the host".to_owned(),
             },
-            DetachedState::Ended(_, DetachedEnding::NotBegun) => {
-                End::failed("not started: the host cannot keep its state: is its disk full?")
-            }
             state => {
                 self.teller.note(unknown(state)).await;
                 End::Lost

@@ -66,11 +66,12 @@ impl<W: World> Work<W> {
         match state {
             Ok(DetachedState::Ended(_, ending)) => match ending {
                 DetachedEnding::Limit { gone } | DetachedEnding::Asked { gone } => gone,
-                DetachedEnding::Own | DetachedEnding::NotBegun => true,
+                DetachedEnding::Own => true,
             },
             Ok(state) => matches!(
                 state,
                 DetachedState::Absent
+                    | DetachedState::Void
                     | DetachedState::Rebooted
                     | DetachedState::Died { runs: false }
             ),
@@ -100,7 +101,7 @@ impl<W: World> Work<W> {
                     "went on"
                 };
                 let text = format!(
-                    "step `{}` {doing} by itself: its output follows from its beginning",
+                    "step `{}` {doing} by itself: what it printed meanwhile follows",
                     name.name
                 );
                 self.teller.note(&text).await;
@@ -109,6 +110,10 @@ impl<W: World> Work<W> {
             }
             DetachedState::Absent if !of.began => {
                 self.taken_up = Some(of);
+                Some(None)
+            }
+            DetachedState::Void => {
+                self.leftovers.push(of);
                 Some(None)
             }
             DetachedState::Died { runs: true } => {
@@ -196,7 +201,10 @@ pub(super) fn unknown(state: DetachedState) -> &'static str {
         DetachedState::Absent => {
             "what the step left on the host is gone: how it ended is not known"
         }
-        DetachedState::Waiting | DetachedState::Runs | DetachedState::Ended(..) => {
+        DetachedState::Void
+        | DetachedState::Waiting
+        | DetachedState::Runs
+        | DetachedState::Ended(..) => {
             "the step was not begun in time on the host, or cannot say so"
         }
     }

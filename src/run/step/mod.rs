@@ -7,6 +7,7 @@ mod command;
 mod copy;
 mod detached;
 mod detached_ends;
+mod detached_place;
 mod download;
 mod elsewhere;
 mod end;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::Stream;
-use crate::run::event::StepRef;
+use crate::run::event::{Lines, StepRef};
 use crate::run::lines::LineSplitter;
 use crate::run::mask::MaskedStream;
 use crate::run::teller::Teller;
@@ -60,6 +60,13 @@ impl Streams {
         }
     }
 
+    /// Nothing came yet, and so many bytes of each, with secrets masked, were told before.
+    pub(crate) fn told((stdout, stderr): (u64, u64)) -> Self {
+        let mut streams = Self::new();
+        (streams.stdout.told, streams.stderr.told) = (stdout, stderr);
+        streams
+    }
+
     /// How many bytes of stdout and stderr came.
     pub(crate) fn came(&self) -> (u64, u64) {
         (self.stdout.came, self.stderr.came)
@@ -78,6 +85,8 @@ impl Streams {
 struct OneStream {
     came: u64,
     masked: MaskedStream,
+    /// How many masked bytes from here on an earlier process of the run told.
+    told: u64,
     lines: LineSplitter,
     kept: Vec<u8>,
 }
@@ -87,8 +96,54 @@ impl OneStream {
         Self {
             came: 0,
             masked: MaskedStream::default(),
+            told: 0,
             lines: LineSplitter::new(stream),
             kept: Vec::new(),
+        }
+    }
+}
+
+/// Lines that were told before, and those that were not.
+#[derive(Debug, Default)]
+struct Parted {
+    old: [Option<Lines>; 2],
+    new: Option<Lines>,
+}
+
+impl Parted {
+    /// The next bytes as lines; the first `told` of them were told.
+    fn of(lines: &mut LineSplitter, told: &mut u64, bytes: &[u8]) -> Self {
+        if *told == 0 {
+            let new = lines.push(bytes);
+            return Self {
+                new,
+                ..Self::default()
+            };
+        }
+        let at = usize::try_from(*told).map_or(bytes.len(), |told| told.min(bytes.len()));
+        let (old, new) = bytes.split_at(at);
+        *told -= at as u64;
+        let old = lines.push(old);
+        if *told > 0 {
+            return Self {
+                old: [old, None],
+                new: None,
+            };
+        }
+        // Where the earlier process told a piece of a line, the rest of it follows.
+        let piece = lines.finish();
+        Self {
+            old: [old, piece],
+            new: lines.push(new),
+        }
+    }
+
+    async fn tell(self, teller: &mut Teller, step: &StepRef, quiet: bool) {
+        for lines in self.old.iter().flatten() {
+            teller.recall(lines);
+        }
+        if let Some(lines) = self.new {
+            teller.lines(step, lines, quiet).await;
         }
     }
 }
@@ -142,12 +197,20 @@ impl<'a> StepOutput<'a> {
             let one = self.streams.of(stream);
             let held = one.masked.finish();
             keep(&mut one.kept, held, self.keep);
-            for lines in [one.lines.push(held), one.lines.finish()]
-                .into_iter()
-                .flatten()
-            {
-                self.teller.lines(self.step, lines, self.quiet).await;
-            }
+            let parted = Parted::of(&mut one.lines, &mut one.told, held);
+            parted.tell(self.teller, self.step, self.quiet).await;
+            let new = one.lines.finish();
+            let rest = match one.told {
+                0 => Parted {
+                    new,
+                    ..Parted::default()
+                },
+                _ => Parted {
+                    old: [new, None],
+                    new: None,
+                },
+            };
+            rest.tell(self.teller, self.step, self.quiet).await;
         }
         (self.streams.stdout.kept, self.streams.stderr.kept)
     }
@@ -160,9 +223,8 @@ impl Output for StepOutput<'_> {
         one.came += bytes.len() as u64;
         let shown = one.masked.push(&self.teller.mask, bytes);
         keep(&mut one.kept, shown, self.keep);
-        if let Some(lines) = one.lines.push(shown) {
-            self.teller.lines(self.step, lines, self.quiet).await;
-        }
+        let parted = Parted::of(&mut one.lines, &mut one.told, shown);
+        parted.tell(self.teller, self.step, self.quiet).await;
         if self.teller.fault().is_some() {
             self.own.cancel();
         }

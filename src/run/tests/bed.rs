@@ -50,6 +50,8 @@ pub(super) struct Bed {
     pub(super) scripts: Vec<(String, HostScript)>,
     pub(super) signals: Vec<(Duration, Signal)>,
     pub(super) says: bool,
+    /// What an earlier process left in the log of `h0`.
+    pub(super) log: String,
     pub(super) full_log: Option<String>,
     pub(super) slow_sink: Duration,
 }
@@ -86,6 +88,7 @@ impl Bed {
             scripts: Vec::new(),
             signals: Vec::new(),
             says: true,
+            log: String::new(),
             full_log: None,
             slow_sink: Duration::ZERO,
         }
@@ -161,6 +164,7 @@ impl Bed {
 
     async fn play_with<T: Transport>(self, transport: T, local: Scripted) -> Played {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("h0.log"), &self.log).expect("it can be written");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (sender, signals) = mpsc::channel(8);
         let parts = self.parts(transport, local, (folder.path(), &events));
@@ -426,6 +430,7 @@ impl Folder {
     fn log(&self, name: &str) -> io::Result<std::fs::File> {
         std::fs::OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(self.path.join(format!("{name}.log")))
     }

@@ -1,29 +1,22 @@
 //! Steps that go on by themselves: one start whatever dies when, every byte once, and a plain word where nothing can be
 //! known.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::journal::replay;
-use crate::model::{Host, Stream};
+use crate::model::Stream;
 use crate::run::cancel::Signal;
+use crate::run::event::EventKind;
 use crate::run::journal::{Detached, Fact, Mark, Memory, Opening, Part, Process};
 use crate::run::progress::Progress;
-use crate::run::{Parts, RunOptions, execute};
+use crate::run::{Parts, execute};
 use crate::task::{OnResume, Step};
 use crate::transport::scripted::{Act, HostScript, Scripted};
-use crate::transport::{
-    Attempts, ConnectError, ExecReport, Exit, Fetch, Output, Program, RemoteCommand, Session,
-    TransferError, Transport, Upload,
-};
 
 use super::bed::{Bed, Played};
-use super::crashes::disk::{Death, Disk};
-use super::crashes::laws::opening;
 use super::steps::{Modified as _, run};
 
 const LOOK: &str = "fab-rs-detached look";
@@ -31,7 +24,7 @@ const FOLLOW: &str = "fab-rs-detached follow";
 const END: &str = "fab-rs-detached end";
 const REMOVE: &str = "fab-rs-detached remove";
 
-fn alone(text: &str) -> Step {
+pub(super) fn alone(text: &str) -> Step {
     run(text).but(|modifiers| modifiers.detach = true)
 }
 
@@ -120,6 +113,81 @@ async fn a_host_that_never_comes_to_it_is_not_asked_for_ever() {
     assert!(played.cause("h0").starts_with("not started: "));
     let asked = asked(&played.transport, "h0");
     assert_eq!(asked.iter().filter(|asked| *asked == "work").count(), 3);
+    // What was decided in one place is not asked to change.
+    let starts = played.transport.requests_on("h0").into_iter();
+    let starts = starts.filter_map(|command| command.detach);
+    let places: Vec<String> = starts.map(|detach| detach.folder.path()).collect();
+    let names = places.iter().map(|path| path.rsplit('.').next().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(asked.iter().filter(|asked| *asked == "remove").count(), 3);
+}
+
+/// What an earlier process told, a piece of a line among it, is not told again; it is in the failure's last lines, and
+/// in what is registered.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_taken_up_tells_only_what_was_not_told() {
+    let hangs = Act::HangsUntilStopped { confirmed: true };
+    let script = HostScript::new().on(FOLLOW, [prints("one\ntw"), hangs]);
+    let bed = Bed::new(1, vec![alone("work")]).change(1, 0);
+    let bed = bed
+        .signal(5, Signal::Interrupt)
+        .signal(6, Signal::Interrupt);
+    let first = bed.script("h0", script).play().await;
+    assert_eq!(first.lines("h0"), ["one", "tw"]);
+    let script = HostScript::new()
+        .on(LOOK, [prints("runs\n")])
+        .on(
+            FOLLOW,
+            [prints("one\nt"), prints("wo\nthree\n"), Act::IsLost],
+        )
+        .on(FOLLOW, [prints("four\n")])
+        .on(LOOK, [prints("ended 3 n g\n")])
+        .on(REMOVE, [prints("absent\n")]);
+    let bed = Bed::new(1, vec![alone("work")])
+        .change(1, 0)
+        .script("h0", script);
+    let progress = Arc::new(interrupted(&bed, true));
+    let log = first.log("h0");
+    let bed = bed.with(|bed| {
+        bed.options.progress = Some(progress);
+        bed.log = format!("{log}---- the run goes on in another process\n");
+    });
+    let played = bed.play().await;
+    assert_eq!(played.words(), ["failed"]);
+    assert_eq!(played.lines("h0"), ["o", "three", "four"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        ["look", "follow 0 0", "follow 14 0", "look", "remove"]
+    );
+    let log = played.log("h0");
+    let told = log.lines().filter(|line| line.starts_with("out"));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        ["out| one", "out+ tw", "out| o", "out| three", "out| four"]
+    );
+    let mut tails = played.events.iter().filter_map(|event| match &event.kind {
+        EventKind::HostFinished { tail, .. } => Some(tail),
+        _ => None,
+    });
+    assert_eq!(*tails.next().unwrap(), ["one", "tw", "o", "three", "four"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_decided_is_never_begun_is_begun_elsewhere() {
+    let script = HostScript::new()
+        .on(LOOK, [prints("void\n")])
+        .on(LOOK, [prints("ended 0 n g\n")])
+        .on(REMOVE, [prints("absent\n")]);
+    let step = alone("work").but(|modifiers| modifiers.resume = Some(OnResume::Ask));
+    let bed = Bed::new(1, vec![step]).change(1, 0).script("h0", script);
+    let progress = Arc::new(interrupted(&bed, true));
+    let bed = bed.with(|bed| bed.options.progress = Some(progress));
+    let played = bed.play().await;
+    assert_eq!(played.words(), ["ok"]);
+    assert_eq!(
+        asked(&played.transport, "h0"),
+        ["look", "work", "follow 0 0", "look", "remove", "remove"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +195,6 @@ async fn what_the_host_says_of_its_end_is_its_end() {
     for (said, word, cause) in [
         ("ended 143 t g", "timed_out", "timed out after 1 h"),
         ("ended 143 e g", "failed", "ended on the host"),
-        ("ended 126 f g", "failed", "not started"),
         ("rebooted", "unknown", ""),
         ("died gone", "unknown", ""),
         ("died runs", "unknown", ""),
@@ -288,176 +355,6 @@ async fn whoever_takes_the_run_up_asks_the_host_whatever_resume_says() {
         let wanted: Vec<&str> = wanted.into_iter().chain(["tidy"]).collect();
         let asked = asked(&played.transport, "h0");
         assert_eq!(asked, wanted, "{said} {on_resume:?}");
-    }
-}
-
-/// A host as it is: whoever makes a folder starts its step; it ends when somebody follows it.
-#[derive(Debug, Clone, Default)]
-struct Machine(Arc<Mutex<BTreeMap<String, Alone>>>);
-
-#[derive(Debug, Default)]
-struct Alone {
-    starts: usize,
-    ended: bool,
-    removed: bool,
-}
-
-impl Transport for Machine {
-    type Session = Self;
-
-    async fn connect(
-        &self,
-        _: &Host,
-        _: Attempts<'_>,
-        _: &CancellationToken,
-    ) -> Result<Self, ConnectError> {
-        Ok(self.clone())
-    }
-
-    async fn shutdown(&self) {}
-}
-
-impl Session for Machine {
-    async fn exec<O: Output>(
-        &self,
-        command: &RemoteCommand,
-        output: &mut O,
-        _: &CancellationToken,
-    ) -> ExecReport {
-        let said = self.told(command);
-        tokio::task::yield_now().await;
-        output.chunk(Stream::Stdout, said.as_bytes()).await;
-        ExecReport {
-            exit: Exit::Code(0),
-            started: true,
-            left_running: false,
-            group_ended: false,
-            notes: Vec::new(),
-            sudo_refused: None,
-            trace: None,
-        }
-    }
-
-    async fn upload(
-        &self,
-        _: &Upload,
-        _: &(dyn Fn(u64) + Sync),
-        _: &CancellationToken,
-    ) -> Result<(), TransferError> {
-        Ok(())
-    }
-
-    async fn download(
-        &self,
-        _: &Fetch,
-        _: &mut tokio::fs::File,
-        _: &(dyn Fn(u64) + Sync),
-        _: &CancellationToken,
-    ) -> Result<u64, TransferError> {
-        Ok(0)
-    }
-
-    async fn alive(&self) -> bool {
-        true
-    }
-
-    async fn close(self) {}
-}
-
-impl Machine {
-    fn told(&self, command: &RemoteCommand) -> &'static str {
-        let mut folders = self.0.lock().unwrap();
-        if let Some(detach) = &command.detach {
-            let alone = folders.entry(detach.folder.path()).or_default();
-            let first = alone.starts == 0 || alone.removed;
-            alone.starts += usize::from(first);
-            return if first { "started\n" } else { "there\n" };
-        }
-        let Program::Argv(words) = &command.program else {
-            return "";
-        };
-        let [_, _, _, _, verb, base, run, name, ..] = &words[..] else {
-            return "";
-        };
-        let path = format!("{base}/fab-rs/runs/{run}/{name}");
-        let Some(alone) = folders.get_mut(&path).filter(|alone| !alone.removed) else {
-            return "absent\n";
-        };
-        match verb.as_str() {
-            "follow" => {
-                alone.ended = true;
-                "a line\n"
-            }
-            "remove" => {
-                assert!(alone.ended, "removed while it ran");
-                alone.removed = true;
-                "absent\n"
-            }
-            _ if alone.ended => "ended 0 n g\n",
-            _ => "runs\n",
-        }
-    }
-}
-
-/// Plays until the end or until the process dies; whether it ended well.
-async fn lived(machine: &Machine, journal: &Arc<Disk>, progress: Option<Progress>) -> bool {
-    let steps = vec![alone("first"), alone("second")];
-    let bed = Bed::new(2, steps).change(2, 0);
-    let folder = tempfile::tempdir().unwrap();
-    let events = Arc::default();
-    let parts = bed.parts(
-        machine.clone(),
-        Scripted::default(),
-        (folder.path(), &events),
-    );
-    let parts = Parts {
-        journal: Arc::clone(journal) as _,
-        ..parts
-    };
-    let options = RunOptions {
-        progress: progress.map(Arc::new),
-        ..bed.options.clone()
-    };
-    let (_sender, signals) = mpsc::channel(1);
-    let running = execute(Arc::new(bed.plan()), parts, options, signals);
-    tokio::select! {
-        biased;
-        () = journal.dead.cancelled() => false,
-        summary = running => {
-            assert_eq!(summary.exit, 0);
-            true
-        }
-    }
-}
-
-/// The facts of a run that nobody killed, without what opens it.
-async fn undisturbed() -> usize {
-    let journal = Disk::endless(Vec::new());
-    assert!(lived(&Machine::default(), &journal, None).await);
-    journal.facts().len()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_process_that_dies_after_any_fact_starts_nothing_twice_and_leaves_nothing_out() {
-    let facts = undisturbed().await;
-    assert!(facts > 20, "{facts}");
-    for lives in 1..facts {
-        let machine = Machine::default();
-        let first = Disk::new(Vec::new(), lives, Death::AtOnce);
-        assert!(!lived(&machine, &first, None).await);
-        let plan = Bed::new(2, Vec::new()).change(2, 0).plan();
-        let mut known = vec![opening(&plan)];
-        known.extend(first.facts());
-        let second = Disk::endless(Vec::new());
-        assert!(
-            lived(&machine, &second, Some(replay(&known))).await,
-            "killed at {lives}"
-        );
-        let folders = machine.0.lock().unwrap();
-        assert_eq!(folders.len(), 4, "killed at {lives}: {folders:?}");
-        for (path, alone) in &*folders {
-            assert_eq!(alone.starts, 1, "killed at {lives}: {path}");
-        }
     }
 }
 

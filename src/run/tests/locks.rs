@@ -167,6 +167,37 @@ async fn every_host_is_locked_and_the_first_hears_the_heart() {
     assert!(taken.unwrap() < started.unwrap());
 }
 
+/// Others see it as stale when it has not beaten for a minute.
+#[tokio::test(start_paused = true)]
+async fn a_heart_that_is_not_heard_is_told_once_and_once_that_it_is_again() {
+    let says = |text: &str| vec![Act::Prints(Stream::Stdout, text.as_bytes().to_vec())];
+    let mut script = HostScript::new()
+        .on("fab-rs-lock take", says("taken\n"))
+        .on("fab-rs-lock release", says("released\n"))
+        .on("work", vec![Act::Waits(Duration::from_secs(190))]);
+    // Three are lost; the fourth is heard; of six, none; then all.
+    for number in 0..11 {
+        script = match number {
+            3 | 10 => script.on("fab-rs-lock beat", says("ours\n")),
+            _ => script.on("fab-rs-lock beat", vec![Act::Exits(3)]),
+        };
+    }
+    let played = bed(&script).play().await;
+    assert_eq!(played.exit(), 0, "{:?}", played.notes());
+    let notes = played.notes();
+    let hearts: Vec<&String> = notes.iter().filter(|note| note.contains("heart")).collect();
+    let [silent, again] = hearts[..] else {
+        panic!("{hearts:?}");
+    };
+    assert!(
+        silent.starts_with(
+            "the lock's heartbeat has not reached h0 for 1 m: its `sh` ended with 3; other controllers see this run as stale"
+        ),
+        "{silent}"
+    );
+    assert_eq!(again, "the lock's heartbeat reaches h0 again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_meets_a_lock_hears_whose_it_is() {
     let said = format!("lock 192 4 deploy k\n{}\n", note().to_line());

@@ -8,6 +8,7 @@ mod course_guards;
 mod course_laws;
 mod crashes;
 mod detached;
+mod detached_deaths;
 mod errands;
 mod files;
 mod fleet;

@@ -1,21 +1,41 @@
 # Runs a detached step on its host, in the step's folder (folder.sh), alone: nobody waits for it, and it reads nothing.
 # Follows group.sh and fab_program, with fab_grace and fab_in as boot.sh has them, and fab_limit, the seconds
-# after which the program is ended, or nothing. fab_home is the folder that the login began in. It leaves:
-#   begun   a folder; whoever makes it decides: this, or that nothing is ever run (detached.sh)
-#   who     boot id, our pid and start time, the program's pid and start time
-#   status  exit code; `n` by itself, `t` at its limit, `e` asked to, `f` nothing was run; `g` its group is gone,
-#           `u` it may not be
-# Both are written into room taken before, and renamed when they are whole.
+# after which the program is ended, or nothing. Lies in a folder `try.X` of its own, as $0 says, with the program's
+# files; fab_home is the folder that the login began in. It leaves:
+#   begun   boot id, our pid and start time, the program's pid and start time. A hard link to a file that is whole:
+#           whoever makes it decides, and says all in one step, that this runs; a symbolic link, that nothing ever does
+#           (detached.sh)
+#   status  exit code; `n` by itself, `t` at its limit, `e` asked to; `g` its group is gone, `u` it may not be.
+#           Renamed when it is whole
+# Both are written into room taken before.
 
-fab_keep() {
-  { printf '%-79s\n' "$3" 1<>"./$1"; } 2>/dev/null && mv -f "./$1" "./$2" 2>/dev/null
+fab_write() { { printf '%-79s\n' "$2" 1<>"./$1"; } 2>/dev/null; }
+
+# By the process that becomes the program: before this nothing of it was run, after it everybody knows whom to end.
+fab_begin() {
+  fab_f=
+  fab_started self
+  fab_pid=${fab_f%% *}
+  # There is no /proc.
+  [ -n "$fab_pid" ] || fab_pid=$(exec sh -c 'echo $PPID')
+  fab_write "$fab_try/who" "$fab_me $fab_pid $fab_since" && ln "./$fab_try/who" ./begun 2>/dev/null && exec >>./out 2>>./err
+}
+
+# Whether the program was ours to run.
+fab_began() {
+  read -r fab_l <./begun || return
+  case $fab_l in "$fab_me "*) ;; *) return 1 ;; esac
 }
 
 fab_done() {
-  rm -rf "$fab_dir"
+  [ -z "$fab_t" ] || kill "$fab_t" 2>/dev/null
+  fab_began 2>/dev/null || { rm -rf "./$fab_try"; exit 1; }
+  mv -f "./$fab_try/status" ./status.new 2>/dev/null
+  # Secrets go before anybody is told.
+  rm -rf "./$fab_try"
   # As long as the word cannot be left, somebody may still make room; without the folder nobody wants it.
-  until fab_keep status.new status "$1"; do
-    [ -d ./begun ] || break
+  until fab_write status.new "$1" && mv -f ./status.new ./status 2>/dev/null; do
+    [ -e ./begun ] || break
     sleep 5
   done
   exit 0
@@ -40,31 +60,29 @@ fab_timer() {
 }
 
 fab_main() {
-  # The program's files lie beside this one.
-  fab_dir=${0%/run}
-  mkdir -m 0700 ./begun 2>/dev/null || exit 1
+  fab_try=${0%/run} fab_try=${fab_try#./}
+  fab_dir=$(pwd -P)/$fab_try
   trap '' HUP
+  # Whoever asks for the end before the program's number is known asks again.
+  trap : TERM USR1
   fab_ways
   fab_why= fab_w= fab_t= fab_boot=-
   { read -r fab_boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
   fab_started $$
   fab_me="$fab_boot $$ $fab_since"
-  fab_keep who.1 who "$fab_me" || fab_done '126 f g'
   if [ -n "$fab_in" ]; then fab_in=$fab_dir/$fab_in; else fab_in=/dev/null; fi
   [ -z "$fab_jobs" ] || set -m
   (
+    fab_begin || exit
     trap - HUP
     cd "$fab_home" 2>/dev/null || cd /
     unset fab_home
     fab_program
-  ) <"$fab_in" >>./out 2>>./err &
+  ) <"$fab_in" &
   fab_pid=$!
   [ -z "$fab_jobs" ] || set +m
-  fab_started "$fab_pid"
-  trap 'fab_s=1; fab_cut e' TERM
   trap 'fab_s=1; fab_cut t' USR1
-  # From here on it is known whom to end.
-  fab_keep who.2 who "$fab_me $fab_pid $fab_since"
+  trap 'fab_s=1; fab_cut e' TERM
   if [ -n "$fab_limit" ]; then
     (fab_timer) &
     fab_t=$!
@@ -78,7 +96,6 @@ fab_main() {
   # ksh says 256 and the signal.
   [ "$fab_r" -le 255 ] || fab_r=$((128 + fab_r % 128))
   trap '' TERM USR1
-  [ -z "$fab_t" ] || kill "$fab_t" 2>/dev/null
   [ -n "$fab_w" ] || fab_done "$fab_r n g"
   wait "$fab_w"
   case $? in

@@ -11,25 +11,47 @@ use super::ways::*;
 use crate::model::Secret;
 
 /// A place for detached steps, and the folder of one.
-struct Place {
-    base: tempfile::TempDir,
+pub(super) struct Place {
+    pub(super) base: tempfile::TempDir,
     folder: DetachedFolder,
 }
 
+/// The folders above a step's that are its user's own, where those of a login user are asked for.
+fn above(place: &Place) -> [PathBuf; 2] {
+    let path = place.path();
+    let run = path.parent().unwrap();
+    [run.parent().unwrap().to_owned(), run.to_owned()]
+}
+
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        let folder = DetachedFolder::new("run-1", "app-1-dump.1").below(base.path());
+        let folder = DetachedFolder::new("run-1", "app-1-dump.1", &Sudo::No).below(base.path());
         Self { base, folder }
     }
 
+    /// Where it lies, or will: some user's, or ours.
     fn path(&self) -> PathBuf {
-        PathBuf::from(self.folder.path())
+        let path = self.folder.path();
+        let mut users = fs::read_dir(self.base.path()).unwrap().flatten();
+        let made = users.find_map(|user| {
+            let name = user.file_name().into_string().unwrap();
+            name.strip_prefix("fab-rs-").map(str::to_owned)
+        });
+        let user = made.unwrap_or_else(|| {
+            let said = std::process::Command::new("id").arg("-un").output();
+            String::from_utf8(said.unwrap().stdout).unwrap()
+        });
+        PathBuf::from(path.replace('*', user.trim()))
     }
 
     /// The command, to be left alone.
-    fn detached(&self, mut command: RemoteCommand, limit: Option<Duration>) -> RemoteCommand {
+    pub(super) fn detached(
+        &self,
+        mut command: RemoteCommand,
+        limit: Option<Duration>,
+    ) -> RemoteCommand {
         let folder = self.folder.clone();
         command.detach = Some(Detach { folder, limit });
         command
@@ -53,7 +75,7 @@ impl Place {
         DetachedState::parse(&said.stdout).unwrap_or_else(|| panic!("{}: {}", way.name, said.out()))
     }
 
-    async fn look(&self, way: &Way) -> DetachedState {
+    pub(super) async fn look(&self, way: &Way) -> DetachedState {
         self.state(way, &self.folder.look(&Sudo::No)).await
     }
 
@@ -63,12 +85,11 @@ impl Place {
         (said.out(), said.err())
     }
 
-    async fn remove(&self, way: &Way) {
+    pub(super) async fn remove(&self, way: &Way) {
         let gone = self.state(way, &self.folder.remove(&Sudo::No)).await;
         assert_eq!(gone, DetachedState::Absent, "{}", way.name);
-        let left: Vec<_> = fs::read_dir(self.base.path().join("fab-rs/runs"))
-            .unwrap()
-            .collect();
+        let [user, _] = above(self);
+        let left: Vec<_> = fs::read_dir(user).unwrap().collect();
         assert!(left.is_empty(), "{}: {left:?}", way.name);
     }
 }
@@ -98,12 +119,9 @@ async fn it_is_started_once_and_its_streams_and_code_are_its_own() {
             "{}",
             way.name
         );
-        assert_eq!(
-            place.start(&way, shell(&text)).await,
-            "there\n",
-            "{}",
-            way.name
-        );
+        // It may not have begun yet.
+        let again = place.start(&way, shell(&text)).await;
+        assert!(["there\n", "started\n"].contains(&&*again), "{again}");
         let all = ("out\nlast".to_owned(), "err\n".to_owned());
         assert_eq!(place.followed(&way, (0, 0)).await, all, "{}", way.name);
         assert_eq!(place.look(&way).await, ended(255), "{}", way.name);
@@ -132,8 +150,7 @@ async fn many_starters_start_one() {
         let command = shell(&format!("echo run >>{}; sleep 0.3", trail.display()));
         let starts = (0..8).map(|_| place.start(&way, command.clone()));
         let said = futures_util::future::join_all(starts).await;
-        let started = said.iter().filter(|said| *said == "started\n").count();
-        assert_eq!(started, 1, "{}: {said:?}", way.name);
+        assert!(said.contains(&"started\n".to_owned()), "{}", way.name);
         place.followed(&way, (0, 0)).await;
         assert_eq!(fs::read_to_string(trail).unwrap(), "run\n", "{}", way.name);
         place.remove(&way).await;
@@ -170,7 +187,7 @@ async fn everything_reaches_it_and_nothing_of_it_is_left_or_seen() {
         );
         assert!(!files.exists(), "{}: {}", way.name, files.display());
         // The output is the program's own.
-        for name in ["who", "status", "dir"] {
+        for name in ["begun", "status"] {
             let text = fs::read_to_string(place.path().join(name)).unwrap();
             assert!(!text.contains("s3cret"), "{}: {name}", way.name);
         }
@@ -219,7 +236,7 @@ async fn it_runs_on_and_is_not_removed_until_it_is_ended() {
 }
 
 /// Waits until it holds.
-async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+pub(super) async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
     for _ in 0..150 {
         if holds().await {
             return;
@@ -231,11 +248,11 @@ async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
 
 /// Puts a word in the place of the `number`th of what the runner left about itself.
 fn doctor(place: &Place, number: usize, word: &str) {
-    let who = place.path().join("who");
-    let text = fs::read_to_string(&who).unwrap();
+    let begun = place.path().join("begun");
+    let text = fs::read_to_string(&begun).unwrap();
     let mut words: Vec<&str> = text.split_whitespace().collect();
     words[number] = word;
-    fs::write(who, words.join(" ") + "\n").unwrap();
+    fs::write(begun, words.join(" ") + "\n").unwrap();
 }
 
 #[tokio::test]
@@ -244,13 +261,8 @@ async fn a_dead_supervisor_and_a_reboot_are_told_from_what_runs() {
     let place = Place::new();
     let mark = format!("98763.{}", std::process::id());
     place.start(way, shell(&format!("sleep {mark}"))).await;
-    until(|| async {
-        fs::read_to_string(place.path().join("who"))
-            .is_ok_and(|who| who.split_whitespace().count() == 5)
-    })
-    .await;
-    assert_eq!(place.look(way).await, DetachedState::Runs);
-    let who = fs::read_to_string(place.path().join("who")).unwrap();
+    until(|| async { place.look(way).await == DetachedState::Runs }).await;
+    let who = fs::read_to_string(place.path().join("begun")).unwrap();
     let runner = who.split_whitespace().nth(1).unwrap().to_owned();
     let killed = std::process::Command::new("kill")
         .args(["-KILL", &runner])
@@ -281,56 +293,81 @@ async fn a_dead_supervisor_and_a_reboot_are_told_from_what_runs() {
     place.remove(way).await;
 }
 
-/// A starter that died between its folder and its runner: one look decides that nothing is ever run there, and a
-/// runner that comes late finds that.
+/// One look decides that nothing is ever run there: that stands, and a start or a runner that comes late finds it.
 #[tokio::test]
 async fn what_was_never_begun_is_never_begun() {
     let way = &ways()[0];
     let place = Place::new();
-    let command = || shell("echo ran");
-    place.start(way, command()).await;
-    place.followed(way, (0, 0)).await;
-    place.remove(way).await;
-    for folder in ["fab-rs/runs/run-1", "fab-rs/runs/run-1/app-1-dump.1"] {
-        fs::create_dir(place.base.path().join(folder)).unwrap();
+    let [user, run] = above(&place);
+    for folder in [user, run, place.path()] {
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
     }
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    // A runner that was launched, and sleeps.
+    let late = place.path().join("try.late");
+    fs::create_dir(&late).unwrap();
+    for file in ["who", "status"] {
+        fs::write(late.join(file), " ".repeat(80)).unwrap();
+    }
+    let text = format!(
+        "fab_grace=20 fab_limit= fab_in=\nfab_program() {{\necho ran\n}}\n{}{}",
+        include_str!("../group.sh"),
+        include_str!("../detached/runner.sh")
+    );
+    fs::write(late.join("run"), text).unwrap();
     assert_eq!(place.look(way).await, DetachedState::Waiting);
-    assert_eq!(place.start(way, command()).await, "there\n");
     let state = place.state(way, &place.folder.end(&Sudo::No)).await;
-    assert_eq!(state, DetachedState::Absent);
-    assert_eq!(place.start(way, command()).await, "started\n");
-    assert_eq!(place.followed(way, (0, 0)).await.0, "ran\n");
-    // The same runner once more.
-    let runner = include_str!("../detached/runner.sh");
-    fs::remove_file(place.path().join("out")).unwrap();
-    let late = std::process::Command::new("sh")
-        .args(["-c", runner, "/nowhere/run"])
+    assert_eq!(state, DetachedState::Void);
+    let woken = std::process::Command::new("sh")
+        .arg("./try.late/run")
         .current_dir(place.path())
         .status();
-    assert_eq!(late.unwrap().code(), Some(1));
-    assert!(!place.path().join("out").exists());
+    assert_eq!(woken.unwrap().code(), Some(1));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "its files");
+    let again = place.detached(shell("echo ran"), None);
+    for command in [again, place.folder.follow((0, 0), &Sudo::No)] {
+        let (report, said) = way.run(&command).await;
+        assert_eq!(report.exit, Exit::Code(NEVER_BEGUN), "{}", said.err());
+    }
+    assert_eq!(place.look(way).await, DetachedState::Void);
+    place.remove(way).await;
 }
 
-/// Whoever can write there can put a folder of the name there first.
+/// Whether something was put in the place of a step's folder.
+type Plant = fn(&Path) -> bool;
+
+/// Whoever can write there can put a folder of the name there first, and the owner of a folder can take away what is
+/// in it, sticky or not.
 #[tokio::test]
 async fn what_another_user_or_a_link_put_there_is_refused() {
     let way = &ways()[0];
-    for plant in [plant_link, plant_open, plant_foreign, plant_writable_parent] {
+    let plants: [(Plant, &str); 6] = [
+        (|path| link(path), "is no folder of ours"),
+        (|path| mode(path, 0o755), "is not ours alone"),
+        (|path| foreign(path, 0o700), "is not ours alone (uid 65534"),
+        (|path| foreign(path, 0o1777), "is not ours alone (uid 65534"),
+        (
+            |path| foreign(path.parent().unwrap(), 0o1777),
+            "run-1 is not ours alone (uid 65534",
+        ),
+        (
+            |path| foreign(path.ancestors().nth(3).unwrap(), 0o1777),
+            "has to be root's, and sticky",
+        ),
+    ];
+    for (plant, words) in plants {
         let place = Place::new();
-        let runs = place.base.path().join("fab-rs/runs/run-1");
-        fs::create_dir_all(&runs).unwrap();
-        for folder in runs.ancestors().take(3) {
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o1777)).unwrap();
+        fs::create_dir_all(place.path()).unwrap();
+        for folder in [&above(&place)[..], &[place.path()]].concat() {
+            mode(&folder, 0o700);
         }
-        let words = plant(&place.path());
-        if words.is_empty() {
+        if !plant(&place.path()) {
             continue;
         }
         let trail = place.base.path().join("trail");
         let command = shell(&format!("echo ran >{}", trail.display()));
         let (report, said) = way.run(&place.detached(command, None)).await;
-        assert_eq!(report.exit, Exit::Code(3), "{}", said.out());
+        assert_eq!(report.exit, Exit::Code(3), "{words}: {}", said.out());
         assert!(said.err().contains(words), "{words}: {}", said.err());
         let (report, said) = way.run(&place.folder.end(&Sudo::No)).await;
         assert_eq!(report.exit, Exit::Code(3), "{words}: {}", said.out());
@@ -338,36 +375,19 @@ async fn what_another_user_or_a_link_put_there_is_refused() {
     }
 }
 
-fn plant_link(path: &Path) -> &'static str {
+fn link(path: &Path) -> bool {
     let other = path.parent().unwrap().join("other");
-    fs::create_dir(&other).unwrap();
-    fs::set_permissions(&other, fs::Permissions::from_mode(0o700)).unwrap();
-    std::os::unix::fs::symlink(other, path).unwrap();
-    "is no folder of ours"
+    fs::rename(path, &other).unwrap();
+    std::os::unix::fs::symlink(other, path).is_ok()
 }
 
-fn plant_open(path: &Path) -> &'static str {
-    fs::create_dir(path).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    "is not ours"
+fn mode(path: &Path, mode: u32) -> bool {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).is_ok()
 }
 
-fn plant_foreign(path: &Path) -> &'static str {
-    fs::create_dir(path).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
-    if std::os::unix::fs::chown(path, Some(65534), None).is_err() {
-        return "";
-    }
-    "is not ours (uid 65534"
-}
-
-fn plant_writable_parent(path: &Path) -> &'static str {
-    let parent = path.parent().unwrap();
-    fs::set_permissions(parent, fs::Permissions::from_mode(0o777)).unwrap();
-    if std::os::unix::fs::chown(parent, Some(65534), None).is_err() {
-        return "";
-    }
-    "can be changed by other users"
+/// Whether we may give it away.
+fn foreign(path: &Path, bits: u32) -> bool {
+    mode(path, bits) && std::os::unix::fs::chown(path, Some(65534), None).is_ok()
 }
 
 #[tokio::test]
@@ -382,9 +402,7 @@ async fn a_full_disk_starts_nothing_and_leaves_nothing() {
         return;
     }
     let (report, said) = way.run(&place.detached(shell("echo ran"), None)).await;
-    let left = fs::read_dir(place.base.path().join("fab-rs/runs/run-1"))
-        .unwrap()
-        .count();
+    let left = fs::read_dir(&above(&place)[1]).unwrap().count();
     let unmounted = std::process::Command::new("umount")
         .arg(place.base.path())
         .status();

@@ -2,5 +2,6 @@
 
 mod detached;
 mod ends;
+mod killed;
 mod runs;
 mod ways;

@@ -55,7 +55,7 @@ impl Collected {
 
 /// One way to run the supervisor.
 pub(super) struct Way {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Replaces `sh`.
     pub(super) shell: Vec<&'static str>,
     pub(super) sudo: bool,
@@ -76,7 +76,7 @@ pub(super) fn applets() -> Arc<tempfile::TempDir> {
     for name in [
         "sh", "dd", "setsid", "env", "mktemp", "rm", "sleep", "timeout", "cat", "chmod", "kill",
         "printf", "grep", "head", "ps", "id", "touch", "true", "seq", "yes", "mkdir", "mv", "ls",
-        "rmdir", "tail", "wc",
+        "rmdir", "tail", "wc", "ln",
     ] {
         std::os::unix::fs::symlink(busybox, folder.path().join(name)).unwrap();
     }
@@ -85,19 +85,16 @@ pub(super) fn applets() -> Arc<tempfile::TempDir> {
 
 pub(super) fn ways() -> Vec<Way> {
     let applets = applets();
-    let way = |name, shell: &[&'static str], sudo| Way {
-        name,
-        shell: shell.to_vec(),
+    let way = |name: &str, shell, sudo| Way {
         sudo,
-        path: None,
-        _applets: None,
+        ..Way::of(name.to_owned(), shell, None)
     };
     let mut ways = vec![
         way("dash", &["dash"], false),
         way("bash", &["bash"], false),
         way("bash as sh", &["bash", "--posix"], false),
         Way {
-            name: "busybox",
+            name: "busybox".to_owned(),
             shell: vec!["busybox", "sh"],
             sudo: false,
             path: Some(applets.path().to_owned()),
@@ -105,7 +102,7 @@ pub(super) fn ways() -> Vec<Way> {
         },
         // Such as Amazon Linux 2.
         Way {
-            name: "bash with an old env",
+            name: "bash with an old env".to_owned(),
             shell: vec!["bash"],
             sudo: false,
             path: Some(applets.path().to_owned()),
@@ -132,6 +129,17 @@ fn may_sudo() -> bool {
 }
 
 impl Way {
+    /// This shell, with this PATH where there is one.
+    pub(super) fn of(name: String, shell: &[&'static str], path: Option<&Path>) -> Self {
+        Self {
+            name,
+            shell: shell.to_vec(),
+            sudo: false,
+            path: path.map(Path::to_owned),
+            _applets: None,
+        }
+    }
+
     pub(super) fn supervisor(&self) -> Command {
         let argv = local_argv(self.sudo.then_some("nobody"));
         let at = argv.iter().position(|word| *word == "sh").unwrap();
