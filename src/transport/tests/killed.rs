@@ -26,7 +26,8 @@ fn deadly(folder: &Path, without: &[&str], number: usize) {
     mode(&calls, 0o777);
     for name in CALLED.iter().filter(|name| !without.contains(name)) {
         let text = format!(
-            "#!{}\nn=1\nuntil (set -C; : >{calls}/$n) 2>/dev/null; do n=$((n + 1)); done\n\
+            "#!{}\nn=1\nuntil (set -C; : >{calls}/$n) 2>/dev/null; do\n\
+             [ -d {calls} ] || exit 97\nn=$((n + 1))\ndone\n\
              [ $n -ne {number} ] || kill -KILL 0\nexec {} \"$@\"\n",
             which("dash").display(),
             which(name).display(),
