@@ -285,9 +285,11 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             ..
         } => {
             host.undone.insert(*phase, result.clone());
-            // One that failed is done anew from its first step.
-            let done = Part::Rollback(*phase);
-            host.steps.retain(|mark, _| mark.part != done);
+            // One that failed is done anew from its first step; one that was cut off goes on where it was.
+            let part = Part::Rollback(*phase);
+            let is_cut = host.interrupted(part).next().is_some();
+            host.steps
+                .retain(|mark, step| mark.part != part || is_cut && !step.has_failed());
         }
         _ => {}
     }

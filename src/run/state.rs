@@ -347,7 +347,7 @@ impl RunState {
             refused: course.refused,
             paused: course.paused,
             stopped: course.stopped,
-            rolled_back: course.rolled_back,
+            undone: course.undone,
             reason: self.ladder.reason(),
             rung: self.ladder.rung(),
         }
@@ -374,7 +374,7 @@ impl RunState {
         let ending = self.ending();
         let status = ending.status(outcomes.iter().copied());
         let state = ending.state(status, outcomes.iter().copied());
-        let undoes_nothing = self.settings.undo && ending.rolled_back.is_none();
+        let undoes_nothing = self.settings.undo && ending.undone.is_none();
         let unbegun = state == "aborted" || undoes_nothing;
         let stood = self.settings.progress.as_ref().map(|progress| {
             let ended = progress.ended.as_ref();

@@ -19,6 +19,7 @@ use super::ledger::{Entry, Stage};
 use super::pass::Pass;
 use super::steering::{Course, Leg};
 use super::stopping::{Halt, words};
+use super::undoing::Undone;
 
 /// How many phases a host did, from the first on.
 fn ahead(host: &HostProgress) -> usize {
@@ -216,8 +217,8 @@ impl Course {
         if let Some(only) = &self.undoing.only
             && self.halt == Some(begins)
         {
-            let done = |host: &HostIndex| self.is_undone(*host);
-            self.ended.rolled_back = Some(only.iter().all(done));
+            let done = only.iter().all(|host| self.is_undone(*host));
+            self.ended.undone = Some(if done { Undone::Whole } else { Undone::Partly });
         }
     }
 

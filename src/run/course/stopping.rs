@@ -11,6 +11,7 @@ use crate::task::{Occasion, OnFailure, OnStop};
 use super::gates::Asking;
 use super::ledger::Stage;
 use super::steering::{Brake, Course, Leg};
+use super::undoing::Undone;
 
 /// Why nothing more is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub(crate) struct Ended {
     pub(crate) paused: bool,
     /// It was stopped by one of its rules, or at a gate.
     pub(crate) stopped: bool,
-    /// Hosts were rolled back; whether all that should be.
-    pub(crate) rolled_back: Option<bool>,
+    /// Hosts were to be rolled back; what came of it.
+    pub(crate) undone: Option<Undone>,
     /// The host that failed last.
     pub(super) last_failed: Option<HostIndex>,
     /// What stopped it was told to those whom it concerns.
@@ -135,6 +136,7 @@ impl Course {
         if matches!(self.leg, Leg::Stopping | Leg::Undoing) {
             let asks = self.handed.gate.is_some();
             self.undoing.cut = true;
+            self.undoing.killed |= kill && self.leg == Leg::Undoing;
             return kill || asks;
         }
         if self.halt.is_none() {

@@ -126,7 +126,7 @@ fn bed(script: &HostScript) -> Bed {
 }
 
 /// A host on which the lock can be taken.
-fn free() -> HostScript {
+pub(super) fn free() -> HostScript {
     let says = |text: &str| {
         vec![Act::Prints(
             Stream::Stdout,
