@@ -21,6 +21,9 @@ use super::relay;
 use super::roster::Roster;
 use super::summary;
 
+/// What is said to a signal that comes at the very end.
+const TOO_LATE: &str = "nothing is left to stop: the run is over, and only lets go of its hosts";
+
 /// What the loop has to do after a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -89,6 +92,8 @@ pub(crate) struct RunState {
     roster: Arc<Roster>,
     settings: StateSettings,
     ladder: Ladder,
+    /// The ladder as it was when nothing was left to do but to let go: how the run ended is decided by that.
+    last: Option<Ladder>,
     course: Course,
     /// Steps that change nothing, by id.
     harmless: HashSet<String>,
@@ -128,6 +133,7 @@ impl RunState {
             roster,
             settings,
             ladder: Ladder::default(),
+            last: None,
             course,
         };
         (state, started)
@@ -145,7 +151,11 @@ impl RunState {
     pub(crate) fn apply(&mut self, message: UnitMessage) -> Reaction {
         match message {
             UnitMessage::Next { at } => {
-                let errand = match self.course.next(at) {
+                let errand = self.course.next(at);
+                if self.course.is_over() {
+                    self.last.get_or_insert(self.ladder);
+                }
+                let errand = match errand {
                     Errand::Unlock { .. } => Errand::Unlock {
                         keep: self.keeps_lock(),
                     },
@@ -272,6 +282,9 @@ impl RunState {
 
     /// Something from outside stops the run; where `kill`, it asks that what runs be ended.
     fn interrupted(&mut self, to: Ladder, kill: bool) -> Reaction {
+        if self.last.is_some() {
+            return self.too_late(to);
+        }
         let was_halted = self.course.is_halted();
         let before = self.ladder;
         let mut reaction = self.raise(to);
@@ -282,6 +295,18 @@ impl RunState {
         }
         debug_assert!(!was_halted || self.course.is_halted(), "a stop holds");
         reaction.and(self.reaction())
+    }
+
+    /// A stop that comes when there is nothing left to stop: what still waits is cut short, and that is all.
+    fn too_late(&mut self, to: Ladder) -> Reaction {
+        let mut reaction = self.raise(to);
+        if !reaction.events.is_empty() {
+            reaction.events = vec![EventKind::Noted {
+                host: None,
+                text: TOO_LATE.to_owned(),
+            }];
+        }
+        reaction
     }
 
     fn raise(&mut self, to: Ladder) -> Reaction {
@@ -315,7 +340,7 @@ impl RunState {
 
     fn why_not_run(&self) -> String {
         let signal = self
-            .ladder
+            .stopped_by()
             .reason()
             .filter(|reason| *reason != CancelReason::HostFailed);
         match (signal, self.course.why_halted()) {
@@ -348,9 +373,14 @@ impl RunState {
             paused: course.paused,
             stopped: course.stopped,
             undone: course.undone,
-            reason: self.ladder.reason(),
-            rung: self.ladder.rung(),
+            reason: self.stopped_by().reason(),
+            rung: self.stopped_by().rung(),
         }
+    }
+
+    /// Why and how far the run was stopped, while there was something to stop.
+    fn stopped_by(&self) -> Ladder {
+        self.last.unwrap_or(self.ladder)
     }
 
     /// Whether the run, if it ended now, could go on later: it keeps its lock then.

@@ -156,6 +156,11 @@ impl Course {
         self.halt.is_some()
     }
 
+    /// Whether there is nothing left to do but to let go of the lock.
+    pub(crate) fn is_over(&self) -> bool {
+        self.leg == Leg::Over
+    }
+
     /// How it ended.
     pub(crate) fn ended(&self) -> &Ended {
         &self.ended
