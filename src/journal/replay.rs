@@ -122,6 +122,7 @@ fn stopped(progress: &mut Progress, because: &StopCause) {
         | StopCause::Canary { .. }
         | StopCause::Health { .. }
         | StopCause::NoLeader
+        | StopCause::Deadline { .. }
         | StopCause::Step { .. } => true,
     };
     if holds && !progress.phases.is_empty() {

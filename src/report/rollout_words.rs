@@ -199,6 +199,10 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
             format!("too few healthy hosts for too long: {missing}")
         }
         StopCause::Journal { cause } => safe(cause).into_owned(),
+        StopCause::Deadline { limit_ms } => {
+            let limit = format_duration(Duration::from_millis(*limit_ms));
+            format!("the task's deadline of {limit} passed")
+        }
         StopCause::NoLeader => {
             "no host is the one to take last (`last`), though one must be: there may be no leader"
                 .to_owned()

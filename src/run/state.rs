@@ -339,14 +339,11 @@ impl RunState {
     }
 
     fn why_not_run(&self) -> String {
-        let signal = self
-            .stopped_by()
-            .reason()
-            .filter(|reason| *reason != CancelReason::HostFailed);
-        match (signal, self.course.why_halted()) {
-            (None, Some(because)) => because,
+        use CancelReason::{Deadline, HostFailed};
+        match (self.stopped_by().reason(), self.course.why_halted()) {
+            (None | Some(HostFailed | Deadline), Some(because)) => because,
+            (None | Some(HostFailed), None) => "the run ended before its turn".to_owned(),
             (Some(reason), _) => summary::cancelled(reason).to_owned(),
-            (None, None) => "the run ended before its turn".to_owned(),
         }
     }
 
@@ -364,6 +361,7 @@ impl RunState {
             let end = self.course.ledger().of(host).end();
             end.is_some_and(|end| end.internal)
         };
+        let deadline = course.deadline.then_some(CancelReason::Deadline);
         Ending {
             kind: self.plan.kind,
             internal: ends.any(internal),
@@ -373,7 +371,7 @@ impl RunState {
             paused: course.paused,
             stopped: course.stopped,
             undone: course.undone,
-            reason: self.stopped_by().reason(),
+            reason: self.stopped_by().reason().max(deadline),
             rung: self.stopped_by().rung(),
         }
     }
