@@ -51,6 +51,10 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         Fact::OnceSettled { step, register } => {
             progress.settled.insert(step.clone(), register.clone());
         }
+        Fact::Met { host, results } => {
+            let known = progress.hosts.entry(host.clone()).or_default();
+            known.results.extend(results.clone());
+        }
         Fact::LockStarted { hosts } => progress.locked.clone_from(hosts),
         Fact::LockReleased => progress.locked.clear(),
         Fact::RollbackStarted { hosts } => progress.rolling_back = Some(hosts.clone()),

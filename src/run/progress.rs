@@ -107,6 +107,8 @@ pub struct HostProgress {
     pub steps: IndexMap<Mark, StepProgress>,
     /// Registers that stay, whatever runs again.
     pub sticky: HashMap<Mark, Box<Kept>>,
+    /// What its steps came to, by their ids, as far as it met others.
+    pub results: IndexMap<String, Kept>,
     /// Steps that went on by themselves, and of which something may still lie on the host, oldest first.
     pub detached: Vec<DetachedProgress>,
     /// How its phases were rolled back.
