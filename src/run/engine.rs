@@ -188,7 +188,7 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
     let there = shared.plan.population.iter();
     let there = there.map(|host| (&host.id, &host.label));
     let gone = progress.told.gone.iter();
-    let gone = gone.map(|(host, _)| (&host.id, &host.host));
+    let gone = gone.map(|gone| (&gone.host.id, &gone.host.host));
     for (id, label) in there.chain(gone) {
         let of = progress.hosts.get(id).map(|of| of.results.iter());
         let results = of.into_iter().flatten();

@@ -160,7 +160,10 @@ mod tests {
                 limit_ms: 1,
                 ended: true,
             },
-            "unknown" => HostOutcome::Unknown { step: "s".into() },
+            "unknown" => HostOutcome::Unknown {
+                step: "s".into(),
+                doubt: crate::model::Doubt::Lost,
+            },
             "unhealthy" => HostOutcome::Unhealthy {
                 check: "c".into(),
                 cause: String::new(),

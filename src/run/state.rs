@@ -116,7 +116,13 @@ impl RunState {
         let started = EventKind::RunStarted {
             task: plan.task.name.clone(),
             task_kind: plan.kind,
-            hosts: targets.map(entry).chain(gone.iter().cloned()).collect(),
+            hosts: targets
+                .map(entry)
+                .chain(
+                    gone.iter()
+                        .map(|gone| (gone.host.clone(), gone.zone.clone())),
+                )
+                .collect(),
             record: settings.record.clone(),
         };
         let (fail_fast, of) = (settings.fail_fast, (Arc::clone(&plan), Arc::clone(&roster)));
@@ -124,8 +130,8 @@ impl RunState {
             None => Course::new(of.0, of.1, fail_fast),
             Some(progress) => Course::resumed(of.0, of.1, fail_fast, (progress, settings.undo)),
         };
-        for (host, _) in gone {
-            course.tell_gone(host);
+        for gone in gone {
+            course.tell_gone(gone);
         }
         let state = Self {
             harmless: harmless(&plan),
@@ -420,9 +426,9 @@ impl RunState {
             })
             .collect();
         let told = self.told();
-        let gone = HostOutcome::Gone;
+        let gone = told.gone.iter().map(|gone| &gone.outcome);
         let outcomes = ends.iter().map(|(.., end)| &end.outcome);
-        let outcomes: Vec<_> = outcomes.chain(told.gone.iter().map(|_| &gone)).collect();
+        let outcomes: Vec<_> = outcomes.chain(gone).collect();
         let (status, state) = self.how(&outcomes);
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);

@@ -350,7 +350,7 @@ impl<W: World> Work<W> {
             GateAnswer::Go => Some(Ok(self.taken_as_done(step).await)),
             _ => {
                 self.keep_result(step, StepResult::Unknown, None);
-                Some(Err(Fault::Lost { step: reference }))
+                Some(Err(Fault::Left { step: reference }))
             }
         }
     }
