@@ -200,7 +200,10 @@ fn push_gone(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             })
         )
     };
-    let run = quoted(look.run);
+    // A lock knows its run by the whole id.
+    let run = view.summary.as_ref();
+    let run = run.map_or_else(|| look.run.to_owned(), |summary| summary.run.to_string());
+    let run = quoted(&run);
     for label in labels(view, is_gone) {
         let lead = look.styles.paint(Role::Hint, "next:");
         let host = quoted(label.as_str());

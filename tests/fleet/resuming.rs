@@ -279,7 +279,7 @@ fn came_and_went(ground: &Ground) {
     desk.fab(&["resume", "last"])
         .ended(1)
         .says("gone since the run began: app-1")
-        .says("app-1 was interrupted during step")
+        .says("was interrupted during step `second`")
         .says("is not in the inventory any more")
         .says("fab-rs lock release -H app-1 --run ")
         .says("not touched: app-3")
