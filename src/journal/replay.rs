@@ -52,17 +52,13 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             progress.settled.insert(step.clone(), register.clone());
         }
         Fact::Met { host, results } => {
-            let known = progress.hosts.entry(host.clone()).or_default();
-            known.results.extend(results.clone());
+            let host = progress.hosts.entry(host.clone()).or_default();
+            host.results.extend(results.clone());
         }
         Fact::LockStarted { hosts } => progress.locked.clone_from(hosts),
         Fact::LockReleased => progress.locked.clear(),
         Fact::RollbackStarted { hosts } => progress.rolling_back = Some(hosts.clone()),
-        Fact::RunFinished { state, exit } => {
-            progress.ended = Some((state.clone(), *exit));
-            // What was cut short goes on where it was.
-            progress.stopping = progress.stopping.take().filter(|_| state == "interrupted");
-        }
+        Fact::RunFinished { state, exit } => finished(progress, (state.clone(), *exit)),
         Fact::Stop { because } => stopped(progress, because),
         Fact::StepStarted { .. } | Fact::StepFinished { .. } => step(progress, fact),
         Fact::Detached { host, .. }
@@ -92,6 +88,15 @@ fn opened(progress: &mut Progress, opening: &Opening) {
     }
     progress.process = Some(opening.process.clone());
     progress.opening = Some(opening.clone());
+}
+
+/// What was cut short goes on where it was.
+fn finished(progress: &mut Progress, ended: (String, u8)) {
+    progress.stopping = progress
+        .stopping
+        .take()
+        .filter(|_| ended.0 == "interrupted");
+    progress.ended = Some(ended);
 }
 
 /// Hosts that the run takes from here on.

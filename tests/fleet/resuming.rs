@@ -280,7 +280,6 @@ fn came_and_went(ground: &Ground) {
         .ended(1)
         .says("gone since the run began: app-1")
         .says("was interrupted during step `second`")
-        .says("is not in the inventory any more")
         .says("fab-rs lock release -H app-1 --run ")
         .says("not touched: app-3")
         .says("`--include-new`");
