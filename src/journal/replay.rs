@@ -52,8 +52,7 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             progress.settled.insert(step.clone(), register.clone());
         }
         Fact::Met { host, results } => {
-            let host = progress.hosts.entry(host.clone()).or_default();
-            host.results.extend(results.clone());
+            of_host(progress, host).results.extend(results.clone());
         }
         Fact::LockStarted { hosts } => progress.locked.clone_from(hosts),
         Fact::LockReleased => progress.locked.clear(),
@@ -88,6 +87,10 @@ fn opened(progress: &mut Progress, opening: &Opening) {
     }
     progress.process = Some(opening.process.clone());
     progress.opening = Some(opening.clone());
+}
+
+fn of_host<'a>(progress: &'a mut Progress, host: &HostId) -> &'a mut HostProgress {
+    progress.hosts.entry(host.clone()).or_default()
 }
 
 /// What was cut short goes on where it was.
