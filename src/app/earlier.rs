@@ -8,12 +8,12 @@ use anyhow::Context as _;
 
 use crate::audit;
 use crate::journal;
-use crate::model::{Diagnostic, ExitStatus, HostId, Label, Zone};
+use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, Label, Zone};
 use crate::plan::Plan;
 use crate::report::{self, ScreenHandle, StoredRun};
 use crate::run::event::HostRef;
 use crate::run::journal::{Fact, Journal as _, Part};
-use crate::run::progress::{Told, ToldEnd, Urgency};
+use crate::run::progress::{GoneHost, HostProgress, Progress, Told, ToldEnd, Urgency};
 use crate::task::{Action, Kind, OnResume, Step};
 
 use super::entry::Context;
@@ -69,7 +69,7 @@ impl Earlier {
         if !self.gone.is_empty() {
             let hosts = self.gone.iter().map(|id| {
                 let of = self.stored.progress.hosts.get(id);
-                let half = of.is_some_and(|of| of.urgency() == Some(Urgency::Interrupted));
+                let half = of.is_some_and(|of| of.gone() != HostOutcome::Gone);
                 let note = if half { ", which was half done" } else { "" };
                 format!("{}{note}", shown(id))
             });
@@ -198,7 +198,8 @@ impl Earlier {
     ) -> Result<Going, Failure> {
         let stored = self.stored;
         let mut progress = stored.progress;
-        let told = told(&stored.run, &self.gone).context("cannot read the run's events")?;
+        let told =
+            told(&stored.run, (&self.gone, &progress)).context("cannot read the run's events")?;
         let first = stored.read.records.first().map(|record| record.time);
         progress.told = Told {
             started: told.started.or(first),
@@ -232,14 +233,19 @@ impl Earlier {
 }
 
 /// What was told of a run, its hosts that are gone among it.
-fn told(run: &StoredRun, gone: &[HostId]) -> std::io::Result<Told> {
+fn told(run: &StoredRun, (gone, progress): (&[HostId], &Progress)) -> std::io::Result<Told> {
     let story = run.told()?;
     let named = |id: &HostId| {
         let host = story.hosts.get(id);
         let label = host.map_or_else(|| Label::new(id.as_str()), |host| host.label.clone());
         let zone = host.map_or_else(Zone::none, |host| host.zone.clone());
+        let of = progress.hosts.get(id);
         let id = id.clone();
-        (HostRef { host: label, id }, zone)
+        GoneHost {
+            host: HostRef { host: label, id },
+            zone,
+            outcome: of.map_or(HostOutcome::Gone, HostProgress::gone),
+        }
     };
     let gone = gone.iter().map(named).collect();
     let ends = story.hosts.into_iter().filter_map(|(id, host)| {

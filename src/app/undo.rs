@@ -27,7 +27,7 @@ impl Undo {
     pub(super) fn of(plan: &Plan, progress: &Progress) -> Self {
         let mut undo = Self {
             single: plan.phases.len() == 1,
-            begun: progress.rolling_back.is_some() && progress.ended.is_none(),
+            begun: progress.rolling_back.is_some() && is_open(progress),
             ..Self::default()
         };
         let scope = progress.rolling_back.as_deref();
@@ -101,6 +101,12 @@ impl Undo {
         }
         text
     }
+}
+
+/// Whether the end of what was begun is still to be written.
+fn is_open(progress: &Progress) -> bool {
+    let mut ended = progress.ended.iter();
+    ended.all(|(state, _)| state == "interrupted")
 }
 
 /// Whether a phase began something on a host, and was not undone since.

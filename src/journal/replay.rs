@@ -51,14 +51,13 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
         Fact::OnceSettled { step, register } => {
             progress.settled.insert(step.clone(), register.clone());
         }
+        Fact::Met { host, results } => {
+            of_host(progress, host).results.extend(results.clone());
+        }
         Fact::LockStarted { hosts } => progress.locked.clone_from(hosts),
         Fact::LockReleased => progress.locked.clear(),
         Fact::RollbackStarted { hosts } => progress.rolling_back = Some(hosts.clone()),
-        Fact::RunFinished { state, exit } => {
-            progress.ended = Some((state.clone(), *exit));
-            // What was cut short goes on where it was.
-            progress.stopping = progress.stopping.take().filter(|_| state == "interrupted");
-        }
+        Fact::RunFinished { state, exit } => finished(progress, (state.clone(), *exit)),
         Fact::Stop { because } => stopped(progress, because),
         Fact::StepStarted { .. } | Fact::StepFinished { .. } => step(progress, fact),
         Fact::Detached { host, .. }
@@ -88,6 +87,19 @@ fn opened(progress: &mut Progress, opening: &Opening) {
     }
     progress.process = Some(opening.process.clone());
     progress.opening = Some(opening.clone());
+}
+
+fn of_host<'a>(progress: &'a mut Progress, host: &HostId) -> &'a mut HostProgress {
+    progress.hosts.entry(host.clone()).or_default()
+}
+
+/// What was cut short goes on where it was.
+fn finished(progress: &mut Progress, ended: (String, u8)) {
+    progress.stopping = progress
+        .stopping
+        .take()
+        .filter(|_| ended.0 == "interrupted");
+    progress.ended = Some(ended);
 }
 
 /// Hosts that the run takes from here on.
@@ -122,6 +134,7 @@ fn stopped(progress: &mut Progress, because: &StopCause) {
         | StopCause::Canary { .. }
         | StopCause::Health { .. }
         | StopCause::NoLeader
+        | StopCause::Deadline { .. }
         | StopCause::Step { .. } => true,
     };
     if holds && !progress.phases.is_empty() {
@@ -285,9 +298,11 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             ..
         } => {
             host.undone.insert(*phase, result.clone());
-            // One that failed is done anew from its first step.
-            let done = Part::Rollback(*phase);
-            host.steps.retain(|mark, _| mark.part != done);
+            // One that failed is done anew from its first step; one that was cut off goes on where it was.
+            let part = Part::Rollback(*phase);
+            let is_cut = host.interrupted(part).next().is_some();
+            host.steps
+                .retain(|mark, step| mark.part != part || is_cut && !step.has_failed());
         }
         _ => {}
     }

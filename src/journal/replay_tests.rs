@@ -121,6 +121,7 @@ fn a_host_that_was_half_done_stays_so_while_it_is_not_reached() {
 fn a_host_stands_where_its_last_fact_left_it() {
     let unknown = || HostOutcome::Unknown {
         step: "a".to_owned(),
+        doubt: crate::model::Doubt::Lost,
     };
     let failed = HostOutcome::Failed {
         step: "a".to_owned(),

@@ -30,7 +30,7 @@ pub use exit_status::ExitStatus;
 pub use host::{CONTROLLER, FILE_NAME_LENGTH, Host, HostId, Label, file_name_within, label_hosts};
 pub use limits::Limits;
 pub use nearest::nearest;
-pub use outcome::{HostOutcome, UnreachableKind};
+pub use outcome::{Doubt, HostOutcome, UnreachableKind};
 pub use run_id::RunId;
 pub use secret::Secret;
 pub use size::{Size, SizeError};

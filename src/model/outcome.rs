@@ -46,10 +46,13 @@ pub enum HostOutcome {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hints: Vec<String>,
     },
-    /// The connection died under a command: whether it finished is not known.
+    /// Whether a command finished is not known.
     Unknown {
-        /// The step's display name.
+        /// The step's display name; empty where it was cut off between two.
         step: String,
+        /// Why not.
+        #[serde(default, skip_serializing_if = "Doubt::is_lost")]
+        doubt: Doubt,
     },
     /// The run was cancelled while this host was at work.
     Cancelled {
@@ -108,6 +111,27 @@ impl HostOutcome {
                 | Self::Unreachable { .. }
                 | Self::Unknown { .. }
         )
+    }
+}
+
+/// Why it is not known whether a command finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The connection died under it.
+    #[default]
+    Lost,
+    /// An earlier process of the run was cut off under it, and it was left as it is.
+    Left,
+    /// The same, and the host is not in the inventory any more.
+    Gone,
+}
+
+impl Doubt {
+    /// What is left out where it is written down.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_lost(&self) -> bool {
+        *self == Self::Lost
     }
 }
 

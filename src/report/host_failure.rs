@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::model::{CancelReason, HostOutcome, UnreachableKind, format_duration};
+use crate::model::{CancelReason, Doubt, HostOutcome, UnreachableKind, format_duration};
 
 use super::sanitize::safe;
 use super::style::{Role, Styles};
@@ -146,13 +146,20 @@ fn step_sentence(outcome: &HostOutcome, after: &str) -> (&'static str, String) {
                 format!(" at step `{step}`: limit {limit}{}", still(*ended)),
             )
         }
-        HostOutcome::Unknown { step } => (
-            "connection lost",
-            format!(
-                " during step `{}`; whether it finished is not known",
-                short(step)
-            ),
-        ),
+        HostOutcome::Unknown { step, doubt } => {
+            let place = if step.is_empty() {
+                "between two steps".to_owned()
+            } else {
+                format!("during step `{}`", short(step))
+            };
+            let (word, rest) = match doubt {
+                Doubt::Lost => ("connection lost", ""),
+                Doubt::Left => ("was interrupted", ", and is left as it is"),
+                Doubt::Gone => ("was interrupted", ", and is not in the inventory any more"),
+            };
+            let text = format!(" {place}{rest}; whether it finished is not known");
+            (word, text)
+        }
         HostOutcome::Cancelled {
             reason,
             step,

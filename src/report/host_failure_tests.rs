@@ -86,6 +86,7 @@ fn hosts_that_were_at_work_say_at_which_step() {
     };
     let lost = HostOutcome::Unknown {
         step: "migrate".into(),
+        doubt: crate::model::Doubt::Lost,
     };
     let cancelled = HostOutcome::Cancelled {
         reason: CancelReason::Interrupt,

@@ -1,6 +1,10 @@
 //! Which commands go on from where a run stands. Pure.
 
 /// Where a run stands, as far as it decides what can be done about it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, in any combination"
+)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stand<'a> {
     /// The state's word.
@@ -11,6 +15,8 @@ pub(crate) struct Stand<'a> {
     pub(crate) repeatable: bool,
     /// It has steps that roll back, and began something on a host.
     pub(crate) reversible: bool,
+    /// Hosts were being rolled back.
+    pub(crate) undoing: bool,
 }
 
 /// Whether a run in this state can be gone on with.
@@ -24,6 +30,7 @@ pub(crate) fn next_commands(stand: Stand<'_>) -> Vec<&'static str> {
         return Vec::new();
     }
     match stand.state {
+        "interrupted" if stand.undoing => vec!["rollback"],
         state if may_go_on(state) && stand.reversible => vec!["resume", "rollback"],
         state if may_go_on(state) => vec!["resume"],
         "rollback_failed" => vec!["rollback"],
@@ -56,6 +63,7 @@ mod tests {
                 undone: true,
                 repeatable: true,
                 reversible,
+                undoing: false,
             };
             assert_eq!(next_commands(stand), expected, "{state}");
             let unknown = Stand {
@@ -73,7 +81,20 @@ mod tests {
             undone: false,
             repeatable: true,
             reversible: false,
+            undoing: false,
         };
         assert!(next_commands(stand).is_empty());
+    }
+
+    #[test]
+    fn a_rollback_that_was_cut_off_is_gone_on_with_by_its_own_name() {
+        let stand = Stand {
+            state: "interrupted",
+            undone: true,
+            repeatable: true,
+            reversible: true,
+            undoing: true,
+        };
+        assert_eq!(next_commands(stand), ["rollback"]);
     }
 }

@@ -69,6 +69,9 @@ fn stops() -> Vec<StopCause> {
             shortfall: shortfall(),
         },
         StopCause::NoLeader,
+        StopCause::Deadline {
+            limit_ms: 1_800_000,
+        },
         StopCause::Step {
             step: "migrate".into(),
             on: "app-1".into(),

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use crate::lock::answer::Found;
 use crate::lock::note::NoteState;
-use crate::model::{HostOutcome, Label};
+use crate::model::{Doubt, HostOutcome, Label};
 use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 
 use super::rollout_words::{before_all, exit_words, folded, reach_words, stop_words};
@@ -189,6 +189,33 @@ fn push_locked(out: &mut String, holder: &Found, look: &SummaryLook<'_>) {
     );
 }
 
+/// What can be done about hosts that left the inventory half done: nobody else lets go of what lies there.
+fn push_gone(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+    let is_gone = |host: &HostView| {
+        matches!(
+            host.end().map(|end| &end.outcome),
+            Some(HostOutcome::Unknown {
+                doubt: Doubt::Gone,
+                ..
+            })
+        )
+    };
+    // A lock knows its run by the whole id.
+    let run = view.summary.as_ref();
+    let run = run.map_or_else(|| look.run.to_owned(), |summary| summary.run.to_string());
+    let run = quoted(&run);
+    for label in labels(view, is_gone) {
+        let lead = look.styles.paint(Role::Hint, "next:");
+        let host = quoted(label.as_str());
+        let _ = writeln!(
+            out,
+            "{lead} fab-rs lock release -H {} --run {}  # if it is still there: the run's lock may lie on it",
+            safe(&host),
+            safe(&run)
+        );
+    }
+}
+
 /// Where to look first: a host that did not answer the preflight, or one whose rollback failed.
 pub(crate) fn push_look(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     let stop = view.rollout.stop.as_ref().map(|stop| &stop.because);
@@ -202,6 +229,7 @@ pub(crate) fn push_look(out: &mut String, view: &RunView, look: &SummaryLook<'_>
     if let Some(StopCause::Locked { holder }) = stop {
         push_locked(out, holder, look);
     }
+    push_gone(out, view, look);
     let failed = |host: &HostView| matches!(host.rollback, Some(RollbackResult::Failed { .. }));
     if let Some(first) = labels(view, failed).first() {
         let lead = look.styles.paint(Role::Hint, "next:");

@@ -375,6 +375,7 @@ fn every_fact_has_its_words() {
     stopped: the canary app-1 failed; zone a not started
     stopped: too few healthy hosts for too long: 1 host in us-west-2a would stay healthy without app-1, 2 must; not healthy: app-2; zone a not started
     stopped: no host is the one to take last (`last`), though one must be: there may be no leader; zone a not started
+    stopped: the task's deadline of 30 m passed; zone a not started
     stopped: step `migrate` failed on app-1, on which every host depends; zone a not started
     stopped: answered `stop` at a gate by terminal; zone a not started
     stopped: `restart%2Fapi%2Fprod` is locked on app-1, by whom is not known (the folder is deploy's), held for 3 m 12 s

@@ -199,6 +199,7 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
             format!("too few healthy hosts for too long: {missing}")
         }
         StopCause::Journal { cause } => safe(cause).into_owned(),
+        StopCause::Deadline { limit_ms } => deadline_words(Duration::from_millis(*limit_ms)),
         StopCause::NoLeader => {
             "no host is the one to take last (`last`), though one must be: there may be no leader"
                 .to_owned()
@@ -222,6 +223,10 @@ pub(crate) fn stop_words(cause: &StopCause, view: &RunView, width: usize) -> Str
         }
         StopCause::Preflight { silent, unfit } => preflight_words(silent, unfit, view, width),
     }
+}
+
+fn deadline_words(limit: Duration) -> String {
+    format!("the task's deadline of {} passed", format_duration(limit))
 }
 
 fn gate_words(answer: GateAnswer, by: &str) -> String {

@@ -181,6 +181,7 @@ pub(crate) fn outcomes() -> Vec<HostOutcome> {
         },
         HostOutcome::Unknown {
             step: "dump".into(),
+            doubt: crate::model::Doubt::Lost,
         },
         HostOutcome::Cancelled {
             reason: CancelReason::Interrupt,

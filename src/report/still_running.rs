@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
-use crate::model::HostOutcome;
+use crate::model::{Doubt, HostOutcome};
 
 use super::fold::fold_within;
 use super::host_failure::short;
@@ -108,7 +108,11 @@ fn command(process: &str) -> Option<String> {
 fn left_running(outcome: &HostOutcome) -> (Option<&str>, bool) {
     match outcome {
         HostOutcome::TimedOut { step, ended, .. } => (Some(step), !ended),
-        HostOutcome::Unknown { step } => (Some(step), true),
+        // One that is not in the inventory cannot be asked.
+        HostOutcome::Unknown {
+            doubt: Doubt::Gone, ..
+        } => (None, false),
+        HostOutcome::Unknown { step, .. } => (Some(step), true),
         HostOutcome::Cancelled { step, ended, .. } => (step.as_deref(), step.is_some() && !ended),
         HostOutcome::Failed { step, .. } => (Some(step), false),
         _ => (None, false),

@@ -207,11 +207,14 @@ impl StoredRun {
     /// The commands that go on from where it stands, the first of them the one to type.
     pub fn next(&self) -> Vec<&'static str> {
         let undone = |(word, count): (&String, &usize)| *count > 0 && !is_well(word);
+        let summary = self.summary();
+        let mut hosts = summary.iter().flat_map(|summary| summary.hosts.values());
         next_commands(Stand {
             state: self.state.word(),
-            undone: self.counts.iter().any(undone) || self.summary().is_none(),
+            undone: self.counts.iter().any(undone) || summary.is_none(),
             repeatable: self.repeatable,
             reversible: may_go_on(self.state.word()) && self.is_reversible(),
+            undoing: hosts.any(|host| host.rollback.is_some()),
         })
     }
 

@@ -384,6 +384,7 @@ fn push_commands(out: &mut String, view: &RunView, closing: &Closing, look: &Sum
         undone,
         repeatable: closing.repeatable,
         reversible: closing.reversible && begun,
+        undoing: view.rollout.undo.is_some(),
     };
     let mut lead = look.styles.paint(Role::Hint, "next:").to_string();
     for command in next_commands(stand) {

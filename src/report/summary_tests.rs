@@ -165,6 +165,7 @@ fn what_may_still_be_running_comes_with_the_command_to_look() {
     };
     let lost = HostOutcome::Unknown {
         step: "dump".into(),
+        doubt: crate::model::Doubt::Lost,
     };
     let cancel = EventKind::CancelStarted {
         reason: CancelReason::Interrupt,

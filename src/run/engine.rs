@@ -185,6 +185,16 @@ fn take_over<W: World>(shared: &Shared<W>, progress: &Progress) {
             shared.known.keep_common(name, register.value());
         }
     }
+    let there = shared.plan.population.iter();
+    let there = there.map(|host| (&host.id, &host.label));
+    let gone = progress.told.gone.iter();
+    let gone = gone.map(|gone| (&gone.host.id, &gone.host.host));
+    for (id, label) in there.chain(gone) {
+        let of = progress.hosts.get(id).map(|of| of.results.iter());
+        let results = of.into_iter().flatten();
+        let results = results.map(|(step, kept)| (step.clone(), kept.shown()));
+        shared.known.bring(label, results);
+    }
     for (host, of) in shared.plan.population.iter().enumerate() {
         let sticky = progress.hosts.get(&of.id).map(|of| of.sticky.iter());
         for (mark, register) in sticky.into_iter().flatten() {

@@ -6,6 +6,7 @@ use crate::model::{CancelReason, ExitStatus, HostOutcome};
 use crate::task::Kind;
 
 use super::cancel::Rung;
+use super::course::Undone;
 
 /// What decided how a run ended, besides its hosts.
 #[expect(
@@ -28,8 +29,8 @@ pub(crate) struct Ending {
     pub(crate) paused: bool,
     /// A budget was passed, a step that all hosts depend on failed, health was missing, or a gate said so.
     pub(crate) stopped: bool,
-    /// Hosts were rolled back; whether all that should be.
-    pub(crate) rolled_back: Option<bool>,
+    /// Hosts were to be rolled back; what came of it.
+    pub(crate) undone: Option<Undone>,
     /// The highest reason to stop.
     pub(crate) reason: Option<CancelReason>,
     /// How far the run was asked to stop.
@@ -52,8 +53,10 @@ impl Ending {
         let undone = hosts == Worst::Failed;
         match self.reason {
             _ if self.internal => ExitStatus::Internal,
-            _ if self.rolled_back == Some(false) => ExitStatus::RollbackIncomplete,
-            _ if self.rolled_back == Some(true) => ExitStatus::RolledBack,
+            _ if self.undone == Some(Undone::Partly) => ExitStatus::RollbackIncomplete,
+            _ if self.undone == Some(Undone::Whole) => ExitStatus::RolledBack,
+            // Whatever the hosts came to on the way forward, they are on their way back.
+            Some(CancelReason::Deadline) if self.undone.is_some() => ExitStatus::Deadline,
             Some(CancelReason::Deadline) if undone => ExitStatus::Deadline,
             Some(CancelReason::ClosedPipe) if undone => ExitStatus::Interrupt,
             Some(CancelReason::Hangup) => ExitStatus::Hangup,
@@ -88,6 +91,7 @@ impl Ending {
             );
         }
         match status {
+            _ if self.undone == Some(Undone::Cut) => "interrupted",
             ExitStatus::Interrupt | ExitStatus::Terminate | ExitStatus::Hangup if !undone => {
                 if worst == Worst::Ok {
                     "done"
@@ -156,7 +160,10 @@ mod tests {
                 limit_ms: 1,
                 ended: true,
             },
-            "unknown" => HostOutcome::Unknown { step: "s".into() },
+            "unknown" => HostOutcome::Unknown {
+                step: "s".into(),
+                doubt: crate::model::Doubt::Lost,
+            },
             "unhealthy" => HostOutcome::Unhealthy {
                 check: "c".into(),
                 cause: String::new(),
@@ -181,7 +188,7 @@ mod tests {
             refused: false,
             paused: false,
             stopped: false,
-            rolled_back: None,
+            undone: None,
             reason,
             rung: reason.map(|_| Rung::Drain),
         }
@@ -268,6 +275,28 @@ mod tests {
             ..no_bug
         };
         assert_eq!(code_and_state(no_signal, "not_run"), (4, "aborted"));
+    }
+
+    #[test]
+    fn a_rollback_that_was_cut_off_is_interrupted_whatever_its_hosts_came_to() {
+        use CancelReason::{Deadline, Interrupt, Terminate};
+        for (reason, undone, expected) in [
+            (Interrupt, Undone::Cut, (130, "interrupted")),
+            (Terminate, Undone::Cut, (143, "interrupted")),
+            (Deadline, Undone::Cut, (124, "interrupted")),
+            (Interrupt, Undone::Whole, (5, "rolled_back")),
+            (Interrupt, Undone::Partly, (6, "rollback_failed")),
+        ] {
+            for words in ["ok ok", "ok failed not_run"] {
+                let cut = Ending {
+                    undone: Some(undone),
+                    stopped: true,
+                    rung: Some(Rung::Kill),
+                    ..ending(Some(reason))
+                };
+                assert_eq!(code_and_state(cut, words), expected, "{undone:?} {words}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{HostId, HostOutcome, RunId, Zone};
@@ -194,6 +195,14 @@ pub enum Fact {
         step: Mark,
         /// What it registered.
         register: Option<Box<Kept>>,
+    },
+    /// A host met others: what its steps came to since it met them last, by their ids, as `results` has it. Noted
+    /// where a step of the plan reads that.
+    Met {
+        /// The host.
+        host: HostId,
+        /// What each step came to.
+        results: IndexMap<String, Kept>,
     },
     /// Steps on the controller passed.
     SectionPassed {

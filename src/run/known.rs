@@ -15,6 +15,14 @@ use crate::task::{Facts, RegisterValue, Results, Scope};
 /// What steps of one host registered, each under its name.
 pub(crate) type Registered = IndexMap<String, RegisterValue>;
 
+/// What a step came to, for those that its host meets.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Made {
+    pub(crate) value: RegisterValue,
+    /// What it printed is not to be kept.
+    pub(crate) quiet: bool,
+}
+
 /// What is kept of one host.
 #[derive(Debug, Default)]
 struct OfHost {
@@ -88,8 +96,12 @@ impl Known {
         }
     }
 
-    /// Keeps what a host's steps came to, by their ids, for those that it meets.
-    pub(crate) fn bring(&self, host: &Label, registered: Registered) {
+    /// Adds what a host's steps came to, by their ids, for those that it meets.
+    pub(crate) fn bring(
+        &self,
+        host: &Label,
+        registered: impl IntoIterator<Item = (String, RegisterValue)>,
+    ) {
         let mut kept = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let results = Arc::make_mut(&mut kept);
         for (step, value) in registered {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::model::{HostId, HostOutcome, Zone};
+use crate::model::{Doubt, HostId, HostOutcome, Zone};
 
 use super::event::{HostRef, RollbackResult, StepResult, StopCause};
 use super::journal::{Detached, FormedBatch, Gate, Kept, Mark, Opening, Part, Process};
@@ -59,8 +59,19 @@ pub struct Told {
     pub elapsed: Duration,
     /// How the hosts came to their ends.
     pub ends: BTreeMap<HostId, ToldEnd>,
-    /// Hosts that are not there any more, and their zones.
-    pub gone: Vec<(HostRef, Zone)>,
+    /// Hosts that are not there any more.
+    pub gone: Vec<GoneHost>,
+}
+
+/// A host of the run that is not there any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoneHost {
+    /// The host.
+    pub host: HostRef,
+    /// Its zone.
+    pub zone: Zone,
+    /// What that makes of it: gone, or half done and not to be asked any more.
+    pub outcome: HostOutcome,
 }
 
 /// How a host came to its end.
@@ -107,6 +118,8 @@ pub struct HostProgress {
     pub steps: IndexMap<Mark, StepProgress>,
     /// Registers that stay, whatever runs again.
     pub sticky: HashMap<Mark, Box<Kept>>,
+    /// What its steps came to, by their ids, as far as it met others.
+    pub results: IndexMap<String, Kept>,
     /// Steps that went on by themselves, and of which something may still lie on the host, oldest first.
     pub detached: Vec<DetachedProgress>,
     /// How its phases were rolled back.
@@ -229,6 +242,32 @@ impl HostProgress {
             let mut at = 0..;
             self.steps
                 .retain(|mark, _| at.next() < Some(first) || mark.part != part);
+        }
+    }
+
+    /// How many phases it did, from the first on.
+    pub fn ahead(&self) -> usize {
+        let behind = self.passed.iter().zip(0..);
+        behind
+            .take_while(|(phase, number)| *phase == number)
+            .count()
+    }
+
+    /// What a host is whose part of a phase was cut off, where nothing more is done about it.
+    pub fn cut_off(&self, phase: usize, doubt: Doubt) -> HostOutcome {
+        let step = self.interrupted(Part::Steps(phase)).next();
+        let step = step.map_or_else(String::new, |mark| mark.id.to_string());
+        HostOutcome::Unknown { step, doubt }
+    }
+
+    /// What it is to the end where it is not there any more.
+    pub fn gone(&self) -> HostOutcome {
+        let is_half_done = self.urgency() == Some(Urgency::Interrupted)
+            || self.continues() && !self.touched.is_empty();
+        if is_half_done {
+            self.cut_off(self.ahead(), Doubt::Gone)
+        } else {
+            HostOutcome::Gone
         }
     }
 

@@ -141,7 +141,7 @@ impl<W: World> Shared<W> {
             HostOutcome::Failed {
                 step, exit_code, ..
             } => (step.clone(), *exit_code),
-            HostOutcome::TimedOut { step, .. } | HostOutcome::Unknown { step } => {
+            HostOutcome::TimedOut { step, .. } | HostOutcome::Unknown { step, .. } => {
                 (step.clone(), None)
             }
             HostOutcome::Unhealthy { check, .. } => (check.clone(), None),

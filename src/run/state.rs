@@ -21,6 +21,9 @@ use super::relay;
 use super::roster::Roster;
 use super::summary;
 
+/// What is said to a signal that comes at the very end.
+const TOO_LATE: &str = "nothing is left to stop: the run is over, and only lets go of its hosts";
+
 /// What the loop has to do after a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -89,6 +92,8 @@ pub(crate) struct RunState {
     roster: Arc<Roster>,
     settings: StateSettings,
     ladder: Ladder,
+    /// The ladder as it was when nothing was left to do but to let go: how the run ended is decided by that.
+    last: Option<Ladder>,
     course: Course,
     /// Steps that change nothing, by id.
     harmless: HashSet<String>,
@@ -111,7 +116,13 @@ impl RunState {
         let started = EventKind::RunStarted {
             task: plan.task.name.clone(),
             task_kind: plan.kind,
-            hosts: targets.map(entry).chain(gone.iter().cloned()).collect(),
+            hosts: targets
+                .map(entry)
+                .chain(
+                    gone.iter()
+                        .map(|gone| (gone.host.clone(), gone.zone.clone())),
+                )
+                .collect(),
             record: settings.record.clone(),
         };
         let (fail_fast, of) = (settings.fail_fast, (Arc::clone(&plan), Arc::clone(&roster)));
@@ -119,8 +130,8 @@ impl RunState {
             None => Course::new(of.0, of.1, fail_fast),
             Some(progress) => Course::resumed(of.0, of.1, fail_fast, (progress, settings.undo)),
         };
-        for (host, _) in gone {
-            course.tell_gone(host);
+        for gone in gone {
+            course.tell_gone(gone);
         }
         let state = Self {
             harmless: harmless(&plan),
@@ -128,6 +139,7 @@ impl RunState {
             roster,
             settings,
             ladder: Ladder::default(),
+            last: None,
             course,
         };
         (state, started)
@@ -145,7 +157,11 @@ impl RunState {
     pub(crate) fn apply(&mut self, message: UnitMessage) -> Reaction {
         match message {
             UnitMessage::Next { at } => {
-                let errand = match self.course.next(at) {
+                let errand = self.course.next(at);
+                if self.course.is_over() {
+                    self.last.get_or_insert(self.ladder);
+                }
+                let errand = match errand {
                     Errand::Unlock { .. } => Errand::Unlock {
                         keep: self.keeps_lock(),
                     },
@@ -272,6 +288,9 @@ impl RunState {
 
     /// Something from outside stops the run; where `kill`, it asks that what runs be ended.
     fn interrupted(&mut self, to: Ladder, kill: bool) -> Reaction {
+        if self.last.is_some() {
+            return self.too_late(to);
+        }
         let was_halted = self.course.is_halted();
         let before = self.ladder;
         let mut reaction = self.raise(to);
@@ -282,6 +301,18 @@ impl RunState {
         }
         debug_assert!(!was_halted || self.course.is_halted(), "a stop holds");
         reaction.and(self.reaction())
+    }
+
+    /// A stop that comes when there is nothing left to stop: what still waits is cut short, and that is all.
+    fn too_late(&mut self, to: Ladder) -> Reaction {
+        let mut reaction = self.raise(to);
+        if !reaction.events.is_empty() {
+            reaction.events = vec![EventKind::Noted {
+                host: None,
+                text: TOO_LATE.to_owned(),
+            }];
+        }
+        reaction
     }
 
     fn raise(&mut self, to: Ladder) -> Reaction {
@@ -314,14 +345,11 @@ impl RunState {
     }
 
     fn why_not_run(&self) -> String {
-        let signal = self
-            .ladder
-            .reason()
-            .filter(|reason| *reason != CancelReason::HostFailed);
-        match (signal, self.course.why_halted()) {
-            (None, Some(because)) => because,
+        use CancelReason::{Deadline, HostFailed};
+        match (self.stopped_by().reason(), self.course.why_halted()) {
+            (None | Some(HostFailed | Deadline), Some(because)) => because,
+            (None | Some(HostFailed), None) => "the run ended before its turn".to_owned(),
             (Some(reason), _) => summary::cancelled(reason).to_owned(),
-            (None, None) => "the run ended before its turn".to_owned(),
         }
     }
 
@@ -339,6 +367,7 @@ impl RunState {
             let end = self.course.ledger().of(host).end();
             end.is_some_and(|end| end.internal)
         };
+        let deadline = course.deadline.then_some(CancelReason::Deadline);
         Ending {
             kind: self.plan.kind,
             internal: ends.any(internal),
@@ -347,10 +376,15 @@ impl RunState {
             refused: course.refused,
             paused: course.paused,
             stopped: course.stopped,
-            rolled_back: course.rolled_back,
-            reason: self.ladder.reason(),
-            rung: self.ladder.rung(),
+            undone: course.undone,
+            reason: self.stopped_by().reason().max(deadline),
+            rung: self.stopped_by().rung(),
         }
+    }
+
+    /// Why and how far the run was stopped, while there was something to stop.
+    fn stopped_by(&self) -> Ladder {
+        self.last.unwrap_or(self.ladder)
     }
 
     /// Whether the run, if it ended now, could go on later: it keeps its lock then.
@@ -374,7 +408,7 @@ impl RunState {
         let ending = self.ending();
         let status = ending.status(outcomes.iter().copied());
         let state = ending.state(status, outcomes.iter().copied());
-        let undoes_nothing = self.settings.undo && ending.rolled_back.is_none();
+        let undoes_nothing = self.settings.undo && ending.undone.is_none();
         let unbegun = state == "aborted" || undoes_nothing;
         let stood = self.settings.progress.as_ref().map(|progress| {
             let ended = progress.ended.as_ref();
@@ -392,9 +426,9 @@ impl RunState {
             })
             .collect();
         let told = self.told();
-        let gone = HostOutcome::Gone;
+        let gone = told.gone.iter().map(|gone| &gone.outcome);
         let outcomes = ends.iter().map(|(.., end)| &end.outcome);
-        let outcomes: Vec<_> = outcomes.chain(told.gone.iter().map(|_| &gone)).collect();
+        let outcomes: Vec<_> = outcomes.chain(gone).collect();
         let (status, state) = self.how(&outcomes);
         let line = |(entry, of, end): &(&super::roster::Entry, &super::course::Entry, &_)| {
             let line = summary::of_host(entry, of, end);

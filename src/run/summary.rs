@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::model::{CancelReason, HostOutcome, Label, Zone, format_duration};
+use crate::model::{CancelReason, Doubt, HostOutcome, Label, format_duration};
 
 use super::course;
-use super::event::{HostRef, HostSummary};
+use super::event::HostSummary;
 use super::message::HostEnd;
+use super::progress::GoneHost;
 use super::roster::Entry;
 
 impl HostEnd {
@@ -42,7 +43,7 @@ pub(crate) fn of_host(entry: &Entry, of: &course::Entry, end: &HostEnd) -> HostS
         HostOutcome::Failed {
             step, exit_code, ..
         } => (Some(step.clone()), *exit_code),
-        HostOutcome::TimedOut { step, .. } | HostOutcome::Unknown { step } => {
+        HostOutcome::TimedOut { step, .. } | HostOutcome::Unknown { step, .. } => {
             (Some(step.clone()), None)
         }
         HostOutcome::Cancelled { step, .. } => (step.clone(), None),
@@ -68,22 +69,26 @@ pub(crate) fn of_host(entry: &Entry, of: &course::Entry, end: &HostEnd) -> HostS
 }
 
 /// The summary's line for a host that is not there any more.
-pub(crate) fn of_gone((host, zone): &(HostRef, Zone)) -> (Label, HostSummary) {
+pub(crate) fn of_gone(gone: &GoneHost) -> (Label, HostSummary) {
+    let failed_step = match &gone.outcome {
+        HostOutcome::Unknown { step, .. } => Some(step.clone()),
+        _ => None,
+    };
     let line = HostSummary {
-        id: host.id.clone(),
-        outcome: HostOutcome::Gone.word().to_owned(),
+        id: gone.host.id.clone(),
+        outcome: gone.outcome.word().to_owned(),
         rollback: None,
-        zone: zone.clone(),
+        zone: gone.zone.clone(),
         batch: None,
-        failed_step: None,
+        failed_step,
         exit_code: None,
-        cause: None,
+        cause: cause(&gone.outcome),
         hints: Vec::new(),
         duration_ms: 0,
         may_still_run: false,
         left: Vec::new(),
     };
-    (host.host.clone(), line)
+    (gone.host.host.clone(), line)
 }
 
 /// How many hosts have each outcome, in the order of [`HostOutcome::WORDS`].
@@ -139,8 +144,13 @@ fn cause(outcome: &HostOutcome) -> Option<String> {
         HostOutcome::Unreachable { causes, .. } => {
             Some(causes.first().cloned().unwrap_or_default())
         }
-        HostOutcome::Unknown { .. } => {
-            Some("connection lost; whether it finished is not known".to_owned())
+        HostOutcome::Unknown { doubt, .. } => {
+            let why = match doubt {
+                Doubt::Lost => "connection lost",
+                Doubt::Left => "interrupted, and left as it is",
+                Doubt::Gone => "half done, and not in the inventory any more",
+            };
+            Some(format!("{why}; whether it finished is not known"))
         }
         HostOutcome::Cancelled { reason, .. } => Some(cancelled(*reason).to_owned()),
         HostOutcome::NotRun { reason } => Some(reason.clone()),

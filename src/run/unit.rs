@@ -196,6 +196,20 @@ async fn limited<T>(
     }
 }
 
+/// Why a host is not rolled back of which the rollback was ended.
+fn half_way(step: Option<&StepRef>, ended: bool) -> String {
+    let place = step.map_or_else(
+        || "between two steps".to_owned(),
+        |step| format!("in step `{}`", step.name),
+    );
+    let still = if ended {
+        ""
+    } else {
+        ", which may still be running"
+    };
+    format!("interrupted half-way, {place}{still}")
+}
+
 /// What is named where the host's limit passes between two steps.
 fn between_steps() -> StepRef {
     let name: Arc<str> = "host_timeout".into();
@@ -279,6 +293,10 @@ impl<W: World> Work<W> {
         }
         let failed = |cause: String| RollbackResult::Failed { cause };
         if let Err(fault) = Box::pin(self.steps(&plan.rollback, false)).await {
+            if let Fault::Cancelled { step, ended } = &fault {
+                let cause = half_way(step.as_ref(), *ended);
+                return pending(self.teller.mask.text(&cause));
+            }
             let named = fault.step().map(|step| format!("step `{}`: ", step.name));
             let cause = format!("{}{}", named.unwrap_or_default(), fault.cause());
             let cause = self.teller.mask.text(&cause);
@@ -290,6 +308,9 @@ impl<W: World> Work<W> {
         match Box::pin(self.checks(&plan.health)).await {
             Ok(()) => RollbackResult::Done,
             Err(Unchecked::Sick(Sick { check, cause })) => failed(format!("`{check}`: {cause}")),
+            Err(Unchecked::Ended(Fault::Cancelled { step, ended })) => {
+                pending(half_way(step.as_ref(), ended))
+            }
             Err(Unchecked::Ended(fault)) => failed(self.teller.mask.text(&fault.cause())),
         }
     }

@@ -15,7 +15,7 @@ use crate::task::BatchPlace;
 use crate::transport::{Attempts, ConnectError, Session, Transport};
 
 use super::journal::{Circle, Mark, Part};
-use super::known::Registered;
+use super::known::{Made, Registered};
 use super::message::{HostIndex, UnitMessage};
 use super::progress::{DetachedProgress, StepProgress};
 use super::shared::{SessionOf, Shared, World};
@@ -103,7 +103,7 @@ pub(crate) struct Work<W: World> {
     /// What steps registered, by the registers' names for `facts`, and by the steps' ids for those that wait
     /// at a barrier; `None` where nobody asks for it.
     pub(crate) facts: Option<Registered>,
-    pub(crate) made: Option<Registered>,
+    pub(crate) made: Option<IndexMap<String, Made>>,
     /// How many rescues stand around the step at work: their `error` wants its output.
     pub(crate) rescues: u32,
     pub(crate) last_words: LastWords,

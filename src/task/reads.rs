@@ -18,6 +18,11 @@ impl Reads {
         self.0.contains(name)
     }
 
+    /// Whether what steps came to is read by their ids.
+    pub fn results(&self) -> bool {
+        self.contains("results")
+    }
+
     /// Adds what these steps read.
     pub fn add(&mut self, steps: &[Step]) {
         for step in steps {

@@ -159,6 +159,25 @@ fn a_rollback_from_another_process_is_killed_and_goes_on() {
     let Some(ground) = Ground::new("undoing") else {
         return;
     };
+    cut_and_undone(&ground, |undoing| {
+        undoing.signal("KILL");
+        undoing.end();
+    });
+    ground.anew();
+    // By hand, what ran is ended too; the run keeps its lock, and says how it goes on.
+    cut_and_undone(&ground, |undoing| {
+        undoing.signal("INT");
+        undoing.until_it_says("nothing new is started");
+        undoing.signal("INT");
+        let cut = undoing.end();
+        cut.ended(130)
+            .says("keeps its lock")
+            .says("next: fab-rs rollback ");
+        assert_eq!(ground.desk.summary()["state"], "interrupted");
+    });
+}
+
+fn cut_and_undone(ground: &Ground, cut: impl FnOnce(Running)) {
     ground.walk().end().ended(0);
     // The newest success comes first: these two hold the second batch of the rollback.
     ground.on(2..4, "touch /var/tmp/hold");
@@ -169,8 +188,7 @@ fn a_rollback_from_another_process_is_killed_and_goes_on() {
     until("the second one is at work", || {
         ground.journal().matches(r#""part":{"rollback":1}"#).count() > 8
     });
-    undoing.signal("KILL");
-    undoing.end();
+    cut(undoing);
     ground.on(2..4, "rm -f /var/tmp/hold");
     ground.desk.fab(&["--yes=all", "rollback", "last"]).ended(5);
     for host in 0..HOSTS {

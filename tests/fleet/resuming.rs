@@ -277,8 +277,10 @@ fn came_and_went(ground: &Ground) {
     };
     begin();
     desk.fab(&["resume", "last"])
-        .ended(0)
+        .ended(1)
         .says("gone since the run began: app-1")
+        .says("was interrupted during step `second`")
+        .says("fab-rs lock release -H app-1 --run ")
         .says("not touched: app-3")
         .says("`--include-new`");
     assert_eq!(
@@ -286,18 +288,23 @@ fn came_and_went(ground: &Ground) {
         (true, "")
     );
     let summary = desk.summary();
-    assert_eq!(summary["hosts"]["app-1"]["outcome"], "gone");
-    assert_eq!(summary["counts"], serde_json::json!({"ok": 2, "gone": 1}));
+    // It was half done, and nobody can say what became of that.
+    assert_eq!(summary["state"], "done_partial");
+    assert_eq!(summary["hosts"]["app-1"]["outcome"], "unknown");
+    assert_eq!(
+        summary["counts"],
+        serde_json::json!({"ok": 2, "unknown": 1})
+    );
     desk.fab(&["report", "last"])
         .ended(0)
-        .prints("2 succeeded, 1 gone");
+        .prints("is not in the inventory any more");
 
     begin();
-    desk.fab(&["resume", "--include-new", "last"]).ended(0);
+    desk.fab(&["resume", "--include-new", "last"]).ended(1);
     assert_eq!(ground.trail(3), "first\nbegun\nsecond\n");
     assert_eq!(
         desk.summary()["counts"],
-        serde_json::json!({"ok": 3, "gone": 1})
+        serde_json::json!({"ok": 3, "unknown": 1})
     );
     let events = events(&desk.record());
     let mut batches = events.iter().rev();

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::model::HostOutcome;
-use crate::run::event::{EventKind, HostRef, RolloutFact, Trouble};
+use crate::run::event::{EventKind, RolloutFact, Trouble};
 use crate::run::journal::Fact;
 use crate::run::message::{HostEnd, HostIndex};
+use crate::run::progress::GoneHost;
 use crate::task::WhenUnreachable;
 
 use super::budget::{Tally, breach};
@@ -136,10 +137,10 @@ impl Course {
     }
 
     /// Tells of a host of the run that is not there any more.
-    pub(crate) fn tell_gone(&mut self, host: &HostRef) {
+    pub(crate) fn tell_gone(&mut self, gone: &GoneHost) {
         self.events.push(EventKind::HostFinished {
-            host: host.clone(),
-            outcome: HostOutcome::Gone,
+            host: gone.host.clone(),
+            outcome: gone.outcome.clone(),
             duration: Duration::ZERO,
             tail: Vec::new(),
         });

@@ -24,3 +24,4 @@ mod vitality;
 
 pub(crate) use ledger::Entry;
 pub(crate) use steering::{Brake, Course};
+pub(crate) use undoing::Undone;

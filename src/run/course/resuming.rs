@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{HostId, HostOutcome, Zone};
+use crate::model::{Doubt, HostId, HostOutcome, Zone};
 use crate::plan::{Batch, Plan};
 use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{RollbackResult, Shortfall, StopCause};
@@ -19,14 +19,7 @@ use super::ledger::{Entry, Stage};
 use super::pass::Pass;
 use super::steering::{Course, Leg};
 use super::stopping::{Halt, words};
-
-/// How many phases a host did, from the first on.
-fn ahead(host: &HostProgress) -> usize {
-    let behind = host.passed.iter().zip(0..);
-    behind
-        .take_while(|(phase, number)| *phase == number)
-        .count()
-}
+use super::undoing::Undone;
 
 /// Who answers for what was typed.
 const COMMAND_LINE: &str = "the command line";
@@ -127,7 +120,7 @@ impl Course {
             return false;
         }
         let phases = &self.plan.phases;
-        let phase = phases.get(ahead(host)).or(phases.last());
+        let phase = phases.get(host.ahead()).or(phases.last());
         phase.is_some_and(|phase| phase.pace.on_stop == OnStop::Finish)
     }
 
@@ -141,7 +134,7 @@ impl Course {
         let undone = of.undone.iter();
         let undone = undone.filter(|(_, result)| **result == RollbackResult::Done);
         let undone = undone.map(|(phase, _)| *phase).collect();
-        let ahead = ahead(of);
+        let ahead = of.ahead();
         let entry = self.ledger.of_mut(host);
         entry.touched.clone_from(&of.touched);
         entry.batch = of.batch;
@@ -216,8 +209,8 @@ impl Course {
         if let Some(only) = &self.undoing.only
             && self.halt == Some(begins)
         {
-            let done = |host: &HostIndex| self.is_undone(*host);
-            self.ended.rolled_back = Some(only.iter().all(done));
+            let done = only.iter().all(|host| self.is_undone(*host));
+            self.ended.undone = Some(if done { Undone::Whole } else { Undone::Partly });
         }
     }
 
@@ -378,10 +371,6 @@ fn stood(of: &HostProgress, ahead: usize) -> Option<HostOutcome> {
     match &of.standing {
         Standing::Ended(HostOutcome::NotRun { .. }) | Standing::Pending | Standing::Passed => None,
         Standing::Ended(outcome) => Some(outcome.clone()),
-        Standing::Begun => {
-            let step = of.interrupted(Part::Steps(ahead)).next();
-            let step = step.map_or_else(String::new, |mark| mark.id.to_string());
-            Some(HostOutcome::Unknown { step })
-        }
+        Standing::Begun => Some(of.cut_off(ahead, Doubt::Left)),
     }
 }

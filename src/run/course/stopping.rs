@@ -1,7 +1,9 @@
 //! What ends a rollout early, and what is then done about it.
 
+use std::time::Duration;
+
 use crate::lock;
-use crate::model::{CancelReason, Label};
+use crate::model::{CancelReason, Label, format_duration};
 use crate::run::errand::{Errand, GateAnswer};
 use crate::run::event::{EventKind, RolloutFact, StopCause};
 use crate::run::journal::Fact;
@@ -11,16 +13,16 @@ use crate::task::{Occasion, OnFailure, OnStop};
 use super::gates::Asking;
 use super::ledger::Stage;
 use super::steering::{Brake, Course, Leg};
+use super::taking::millis;
+use super::undoing::Undone;
 
 /// Why nothing more is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Halt {
-    /// A rule of the rollout, or an answer.
+    /// A rule of the rollout, an answer, or the task's deadline.
     Because(StopCause),
     /// A signal, or the limit that ends what runs: a person decides what follows.
     Signal,
-    /// The task's deadline.
-    Deadline,
 }
 
 /// How a course ended, besides its hosts.
@@ -40,8 +42,10 @@ pub(crate) struct Ended {
     pub(crate) paused: bool,
     /// It was stopped by one of its rules, or at a gate.
     pub(crate) stopped: bool,
-    /// Hosts were rolled back; whether all that should be.
-    pub(crate) rolled_back: Option<bool>,
+    /// The task's deadline passed.
+    pub(crate) deadline: bool,
+    /// Hosts were to be rolled back; what came of it.
+    pub(crate) undone: Option<Undone>,
     /// The host that failed last.
     pub(super) last_failed: Option<HostIndex>,
     /// What stopped it was told to those whom it concerns.
@@ -88,7 +92,9 @@ impl Course {
         }
         let ended = &self.ended;
         let begun = !(ended.preflight || ended.locked || ended.refused || ended.paused);
-        self.ended.stopped = begun;
+        let deadline = matches!(because, StopCause::Deadline { .. });
+        self.ended.deadline = deadline;
+        self.ended.stopped = begun && !deadline;
         let not_started = self.not_started();
         self.facts.push(Fact::Stop {
             because: because.clone(),
@@ -135,14 +141,15 @@ impl Course {
         if matches!(self.leg, Leg::Stopping | Leg::Undoing) {
             let asks = self.handed.gate.is_some();
             self.undoing.cut = true;
+            self.undoing.killed |= kill && self.leg == Leg::Undoing;
             return kill || asks;
         }
-        if self.halt.is_none() {
-            self.halt = Some(if deadline {
-                Halt::Deadline
-            } else {
-                Halt::Signal
-            });
+        if deadline {
+            let limit = self.plan.task.deadline.unwrap_or_default();
+            let limit_ms = millis(limit);
+            self.stop(StopCause::Deadline { limit_ms });
+        } else if self.halt.is_none() {
+            self.halt = Some(Halt::Signal);
         } else {
             self.undoing.cut = true;
         }
@@ -154,6 +161,11 @@ impl Course {
         self.halt.is_some()
     }
 
+    /// Whether there is nothing left to do but to let go of the lock.
+    pub(crate) fn is_over(&self) -> bool {
+        self.leg == Leg::Over
+    }
+
     /// How it ended.
     pub(crate) fn ended(&self) -> &Ended {
         &self.ended
@@ -163,7 +175,7 @@ impl Course {
     pub(crate) fn why_halted(&self) -> Option<String> {
         match self.halt.as_ref()? {
             Halt::Because(because) => Some(words(because)),
-            Halt::Signal | Halt::Deadline => None,
+            Halt::Signal => None,
         }
     }
 
@@ -222,7 +234,6 @@ impl Course {
                     | StopCause::Locked { .. }
                     | StopCause::Unlockable { .. }
             ),
-            Some(Halt::Deadline) => true,
             Some(Halt::Signal) | None => false,
         };
         by_rule && self.plan.task.on_failure == OnFailure::Ask && self.can_undo()
@@ -241,7 +252,7 @@ impl Course {
             Halt::Because(StopCause::Gate { answer, .. }) => {
                 (*answer == GateAnswer::Rollback).then_some(Scope::All)
             }
-            Halt::Because(_) | Halt::Deadline => match self.plan.task.on_failure {
+            Halt::Because(_) => match self.plan.task.on_failure {
                 OnFailure::Stop | OnFailure::Ask => None,
                 OnFailure::RollbackFailed => Some(Scope::Failed),
                 OnFailure::RollbackBatch => Some(Scope::Batch),
@@ -289,6 +300,10 @@ pub(super) fn words(because: &StopCause) -> String {
             shortfall.needed
         ),
         StopCause::Journal { cause } => format!("stopped before: {cause}"),
+        StopCause::Deadline { limit_ms } => {
+            let limit = format_duration(Duration::from_millis(*limit_ms));
+            format!("stopped before: the task's deadline of {limit} passed")
+        }
         StopCause::NoLeader => {
             "stopped before: no host says that it is the one to be taken last".to_owned()
         }

@@ -13,6 +13,17 @@ use super::ledger::{Entry, Undo};
 use super::steering::{Course, Leg};
 use super::stopping::Scope;
 
+/// What came of a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// Every host that was to be rolled back is as it was before.
+    Whole,
+    /// Some host is not, and nothing more is done about it.
+    Partly,
+    /// It was ended before its end: what is left of it goes on where it was.
+    Cut,
+}
+
 /// A rollback.
 #[derive(Debug, Default)]
 pub(super) struct Undoing {
@@ -30,6 +41,8 @@ pub(super) struct Undoing {
     hosts: Vec<HostIndex>,
     /// Nothing more is begun.
     pub(super) cut: bool,
+    /// What ran of it was ended.
+    pub(super) killed: bool,
 }
 
 impl Course {
@@ -196,10 +209,27 @@ impl Course {
     fn undone(&mut self) -> Option<Errand> {
         let is_done =
             |host: &HostIndex| self.ledger.of(*host).undo == Undo::Ended(RollbackResult::Done);
-        self.ended.rolled_back = Some(self.undoing.hosts.iter().all(is_done));
-        self.notify(Occasion::Done);
+        let how = if self.undoing.hosts.iter().all(is_done) {
+            Undone::Whole
+        } else {
+            self.not_whole()
+        };
+        self.ended.undone = Some(how);
+        self.notify(match how {
+            Undone::Whole | Undone::Partly => Occasion::Done,
+            Undone::Cut => Occasion::Stop,
+        });
         self.leg = Leg::Over;
         None
+    }
+
+    /// What a rollback is that left a host as it was.
+    fn not_whole(&self) -> Undone {
+        if self.undoing.killed {
+            Undone::Cut
+        } else {
+            Undone::Partly
+        }
     }
 
     /// Whether the rollback of a host may begin now that its turn has come.
@@ -242,7 +272,7 @@ impl Course {
                 },
             };
             self.end_undo(host, result);
-            self.ended.rolled_back = Some(false);
+            self.ended.undone = Some(self.not_whole());
         }
     }
 

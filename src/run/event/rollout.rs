@@ -342,6 +342,11 @@ pub enum StopCause {
         /// Why not, for people.
         cause: String,
     },
+    /// The task's `deadline` passed.
+    Deadline {
+        /// How long it was, milliseconds.
+        limit_ms: u64,
+    },
     /// A step on which all hosts depend failed.
     Step {
         /// The step's name.

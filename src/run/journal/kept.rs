@@ -93,6 +93,14 @@ impl Kept {
         }
     }
 
+    /// The register again, where nobody can run the step once more: what was not kept of it is lost.
+    pub fn shown(&self) -> RegisterValue {
+        RegisterValue {
+            lost: self.lost || self.withheld,
+            ..self.value()
+        }
+    }
+
     /// The register again.
     pub fn value(&self) -> RegisterValue {
         RegisterValue {

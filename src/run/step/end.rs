@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{HostOutcome, UnreachableKind};
+use crate::model::{Doubt, HostOutcome, UnreachableKind};
 use crate::run::event::{StepRef, StepResult};
 
 /// How one attempt at a step ended.
@@ -189,6 +189,10 @@ pub(crate) enum Fault {
     Lost {
         step: StepRef,
     },
+    /// It was interrupted in an earlier process of the run, and left as it is.
+    Left {
+        step: StepRef,
+    },
     Unreachable {
         step: StepRef,
         kind: UnreachableKind,
@@ -225,6 +229,7 @@ impl Fault {
         matches!(
             self,
             Self::Lost { .. }
+                | Self::Left { .. }
                 | Self::TimedOut { ended: false, .. }
                 | Self::Cancelled { ended: false, .. }
         )
@@ -236,6 +241,7 @@ impl Fault {
             Self::Failed { step, .. }
             | Self::TimedOut { step, .. }
             | Self::Lost { step }
+            | Self::Left { step }
             | Self::Unreachable { step, .. }
             | Self::Broken { step, .. } => Some(step),
             Self::Cancelled { step, .. } => step.as_ref(),
@@ -247,7 +253,7 @@ impl Fault {
         match self {
             Self::Failed { .. } | Self::Broken { .. } => "failed",
             Self::TimedOut { .. } => "timed_out",
-            Self::Lost { .. } => "unknown",
+            Self::Lost { .. } | Self::Left { .. } => "unknown",
             Self::Unreachable { .. } => "unreachable",
             Self::Cancelled { .. } => "cancelled",
         }
@@ -261,6 +267,7 @@ impl Fault {
                 format!("timed out after {}", crate::model::format_duration(*limit))
             }
             Self::Lost { .. } => "the connection was lost".to_owned(),
+            Self::Left { .. } => "it was interrupted, and is left as it is".to_owned(),
             Self::Unreachable { causes, .. } => causes.first().cloned().unwrap_or_default(),
             Self::Cancelled { .. } => "cancelled".to_owned(),
         }
@@ -285,7 +292,14 @@ impl Fault {
                 limit_ms: millis(limit),
                 ended,
             },
-            Self::Lost { step } => HostOutcome::Unknown { step: named(step) },
+            Self::Lost { step } => HostOutcome::Unknown {
+                step: named(step),
+                doubt: Doubt::Lost,
+            },
+            Self::Left { step } => HostOutcome::Unknown {
+                step: named(step),
+                doubt: Doubt::Left,
+            },
             Self::Unreachable { step, causes, .. } if touched => HostOutcome::Failed {
                 step: named(step),
                 exit_code: None,

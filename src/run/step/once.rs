@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::run::event::StepRef;
-use crate::run::journal::Circle;
+use crate::run::journal::{Circle, Fact, Kept};
 use crate::run::meetings::{OnceKey, OnceResult, Spot, Turn};
 use crate::run::message::{HostIndex, UnitMessage};
 use crate::run::shared::World;
@@ -48,10 +48,7 @@ impl<W: World> Work<W> {
         }
         let spot = self.spot(&batch, step);
         let (shared, kill) = (Arc::clone(&self.shared), self.kill.clone());
-        let label = self.host().map(|host| host.label.clone());
-        if let (Some(label), Some(made)) = (label, &self.made) {
-            shared.known.bring(&label, made.clone());
-        }
+        self.bring();
         let others = shared.meetings.meet(&spot, host, &batch.members);
         let came = self.aside(async {
             tokio::select! {
@@ -65,6 +62,24 @@ impl<W: World> Work<W> {
         }
         self.shared.known.show(&mut self.values.scope);
         Ok(())
+    }
+
+    /// Shows those who are met here what this host's steps came to since the last time, and has the journal keep it.
+    fn bring(&mut self) {
+        let made = self.made.as_mut().map(std::mem::take).unwrap_or_default();
+        let Some(host) = self.host().filter(|_| !made.is_empty()) else {
+            return;
+        };
+        if self.shared.reads.results() {
+            let results = made.iter();
+            let results = results.map(|(id, of)| (id.clone(), Kept::of(&of.value, of.quiet)));
+            self.shared.journal.note(Fact::Met {
+                host: host.id.clone(),
+                results: results.collect(),
+            });
+        }
+        let values = made.into_iter().map(|(id, of)| (id, of.value));
+        self.shared.known.bring(&host.label, values);
     }
 
     /// Says that this host will not come (again) to those of the steps at which hosts meet.

@@ -127,7 +127,7 @@ impl<W: World> Work<W> {
         result: StepResult,
         register: Option<&RegisterValue>,
     ) {
-        let register = register.and_then(|register| self.kept(step, register));
+        let register = register.and_then(|register| self.kept_of(step, register));
         self.keep_finished(step, result, register);
     }
 
@@ -147,9 +147,17 @@ impl<W: World> Work<W> {
         if let Some(step_mark) = self.mark(&step.id) {
             self.shared.journal.note(Fact::OnceSettled {
                 step: step_mark,
-                register: self.kept(step, register),
+                register: self.kept_of(step, register),
             });
         }
+    }
+
+    /// What a step came to as the journal keeps it, where any step reads it, by whichever name.
+    fn kept_of(&self, step: &Step, register: &RegisterValue) -> Option<Box<Kept>> {
+        let is_read = self.made.is_some() && self.shared.reads.results();
+        let by_id = is_read && !step.modifiers.quiet;
+        let named = self.kept(step, register);
+        named.or_else(|| by_id.then(|| Box::new(Kept::of(register, false))))
     }
 
     /// A register as the journal keeps it, where any step reads it.
@@ -252,7 +260,13 @@ impl<W: World> Work<W> {
                 .asked_about(step, "finished, and its output was not kept")
                 .await;
         }
+        let is_quiet = step.modifiers.quiet && *result != StepResult::Skipped;
+        let is_unkept = is_quiet && register.is_none();
         let value = register.map_or_else(|| plain(result), |register| register.value());
+        let value = RegisterValue {
+            lost: value.lost || is_unkept,
+            ..value
+        };
         self.register(step, value.clone());
         Some(Ok(value))
     }
@@ -336,7 +350,7 @@ impl<W: World> Work<W> {
             GateAnswer::Go => Some(Ok(self.taken_as_done(step).await)),
             _ => {
                 self.keep_result(step, StepResult::Unknown, None);
-                Some(Err(Fault::Lost { step: reference }))
+                Some(Err(Fault::Left { step: reference }))
             }
         }
     }

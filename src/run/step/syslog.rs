@@ -28,7 +28,7 @@ impl<W: World> Work<W> {
         let step = match outcome {
             HostOutcome::Failed { step, .. }
             | HostOutcome::TimedOut { step, .. }
-            | HostOutcome::Unknown { step } => Some(step.as_str()),
+            | HostOutcome::Unknown { step, .. } => Some(step.as_str()),
             HostOutcome::Unhealthy { check, .. } => Some(check.as_str()),
             HostOutcome::Cancelled { step, .. } => step.as_deref(),
             _ => None,

@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use crate::plan::HostPlan;
 use crate::run::event::{StepRef, StepResult};
-use crate::run::known::Registered;
+use crate::run::known::Made;
 use crate::run::shared::World;
 use crate::run::work::Work;
 use crate::task::{Action, RegisterValue, Step, StepError};
@@ -46,7 +48,7 @@ impl<W: World> Work<W> {
             recovered: false,
             keep_going: self.shared.options.warn_only,
         };
-        self.made = has_barrier(&plan.steps).then(Registered::default);
+        self.made = has_barrier(&plan.steps).then(IndexMap::new);
         let walked = self.guarded(guarded).await;
         match (self.passed_over.take(), walked) {
             (Some(first), Err(second)) => self.worse(Err(first), second).await,
@@ -256,7 +258,9 @@ impl<W: World> Work<W> {
         if let Some(made) = &mut self.made
             && !is_group(step)
         {
-            made.insert(step.id.clone(), value.clone());
+            let quiet = step.modifiers.quiet && !value.skipped;
+            let value = value.clone();
+            made.insert(step.id.clone(), Made { value, quiet });
         }
         if let Some(name) = &step.modifiers.register {
             if let Some(facts) = &mut self.facts {

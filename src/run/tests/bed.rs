@@ -1,6 +1,5 @@
 //! A test bed: a plan made of a few words, played by scripted hosts; what came of it, to look at.
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,8 +13,9 @@ use crate::plan::{
     Asked, Batch, BatchRules, By, HostPlan, Lock, Pace, Phase, Plan, Resolved, WorstOut,
 };
 use crate::run::cancel::Signal;
-use crate::run::event::{EventKind, GateAnswer, RunEvent, RunSummary};
-use crate::run::prompt::{Answer, GateQuestion, GateReply, Prompt};
+use crate::run::event::{EventKind, RunEvent, RunSummary};
+use crate::run::journal::{Fact, Memory};
+use crate::run::prompt::Prompt;
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{LockOptions, Parts, RunOptions, execute};
@@ -27,6 +27,10 @@ use crate::transport::Transport;
 use crate::transport::scripted::{HostScript, Scripted};
 
 use super::steps::source;
+
+mod parts;
+
+use parts::{Folder, Kept, Says};
 
 /// A run that is yet to be played.
 pub(super) struct Bed {
@@ -136,6 +140,18 @@ impl Bed {
         played
     }
 
+    /// Plays the run with its scripts; what its journal holds then.
+    pub(super) async fn play_kept(self) -> (Played, Vec<Fact>) {
+        let scripted = Scripted::new(self.scripts.clone());
+        let journal = Arc::new(Memory::default());
+        let kept = Arc::clone(&journal);
+        let mut played = self
+            .play_in(kept, (scripted.clone(), scripted.clone()))
+            .await;
+        played.transport = scripted;
+        (played, journal.facts())
+    }
+
     /// Plays the run over another transport; nothing runs on the controller.
     pub(super) async fn play_over<T: Transport>(self, transport: T) -> Played {
         self.play_with(transport, Scripted::default()).await
@@ -157,17 +173,27 @@ impl Bed {
                 path: folder.to_path_buf(),
                 full: self.full_log.clone(),
             }),
-            journal: Arc::new(crate::run::journal::Memory::default()),
+            journal: Arc::new(Memory::default()),
             prompt: Says(self.says),
         }
     }
 
     async fn play_with<T: Transport>(self, transport: T, local: Scripted) -> Played {
+        let journal = Arc::new(Memory::default());
+        self.play_in(journal, (transport, local)).await
+    }
+
+    async fn play_in<T: Transport>(
+        self,
+        journal: Arc<Memory>,
+        (transport, local): (T, Scripted),
+    ) -> Played {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("h0.log"), &self.log).expect("it can be written");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (sender, signals) = mpsc::channel(8);
         let parts = self.parts(transport, local, (folder.path(), &events));
+        let parts = Parts { journal, ..parts };
         let plan = Arc::new(self.plan());
         let start = tokio::time::Instant::now();
         let signalling = async {
@@ -406,84 +432,4 @@ pub(super) fn engine() -> Arc<Engine> {
     }
     let outside: Arc<dyn Outside> = Arc::new(Nothing);
     Arc::new(Engine::new(&outside, Fab::default()))
-}
-
-/// Keeps every event, each after a pause.
-struct Kept(Arc<Mutex<Vec<RunEvent>>>, Duration);
-
-impl Sink for Kept {
-    async fn accept(&mut self, event: &RunEvent) {
-        if !self.1.is_zero() {
-            tokio::time::sleep(self.1).await;
-        }
-        self.0.lock().unwrap().push(event.clone());
-    }
-}
-
-/// A record of logs alone; one host's disk may be full.
-struct Folder {
-    path: PathBuf,
-    full: Option<String>,
-}
-
-impl Folder {
-    fn log(&self, name: &str) -> io::Result<std::fs::File> {
-        std::fs::OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(self.path.join(format!("{name}.log")))
-    }
-}
-
-impl Record for Folder {
-    fn host_log(&self, host: &Host) -> io::Result<std::fs::File> {
-        if self.full.as_deref() == Some(host.label.as_str()) {
-            return std::fs::OpenOptions::new().write(true).open("/dev/full");
-        }
-        self.log(&host.label.file_name())
-    }
-
-    fn controller_log(&self) -> io::Result<std::fs::File> {
-        self.log(crate::model::CONTROLLER)
-    }
-
-    fn files_of(&self, host: &Host) -> io::Result<PathBuf> {
-        let folder = self.path.join("files").join(host.label.file_name());
-        std::fs::create_dir_all(&folder)?;
-        Ok(folder)
-    }
-
-    fn folder(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// Answers every question alike.
-struct Says(bool);
-
-impl Prompt for Says {
-    async fn ask(
-        &self,
-        _question: &str,
-        _default: Option<bool>,
-        _timeout: Option<Duration>,
-    ) -> Answer {
-        Answer {
-            yes: self.0,
-            by: "terminal",
-        }
-    }
-
-    async fn gate(&self, _gate: &GateQuestion<'_>) -> GateReply {
-        let answer = if self.0 {
-            GateAnswer::Go
-        } else {
-            GateAnswer::Stop
-        };
-        GateReply {
-            answer,
-            by: "terminal",
-        }
-    }
 }

@@ -87,7 +87,8 @@ async fn a_connection_lost_under_a_command_is_unknown() {
     assert_eq!(
         played.outcome("h0"),
         HostOutcome::Unknown {
-            step: "work".to_owned()
+            step: "work".to_owned(),
+            doubt: crate::model::Doubt::Lost
         }
     );
     assert!(played.summary.hosts[0].may_still_run);

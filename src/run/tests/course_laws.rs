@@ -190,6 +190,7 @@ fn befall(fleet: &mut Fleet, name: &str, draw: &mut Draw, calm: bool) {
     if draw.once_in(8) && !calm {
         let lost = HostOutcome::Unknown {
             step: "work".to_owned(),
+            doubt: crate::model::Doubt::Lost,
         };
         let ends = [failed(), unhealthy(), unreachable(), lost];
         let end = draw.of(&ends).clone();

@@ -302,7 +302,8 @@ async fn a_download_that_brings_nothing_is_given_up_as_lost() {
     assert_eq!(
         played.outcome("h0"),
         HostOutcome::Unknown {
-            step: "get".to_owned()
+            step: "get".to_owned(),
+            doubt: crate::model::Doubt::Lost
         }
     );
 }

@@ -126,18 +126,25 @@ fn bed(script: &HostScript) -> Bed {
 }
 
 /// A host on which the lock can be taken.
-fn free() -> HostScript {
+pub(super) fn free() -> HostScript {
+    free_after(0)
+}
+
+/// The same, where letting go of it takes so many seconds.
+fn free_after(seconds: u64) -> HostScript {
     let says = |text: &str| {
         vec![Act::Prints(
             Stream::Stdout,
             format!("{text}\n").into_bytes(),
         )]
     };
+    let mut released = vec![Act::Waits(Duration::from_secs(seconds))];
+    released.extend(says("released"));
     HostScript::new()
         .on("fab-rs-lock take", says("taken"))
         .on("fab-rs-lock beat", says("ours"))
         .on("fab-rs-lock mark", says("ours"))
-        .on("fab-rs-lock release", says("released"))
+        .on("fab-rs-lock release", released)
 }
 
 /// What was sent about the lock to a host.
@@ -316,4 +323,49 @@ fn a_member_that_does_not_answer_is_not_locked_and_the_next_one_is_the_anchor() 
         _ => None,
     });
     assert_eq!(taken, Some(("a2".to_owned(), 2, "a1".to_owned())));
+}
+
+/// What was asked for while there was still something to stop is all that counts.
+#[tokio::test(start_paused = true)]
+async fn a_signal_while_the_lock_is_let_go_of_changes_nothing_any_more() {
+    let ends = |exit: u8| {
+        let script = free_after(5).on("work", [Act::Exits(exit)]);
+        Bed::new(2, vec![run("work")])
+            .change(1, 0)
+            .with(|bed| bed.locks = true)
+            .script("h0", script)
+            .script("h1", free())
+    };
+    for (exit, expected, words) in [
+        (0, (0, "done"), ["ok", "ok"]),
+        (1, (4, "failed"), ["failed", "not_run"]),
+    ] {
+        for times in [1, 2] {
+            let mut bed = ends(exit);
+            for time in 0..times {
+                bed = bed.signal(1 + time, Signal::Interrupt);
+            }
+            let played = bed.play().await;
+            assert!(played.took >= Duration::from_secs(5), "{:?}", played.took);
+            assert_eq!(played.words(), words);
+            let ended = (played.exit(), played.summary.state.as_str());
+            assert_eq!(ended, expected, "{times} signals");
+            assert_eq!(orders(&played, "h1").last().unwrap(), "release");
+            assert!(
+                played
+                    .notes()
+                    .iter()
+                    .any(|note| note.contains("nothing is left to stop")),
+                "{:?}",
+                played.notes()
+            );
+            if exit > 0 {
+                assert!(
+                    played
+                        .cause("h1")
+                        .starts_with("stopped before: 1 host failed")
+                );
+            }
+        }
+    }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::model::{CancelReason, HostOutcome, Stream, Zone};
 use crate::run::errand::Errand;
+use crate::run::journal::Fact;
 use crate::run::message::UnitMessage;
-use crate::task::{OnceFor, Step, StepPlace};
+use crate::task::{OnResume, OnceFor, Step, StepPlace};
 use crate::transport::scripted::{Act, Asked, Connect, HostScript};
 
 use super::bed::Bed;
@@ -84,6 +85,58 @@ async fn results_of_all_are_there_after_a_barrier() {
     for host in ["h0", "h1"] {
         assert_eq!(told.transport.commands_on(host)[1], "see 'one''two'");
     }
+}
+
+/// What a host came to in an earlier process is there for those whose turn comes in a later one.
+#[tokio::test(start_paused = true)]
+async fn results_are_there_after_a_barrier_in_a_later_process_too() {
+    let says = |text: &str| {
+        let prints = |text: &str| [Act::Prints(Stream::Stdout, text.into())];
+        HostScript::new()
+            .on("work", prints(text))
+            .on("hush", prints("hunter22"))
+    };
+    let see = |quiet: &str| {
+        barrier(&format!("see {{{{ results.work.h0.stdout }}}}{quiet}"))
+            .but(|it| it.resume = Some(OnResume::Rerun))
+    };
+    let bed = |quiet: &str| {
+        let named = |name: &'static str| run(name).but(|it| it.register = Some(name.to_owned()));
+        let hush = named("hush").but(|it| it.quiet = true);
+        Bed::new(2, vec![named("work"), hush, see(quiet)])
+            .change(1, 0)
+            .script("h0", says("one"))
+            .script("h1", says("two"))
+    };
+    let (whole, facts) = bed("").play_kept().await;
+    assert_eq!(whole.transport.commands_on("h1")[2], "see 'one'");
+    let text = serde_json::to_string(&facts).unwrap();
+    assert!(!text.contains("hunter22"), "{text}");
+    let cut = |is_last: &dyn Fn(&Fact) -> bool| {
+        let last = facts.iter().position(is_last).expect("it happened");
+        Some(Arc::new(crate::journal::replay(&facts[..=last])))
+    };
+    // The first host is done.
+    let is_end = |fact: &Fact| matches!(fact, Fact::HostFinished { .. });
+    let again = bed("").with(|bed| bed.options.progress = cut(&is_end));
+    let again = again.play().await;
+    assert_eq!(again.transport.commands_on("h0"), [""; 0]);
+    assert_eq!(again.transport.commands_on("h1")[2], "see 'one'");
+    // It did one step, and had not met anybody.
+    let is_step = |fact: &Fact| matches!(fact, Fact::StepFinished { .. });
+    let again = bed("").with(|bed| bed.options.progress = cut(&is_step));
+    let again = again.play().await;
+    assert_eq!(again.transport.commands_on("h0"), ["hush", "see 'one'"]);
+    // What is quiet was not kept, and is not taken for empty.
+    let quiet = bed("{{ results.hush.h0.stdout }}");
+    let again = quiet.with(|bed| bed.options.progress = cut(&is_end));
+    let again = again.play().await;
+    assert_eq!(again.words(), ["ok", "failed"]);
+    assert!(
+        again.cause("h1").contains("not known"),
+        "{}",
+        again.cause("h1")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,3 +120,62 @@ async fn a_rollback_at_work_is_waited_for_when_it_is_interrupted() {
         .await;
     assert_eq!(played.summary.state, "rolled_back", "{:?}", played.summary);
 }
+
+/// Two steps each way; the second one back of `h1` is held.
+fn held_bed() -> Bed {
+    let back = |words: &str| run(words).but(|it| it.resume = Some(crate::task::OnResume::Rerun));
+    Bed::new(2, vec![run("work")])
+        .change(2, 0)
+        .with(|bed| {
+            bed.rollback = vec![back("undo"), back("finish")];
+            bed.locks = true;
+        })
+        .script("h0", super::locks::free())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_was_ended_is_interrupted_and_goes_on_where_it_was() {
+    let held = [Act::HangsUntilStopped { confirmed: true }];
+    let bed = held_bed().script(
+        "h1",
+        super::locks::free()
+            .on("work", [Act::Exits(1)])
+            .on("finish", held),
+    );
+    let signal = crate::run::cancel::Signal::Interrupt;
+    let bed = bed.signal(10, signal).signal(11, signal);
+    let (played, facts) = bed.play_kept().await;
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (130, "interrupted")
+    );
+    let rollback = |played: &super::bed::Played, host: &str| {
+        let host = &played.summary.hosts[&crate::model::Label::new(host)];
+        host.rollback.clone()
+    };
+    assert_eq!(rollback(&played, "h0").as_deref(), Some("done"));
+    assert_eq!(rollback(&played, "h1").as_deref(), Some("pending"));
+    let commands = played.transport.commands_on("h0");
+    assert!(
+        !commands.iter().any(|it| it.contains("lock release")),
+        "{commands:?}"
+    );
+
+    let progress = crate::journal::replay(&facts);
+    let again = held_bed().script("h1", super::locks::free()).with(|bed| {
+        bed.options.progress = Some(std::sync::Arc::new(progress));
+        bed.options.undo = true;
+    });
+    let again = again.play().await;
+    assert_eq!(
+        (again.exit(), again.summary.state.as_str()),
+        (5, "rolled_back")
+    );
+    let own = |host: &str| {
+        let mut commands = again.transport.commands_on(host);
+        commands.retain(|it| !it.contains("fab-rs-lock"));
+        commands
+    };
+    assert_eq!(own("h0"), [""; 0]);
+    assert_eq!(own("h1"), ["finish"]);
+}

@@ -168,6 +168,7 @@ fn end() -> impl Strategy<Value = HostEnd> {
         HostOutcome::Gone,
         HostOutcome::Unknown {
             step: "work".to_owned(),
+            doubt: crate::model::Doubt::Lost,
         },
         HostOutcome::TimedOut {
             step: "work".to_owned(),

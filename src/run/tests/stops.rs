@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::model::{CancelReason, HostOutcome, Stream};
 use crate::run::cancel::Signal;
-use crate::run::event::EventKind;
+use crate::run::event::{EventKind, RolloutFact, StopCause};
+use crate::run::journal::Fact;
+use crate::task::OnResume;
 use crate::transport::scripted::{Act, Connect, HostScript};
 
 use super::bed::Bed;
-use super::steps::run;
+use super::steps::{Modified as _, run};
 
 fn hangs(confirmed: bool) -> HostScript {
     HostScript::new().on("work", [Act::HangsUntilStopped { confirmed }])
@@ -146,6 +148,44 @@ async fn a_tasks_deadline_starts_nothing_new() {
         (played.exit(), played.summary.state.as_str()),
         (124, "failed")
     );
+}
+
+/// A process that was cut off after its deadline is followed by one that takes nobody new either; the next one does.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_kept_as_a_stop() {
+    let bed = || {
+        let work = run("work").but(|it| it.resume = Some(OnResume::Rerun));
+        let bed = Bed::new(3, vec![work]).change(1, 0);
+        bed.with(|bed| bed.deadline = Some(Duration::from_mins(1)))
+    };
+    let (played, mut facts) = bed().all(&slow(40)).play_kept().await;
+    let why = "stopped before: the task's deadline of 1 m passed";
+    assert_eq!(played.cause("h2"), why);
+    let because = StopCause::Deadline { limit_ms: 60_000 };
+    let is_stop = |fact: &Fact| matches!(fact, Fact::Stop { because: of } if *of == because);
+    let stop = facts.iter().position(is_stop).expect("a stop");
+    let told = played.position(|event| {
+        matches!(event, EventKind::Rollout(RolloutFact::RolloutStopped { because: of, .. })
+            if *of == because)
+    });
+    assert!(told.is_some());
+
+    let resumed = |facts: &[Fact]| {
+        let progress = crate::journal::replay(facts);
+        bed().with(|bed| bed.options.progress = Some(std::sync::Arc::new(progress)))
+    };
+    let whole = facts.clone();
+    facts.truncate(stop + 1);
+    let again = resumed(&facts).play().await;
+    assert_eq!(again.words(), ["ok", "ok", "not_run"]);
+    assert_eq!(
+        (again.exit(), again.summary.state.as_str()),
+        (124, "failed")
+    );
+    assert_eq!(again.cause("h2"), why);
+    assert_eq!(again.transport.commands_on("h1"), ["work"]);
+    let forward = resumed(&whole).play().await;
+    assert_eq!((forward.words(), forward.exit()), (vec!["ok"; 3], 0));
 }
 
 #[tokio::test(start_paused = true)]

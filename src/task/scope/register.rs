@@ -116,7 +116,7 @@ impl RegisterView {
     fn lost(&self) -> Value {
         TemplateFault {
             message: format!(
-                "what `{}` printed is not known: its step was taken as done after an interruption",
+                "what `{}` printed is not known: the run was interrupted since, and it was not kept",
                 self.name
             ),
             hints: vec!["let the step run again, or begin a new run".to_owned()],

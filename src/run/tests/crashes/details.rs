@@ -379,3 +379,46 @@ fn a_rollback_sees_the_first_value_after_the_host_started_over() {
     assert_eq!(summary.state, "rolled_back");
     assert_eq!(world.hosts()["h0"].values["undo"], "v1");
 }
+
+/// What is left as it is was no lost connection; a host that left the inventory meanwhile is half done, not well.
+#[test]
+fn what_was_interrupted_and_is_not_come_to_again_is_called_that() {
+    let facts = vec![begins(), started("two")];
+    let asks = named("two", "put two x").but(|it| it.resume = Some(OnResume::Ask));
+    let bed = Bed::new(1, vec![asks]).change(1, 0).with(|bed| {
+        bed.says = false;
+        bed.options.progress = Some(Arc::new(replay(&facts)));
+    });
+    let played = runtime().block_on(bed.play());
+    assert_eq!(played.words(), ["unknown"]);
+    assert_eq!(
+        played.cause("h0"),
+        "interrupted, and left as it is; whether it finished is not known"
+    );
+
+    let mut progress = replay(&facts);
+    let other = HostId::new("h9");
+    let half = progress.hosts[&host()].clone();
+    progress.hosts = [(other.clone(), half.clone())].into();
+    progress.told.gone = vec![crate::run::progress::GoneHost {
+        host: crate::run::event::HostRef {
+            host: crate::model::Label::new("h9"),
+            id: other,
+        },
+        zone: crate::model::Zone::none(),
+        outcome: half.gone(),
+    }];
+    let bed = Bed::new(1, vec![named("one", "add one")]).change(1, 0);
+    let bed = bed.with(|bed| bed.options.progress = Some(Arc::new(progress)));
+    let played = runtime().block_on(bed.play());
+    assert_eq!(played.words(), ["ok", "unknown"]);
+    assert_eq!(
+        (played.exit(), played.summary.state.as_str()),
+        (1, "done_partial")
+    );
+    assert!(
+        played
+            .cause("h9")
+            .starts_with("half done, and not in the inventory any more")
+    );
+}
