@@ -117,7 +117,7 @@ async fn unlock(context: &Context, stored: &Stored) {
             .map_or_else(String::new, |first| first.message.clone()),
     };
     context.console.warn(&format!(
-        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release SELECTOR… --run {run}` releases it"
+        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release --run {run}` releases it"
     ));
 }
 

@@ -71,7 +71,7 @@ fn not_taken_up(context: &Context, stored: &Stored) -> Result<(), Diagnostic> {
     let id = &stored.run.id;
     let runs = RunStore::new(&context.settings.state_dir).newest(RUNS_SEARCHED);
     let mut runs = runs.unwrap_or_default().into_iter();
-    let later = runs.find(|run| run.retries.as_ref() == Some(id) && run.state.word() != "aborted");
+    let later = runs.find(|run| run.retries() == Some(id) && run.state.word() != "aborted");
     match later.filter(|_| stored.could_go_on()) {
         None => Ok(()),
         Some(later) => {

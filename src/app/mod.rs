@@ -16,6 +16,7 @@ mod gates;
 mod git;
 mod history;
 mod hosts;
+mod invocation;
 mod journal;
 mod kept_plan;
 mod library;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lab::{Fleet, Host, HostSpec};
 
-use crate::desk::{Desk, Ran, nap, until};
+use crate::desk::{Desk, Ran, Running, nap, until};
 
 const HOSTS: usize = 4;
 
@@ -311,6 +311,71 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
         .says("was taken up by its retry");
     first.fab(&["abort", "last"]).ended(0);
     assert_eq!(ground.locked(), [""; 0]);
+}
+
+/// Flips a byte of a line, from 1, of the newest run's journal.
+fn damage(desk: &Desk, line: usize) {
+    let path = desk.record().join("journal.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    let newlines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let end = newlines.map(|(at, _)| at).nth(line - 1).unwrap();
+    bytes[end - 20] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn of_a_run_whose_journal_is_damaged_only_what_works_is_proposed() {
+    let Some(ground) = Ground::new("locks-damaged", "60") else {
+        return;
+    };
+    let desk = ground.desk();
+    let running = desk.start(&["--yes", "turn", "role=app"]);
+    until("the first batch works", || ground.turned("app-1") == 1);
+    running.signal("KILL");
+    running.end();
+    let run = run_of(&desk);
+    damage(&desk, 3);
+    // Typed as it is proposed: without the inventory.
+    let typed = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fab-rs"));
+        desk.surround(&mut command);
+        Running::of(command.args(words)).end()
+    };
+    let refused = typed(&["resume", &run]);
+    refused
+        .ended(2)
+        .says("is damaged")
+        .says("line 3 of the journal does not match its checksum")
+        .says(&format!("`fab-rs lock release --run {run}` lets go"));
+    let told = typed(&["runs"]);
+    let told = String::from_utf8_lossy(&told.ended(0).stdout).into_owned();
+    assert!(told.contains("journal damaged at line 3"), "{told}");
+    assert!(!told.contains("resume"), "{told}");
+    let told = typed(&["report", &run]);
+    let told = String::from_utf8_lossy(&told.ended(0).stdout).into_owned();
+    assert!(
+        told.contains("journal damaged at line 3: it does not match"),
+        "{told}"
+    );
+    for gone in ["resume", "retry", "rollback", "abort"] {
+        assert!(!told.contains(&format!("fab-rs {gone}")), "{told}");
+    }
+    let proposed = told.split("next: fab-rs ").nth(1).unwrap();
+    let proposed: Vec<&str> = proposed.split("or: fab-rs ").collect();
+    assert_eq!(proposed.len(), 2, "{told}");
+    ground.silence();
+    for words in proposed {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        typed(&words).ended(0);
+    }
+    assert_eq!(ground.locked(), [""; 0]);
+    // Where the first line is damaged, which hosts it had is not known.
+    damage(&desk, 1);
+    let refused = typed(&["lock", "release", "--run", &run]);
+    refused.ended(2).says("does not say which hosts it had");
+    typed(&["resume", &run])
+        .ended(2)
+        .says("lock release SELECTOR…");
 }
 
 /// A lock whose folder belongs to another user of the host.
