@@ -4,14 +4,15 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use crate::cli::{self, SelectionFlags};
+use crate::cli::{self, SelectionFlags, Typed};
 use crate::inventory::InventoryRef;
 use crate::model::Diagnostic;
-use crate::report::StoredRun;
+use crate::report::{Reach, StoredRun};
 use crate::run::journal::Opening;
 
 use super::entry::Context;
 use super::failure::Failure;
+use super::kept_plan;
 use super::settings::Settings;
 
 /// Has what was typed relative to the working directory of then stay there, wherever this is typed.
@@ -29,7 +30,41 @@ fn anchor(settings: &mut Settings) {
         && let InventoryRef::Path(path) = InventoryRef::new(inventory)
     {
         *inventory = cwd.join(path).to_string_lossy().into_owned();
+        if let Some(typed) = &mut settings.selection.inventory {
+            typed.clone_from(inventory);
+        }
     }
+}
+
+/// What a command needs to mean the hosts of this invocation: flags alone, as configuration and environment say the
+/// same to the next one; and these terms.
+pub(super) fn reach(settings: &Settings, terms: &[String]) -> Reach {
+    let (selection, ssh) = (&settings.selection, &settings.ssh.flags);
+    let identity = ssh.identity.as_ref().map(|path| path.to_string_lossy());
+    let regions = selection.region.iter();
+    let regions = regions.map(|region| ("--region", Some(region.as_str())));
+    let first = [("-I", selection.inventory.as_deref())].into_iter();
+    let flags = first.chain(regions).chain([
+        ("--profile", selection.profile.as_deref()),
+        ("-u", ssh.user.as_deref()),
+        ("-i", identity.as_deref()),
+        ("-J", ssh.jump.as_deref()),
+    ]);
+    let hosts = selection.hosts.iter().filter(|host| *host != "-");
+    let hosts = hosts.flat_map(|host| ["-H", host]);
+    let less = selection.exclude.iter().flat_map(|term| ["-x", term]);
+    let words = terms.iter().map(String::as_str);
+    Reach::new(flags).of_hosts(words.chain(hosts).chain(less))
+}
+
+/// What a command needs to mean the hosts of an earlier run, as far as its record says it.
+pub(super) fn reach_of(run: &StoredRun, now: &Context) -> Reach {
+    let opening = run.opening.as_ref();
+    let then = opening.and_then(|opening| then(run, opening, now).ok());
+    let Some((_, settings)) = then else {
+        return Reach::default();
+    };
+    reach(&settings, &kept_plan::terms(&run.path))
 }
 
 /// The invocation of a run, as this one is to do it.
@@ -37,6 +72,38 @@ fn anchor(settings: &mut Settings) {
 /// # Errors
 /// What was typed is not in the journal, or not understood.
 pub(super) fn again(run: &StoredRun, opening: &Opening, now: &Context) -> Result<Context, Failure> {
+    let (typed, mut settings) = then(run, opening, now)?;
+    let is_inventory = |word: &String| word.starts_with("-I") || word.starts_with("--inventory");
+    if now.argv.iter().any(is_inventory) && now.settings.inventory != settings.inventory {
+        let text = "the inventory is the one of the run: what is named now is not read";
+        now.console.warn(text);
+    }
+    settings.output = now.settings.output.clone();
+    settings.color = now.settings.color;
+    settings.state_dir.clone_from(&now.settings.state_dir);
+    settings.run.yes = now.settings.run.yes;
+    settings.run.dry_run = now.settings.run.dry_run;
+    settings.run.lock_wait = now.settings.run.lock_wait.or(settings.run.lock_wait);
+    if settings.hosts_on_stdin() {
+        // Whoever wrote them there has gone; the run knows who they were.
+        let hosts = opening.population.iter();
+        settings.selection.hosts = hosts.map(|id| id.as_str().to_owned()).collect();
+    }
+    if settings.run.strategy.plan.is_some() {
+        settings.run.strategy.plan = Some(run.path.join("plan.json"));
+    }
+    settings.ask_sudo |= now.settings.ask_sudo;
+    Ok(Context {
+        settings,
+        console: Arc::clone(&now.console),
+        colours: now.colours,
+        argv: typed.argv,
+        command: Some(typed.cli.command),
+    })
+}
+
+/// What was typed for a run, and what it means where that was typed.
+fn then(run: &StoredRun, opening: &Opening, now: &Context) -> Result<(Typed, Settings), Failure> {
     let typed = &opening.typed;
     let argv = typed["argv"].as_array().into_iter().flatten();
     let argv: Vec<OsString> = argv
@@ -57,34 +124,8 @@ pub(super) fn again(run: &StoredRun, opening: &Opening, now: &Context) -> Result
     let mut environment = now.settings.environment.clone();
     environment.cwd = cwd.into();
     let mut settings = Settings::new(environment, &typed.cli)?;
-    let is_inventory = |word: &String| word.starts_with("-I") || word.starts_with("--inventory");
-    if now.argv.iter().any(is_inventory) && now.settings.inventory != settings.inventory {
-        let text = "the inventory is the one of the run: what is named now is not read";
-        now.console.warn(text);
-    }
-    settings.output = now.settings.output.clone();
-    settings.color = now.settings.color;
-    settings.state_dir.clone_from(&now.settings.state_dir);
-    settings.run.yes = now.settings.run.yes;
-    settings.run.dry_run = now.settings.run.dry_run;
-    settings.run.lock_wait = now.settings.run.lock_wait.or(settings.run.lock_wait);
     anchor(&mut settings);
-    if settings.hosts_on_stdin() {
-        // Whoever wrote them there has gone; the run knows who they were.
-        let hosts = opening.population.iter();
-        settings.selection.hosts = hosts.map(|id| id.as_str().to_owned()).collect();
-    }
-    if settings.run.strategy.plan.is_some() {
-        settings.run.strategy.plan = Some(run.path.join("plan.json"));
-    }
-    settings.ask_sudo |= now.settings.ask_sudo;
-    Ok(Context {
-        settings,
-        console: Arc::clone(&now.console),
-        colours: now.colours,
-        argv: typed.argv,
-        command: Some(typed.cli.command),
-    })
+    Ok((typed, settings))
 }
 
 /// The invocation of a run, as one that names its hosts by their ids and says nothing else of them.

@@ -28,6 +28,7 @@ use super::entry::Context;
 use super::environment;
 use super::failure::Failure;
 use super::gates::Questions;
+use super::invocation;
 use super::journal;
 use super::password;
 use super::prepared::Prepared;
@@ -105,6 +106,7 @@ pub(super) async fn execute(
         state: None,
         repeatable: !prepared.stdin_taken,
         reversible: is_reversible(&plan),
+        reach: invocation::reach(&context.settings, &prepared.selection.terms),
         processes: report::process_patterns(&plan),
     };
     let summary = run::execute(plan, parts, options, received).await;

@@ -14,6 +14,7 @@ use super::fold::fold;
 use super::grammar::{counted, outcome_words};
 use super::host_failure::short;
 use super::json::{millis, outcome_fields};
+use super::reach::Reach;
 use super::rollout_view::Pause;
 use super::rollout_words::{bake_words, shortfall_words, wait_words};
 use super::sanitize::safe;
@@ -107,11 +108,16 @@ pub fn runs_json(runs: &[StoredRun]) -> Value {
     runs.iter().map(of).collect()
 }
 
-/// `report RUN`: how it stands, every host, and the summary.
+/// `report RUN`: how it stands, every host, and the summary; `reach` is what a command needs to mean its hosts.
 ///
 /// # Errors
 /// The run's events cannot be read.
-pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<String> {
+pub fn report_text(
+    run: &StoredRun,
+    reach: Reach,
+    styles: Styles,
+    width: usize,
+) -> io::Result<String> {
     let view = run.view()?;
     let mut out = String::new();
     let name = styles.paint(Role::Strong, safe(run.id.as_str()));
@@ -148,6 +154,7 @@ pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<
         state: Some(run.state.word().to_owned()),
         repeatable: run.is_repeatable(),
         reversible: run.is_reversible(),
+        reach,
         ..Closing::default()
     };
     out.push_str(&summary_text(&view, &closing, &look));
@@ -366,7 +373,7 @@ mod tests {
             summary: std::sync::Arc::new(summary),
         });
         let run = recorded(state.path(), kinds).await;
-        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         insta::assert_snapshot!(shown(&text, state.path()), @r"
         20250102T030405Z-heapdump-00ff  done_partial, exit 1
         task heapdump, 2 hosts, started 2025-01-02 03:04:05 UTC, 6.0 s
@@ -418,7 +425,7 @@ mod tests {
         bytes[at] ^= 1;
         let run = again(&bytes);
         assert_eq!(run.next(), ["report", "logs", "lock release --run"]);
-        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         let text = text.lines().skip(12).collect::<Vec<_>>().join("\n");
         insta::assert_snapshot!(text, @r"
         next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
@@ -438,7 +445,7 @@ mod tests {
     async fn a_run_without_an_end_says_who_was_at_work() {
         let state = tempfile::tempdir().unwrap();
         let run = recorded(state.path(), beginning()).await;
-        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         insta::assert_snapshot!(shown(&text, state.path()), @r"
         20250102T030405Z-heapdump-00ff  interrupted
         task heapdump, 2 hosts, started 2025-01-02 03:04:05 UTC, 4.0 s

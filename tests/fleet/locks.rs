@@ -88,8 +88,14 @@ fn two_controllers_with_other_limits_meet() {
         .says("`turn/all` is locked on app-0 by ")
         .says(&format!("(run {}", run_of(&first)))
         .says("held for ")
-        .says("fab-rs lock status -H app-0\n")
-        .says("fab-rs lock release -H app-0 --run ");
+        .says(&format!(
+            "fab-rs lock status -I {} -H app-0\n",
+            second.inventory()
+        ))
+        .says(&format!(
+            "fab-rs lock release -I {} role=app --run ",
+            second.inventory()
+        ));
     assert_eq!(second.summary()["state"], "aborted");
     let shown = second.fab(&["--json", "lock", "status", "role=app"]);
     let shown: serde_json::Value = serde_json::from_str(&shown.ended(0).out()).unwrap();
@@ -178,18 +184,24 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     assert_eq!(ground.locked().len(), HOSTS);
     turn(&second, "app-1").ended(9).says("live, last sign ");
     ground.silence();
-    turn(&second, "app-1")
-        .ended(9)
-        .says("stale: no sign of life for ");
+    let refused = turn(&second, "app-1");
+    refused.ended(9).says("stale: no sign of life for ");
     assert_eq!(ground.locked().len(), HOSTS, "it is never taken");
+    let proposed = refused.err();
+    let proposed = proposed.lines().find(|line| line.contains("lock status"));
+    let report = second.fab(&["report", "last"]).ended(0).out();
+    assert!(report.contains(proposed.unwrap()), "{report}");
     let shown = second.fab(&["lock", "status", "role=app"]);
     let shown = shown.ended(0).out();
     assert!(shown.contains("stale: no sign of life for "), "{shown}");
     // The host that hears the heart is not asked: nothing is known of the holder.
     let careful = second.fab(&["lock", "release", "-H", "app-1"]);
     careful.ended(9).says("`--force` releases it");
-    second
-        .fab(&["lock", "release", "role=app"])
+    let proposed = refused.err();
+    let line = proposed.lines().find(|line| line.contains("lock release"));
+    let release = line.unwrap().split_whitespace().skip(1);
+    let release: Vec<&str> = release.take_while(|word| *word != "#").collect();
+    as_pasted(&second, &release)
         .ended(0)
         .says("app-3: `turn/all` released");
     assert_eq!(ground.locked(), [""; 0]);
@@ -313,6 +325,13 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
     assert_eq!(ground.locked(), [""; 0]);
 }
 
+/// Runs what was proposed, with nothing that was not.
+fn as_pasted(desk: &Desk, words: &[&str]) -> Ran {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fab-rs"));
+    desk.surround(&mut command);
+    Running::of(command.args(words)).end()
+}
+
 /// Flips a byte of a line, from 1, of the newest run's journal.
 fn damage(desk: &Desk, line: usize) {
     let path = desk.record().join("journal.jsonl");
@@ -335,12 +354,7 @@ fn of_a_run_whose_journal_is_damaged_only_what_works_is_proposed() {
     running.end();
     let run = run_of(&desk);
     damage(&desk, 3);
-    // Typed as it is proposed: without the inventory.
-    let typed = |words: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fab-rs"));
-        desk.surround(&mut command);
-        Running::of(command.args(words)).end()
-    };
+    let typed = |words: &[&str]| as_pasted(&desk, words);
     let refused = typed(&["resume", &run]);
     refused
         .ended(2)
