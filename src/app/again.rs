@@ -11,6 +11,7 @@ use super::detached;
 use super::earlier::Earlier;
 use super::entry::Context;
 use super::failure::Failure;
+use super::local_files;
 use super::prepared::Only;
 use super::prompt;
 use super::run;
@@ -172,6 +173,7 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
         include_new: false,
     };
     let mut prepared = stored.prepare(&again, only).await?;
+    local_files::check(&prepared.plan, &again.settings.environment.cwd)?;
     prepared.retries = Some(id);
     // The new run has a record of its own.
     prepared.replaces = Some(stored).filter(Stored::could_go_on);

@@ -20,6 +20,7 @@ mod invocation;
 mod journal;
 mod kept_plan;
 mod library;
+mod local_files;
 mod lock;
 mod one_host;
 mod open_files;
