@@ -155,7 +155,7 @@ impl Bed {
                 full: self.full_log.clone(),
             }),
             journal: Arc::new(crate::run::journal::Memory::default()),
-            prompt: Says(self.says),
+            prompt: Says(self.says, Arc::clone(events)),
         }
     }
 
@@ -454,8 +454,8 @@ impl Record for Folder {
     }
 }
 
-/// Answers every question alike.
-struct Says(bool);
+/// Answers every question alike; at a gate, once its text was told.
+struct Says(bool, Arc<Mutex<Vec<RunEvent>>>);
 
 impl Prompt for Says {
     async fn ask(
@@ -470,7 +470,13 @@ impl Prompt for Says {
         }
     }
 
-    async fn gate(&self, _gate: &GateQuestion<'_>) -> GateReply {
+    async fn gate(&self, gate: &GateQuestion<'_>) -> GateReply {
+        let told = |event: &RunEvent| matches!(&event.kind, EventKind::GateAsked { question, .. } if question == gate.question);
+        let told = self.1.lock().unwrap().iter().any(told);
+        assert!(
+            told || gate.host.is_some(),
+            "{gate:?} stands before its text"
+        );
         let answer = if self.0 {
             GateAnswer::Go
         } else {
