@@ -47,11 +47,6 @@ impl Found {
         !paused && !self.is_stale()
     }
 
-    /// Whether it is so young that its holder may still be writing its note.
-    pub(super) fn is_being_signed(&self) -> bool {
-        self.note.is_none() && self.age_ms.is_none_or(|age| age < 5_000)
-    }
-
     /// For how long it is held.
     pub fn age(&self) -> Option<Duration> {
         self.age_ms.map(Duration::from_millis)
@@ -186,6 +181,6 @@ mod tests {
             note: None,
             ..with(NoteState::Live, None)
         };
-        assert!(nameless.is_stale() && !nameless.is_being_signed());
+        assert!(nameless.is_stale());
     }
 }

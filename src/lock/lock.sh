@@ -72,8 +72,27 @@ ours() { [ -O "./$1" ] && [ ! -L "./$1" ]; }
 put() { { printf '%s\n' "$2" >"$1.new"; } 2>/dev/null && mv -f "$1.new" "$1"; }
 
 sign() {
-  put "$name/since" "$(date +%s)" && { [ "$anchor" != yes ] || put "$name/beat" "$(date +%s)"; } \
-    && put "$name/holder.json" "$holder"
+  put "$1/since" "$(date +%s)" && { [ "$anchor" != yes ] || put "$1/beat" "$(date +%s)"; } && put "$1/holder.json" "$holder"
+}
+
+free() { [ ! -e "$1" ] && [ ! -L "$1" ]; }
+
+# Makes the lock aside, with everything in it, and gives it its name in one go: nobody ever sees, and no death leaves,
+# a lock without a holder. Whether it is ours now.
+made() {
+  # What deaths left of ours, a day ago; whatever has our number is not in use any more.
+  find . ! -name . -prune \( -name '.new-*' -o -name '.gone-*' \) -user "$(id -u)" -mtime +0 -exec rm -rf {} + 2>/dev/null
+  aside=.new-$name-$$
+  rm -rf "./$aside" 2>/dev/null
+  said=$(mkdir "$aside" 2>&1) || fail "$said"
+  sign "$aside" || { rm -rf "./$aside"; fail "cannot write in $(pwd)/$aside: is the disk full?"; }
+  # Where another's comes and goes meanwhile, it is tried again.
+  for try in 1 2 3 4 5; do
+    free "$name" || break
+    if said=$(mv -T "./$aside" "./$name" 2>&1); then return 0; fi
+  done
+  rm -rf "./$aside"
+  return 1
 }
 
 case $name in */* | .*) fail 'this is no name of a lock' ;; '') [ "$verb" = list ] || fail 'a lock has a name' ;; esac
@@ -81,17 +100,15 @@ case $verb in
 take | adopt)
   holder=$(cat)
   go make
-  if said=$(mkdir "$name" 2>&1); then
-    sign || { rm -rf "./$name"; fail "cannot write in $(pwd)/$name: is the disk full?"; }
-    echo taken
-  elif is "$name" "$mark"; then echo taken
+  if is "$name" "$mark"; then echo taken
   elif [ "$verb" = adopt ] && is "$name" "$earlier"; then
     ours "$name" || fail "$(pwd)/$name names this run and is another user's: nothing is written there"
-    sign || fail "cannot write in $(pwd)/$name: is the disk full?"
+    sign "$name" || fail "cannot write in $(pwd)/$name: is the disk full?"
     echo taken
+  elif free "$name" && made; then echo taken
   elif [ -d "$name" ] && [ ! -L "$name" ]; then show "$name"
-  elif [ -e "$name" ] || [ -L "$name" ]; then fail "$(pwd)/$name is no folder"
-  else fail "$said"; fi ;;
+  elif ! free "$name"; then fail "$(pwd)/$name is no folder"
+  else fail "cannot make $(pwd)/$name: ${said:-it comes and goes}"; fi ;;
 beat)
   if go look && is "$name" "$mark" && ours "$name"; then
     put "$name/beat" "$(date +%s)" || fail "cannot write in $(pwd)/$name"
@@ -106,9 +123,9 @@ mark)
 release)
   go look && is "$name" "$mark" || { echo gone; exit 0; }
   away=.gone-$name-$$
-  said=$(mv "./$name" "$away" 2>&1) || fail "$said"
+  said=$(mv -T "./$name" "./$away" 2>&1) || fail "$said"
   # What was moved may be another's who took it between the question and the move.
-  if is "$away" "$mark"; then rm -rf "./$away"; echo released; else mv "$away" "./$name"; echo gone; fi ;;
+  if is "$away" "$mark"; then rm -rf "./$away"; echo released; else mv -T "./$away" "./$name"; echo gone; fi ;;
 list)
   go look || exit 0
   set +f

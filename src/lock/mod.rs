@@ -7,6 +7,8 @@
 //! when it lets go is the run's business.
 
 pub(crate) mod answer;
+#[cfg(test)]
+mod deaths;
 mod desk;
 mod folder;
 pub(crate) mod gather;

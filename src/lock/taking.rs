@@ -18,9 +18,6 @@ use super::order::{Order, Verb};
 /// How long a host may take for one order.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// How often, and how often in all, a lock is looked at again whose holder is still writing its note.
-const SIGNING: (Duration, u32) = (Duration::from_millis(300), 10);
-
 /// Sends orders to hosts.
 pub trait Hosts: Sync {
     /// Has an order done on the host of this number, within [`LIMIT`]: what it printed, or one line saying why
@@ -185,19 +182,12 @@ async fn tried<H: Hosts>(
         None => Verb::Take(&note, is_anchor),
     };
     let order = Order::new(&folder_name(&place.key), verb);
-    let mut looks = 0;
-    loop {
-        let said = hosts.ask(place.host, &order).await?;
-        looks += 1;
-        match parse(&place.label, &said) {
-            Some(Answer::Ours) => return Ok(None),
-            Some(Answer::Held(found)) if found.is_being_signed() && looks < SIGNING.1 => {
-                tokio::time::sleep(SIGNING.0).await;
-            }
-            Some(Answer::Held(found)) => return Ok(Some(found)),
-            Some(Answer::Gone) | None => {
-                return Err("what it said about the lock was not understood".to_owned());
-            }
+    let said = hosts.ask(place.host, &order).await?;
+    match parse(&place.label, &said) {
+        Some(Answer::Ours) => Ok(None),
+        Some(Answer::Held(found)) => Ok(Some(found)),
+        Some(Answer::Gone) | None => {
+            Err("what it said about the lock was not understood".to_owned())
         }
     }
 }

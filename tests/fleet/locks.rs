@@ -9,11 +9,12 @@ use crate::desk::{Desk, Ran, Running, nap, until};
 
 const HOSTS: usize = 4;
 
-/// A change that leaves a line on each host and takes a while.
-fn task(seconds: &str) -> String {
+/// A change that leaves a line on each host and takes this many tenths of a second, or until it is let go.
+fn task(tenths: u32) -> String {
     format!(
         "task: turn\nkind: change\nlock: turn/all\nstrategy: {{by: flat, batch: 2, confirm: [start]}}\nsteps:\n  \
-         - run: echo {{{{ rollout.id }}}} >>/var/tmp/turned; sleep {seconds}\n"
+         - run: echo {{{{ rollout.id }}}} >>/var/tmp/turned; i=0; \
+           until test -e /var/tmp/go || test $i -ge {tenths}; do sleep 0.1; i=$((i+1)); done\n"
     )
 }
 
@@ -23,13 +24,13 @@ struct Ground {
 }
 
 impl Ground {
-    fn new(name: &str, seconds: &str) -> Option<Self> {
+    fn new(name: &str, tenths: u32) -> Option<Self> {
         let host = |number: usize| HostSpec::new(format!("app-{number}")).role("app");
         let hosts = (0..HOSTS).map(host);
         let fleet = Fleet::builder(name).hosts(hosts).start_or_skip()?;
         Some(Self {
             fleet,
-            task: task(seconds),
+            task: task(tenths),
         })
     }
 
@@ -40,11 +41,19 @@ impl Ground {
         desk
     }
 
+    fn everywhere(&self, command: &str) {
+        for host in self.fleet.hosts() {
+            host.exec_ok(command).unwrap();
+        }
+    }
+
     /// The hosts that are locked.
     fn locked(&self) -> Vec<&str> {
         let is_locked = |host: &&Host| {
-            let found = fs::read_dir(locks(host));
-            found.is_ok_and(|mut found| found.next().is_some())
+            let found = fs::read_dir(locks(host)).into_iter().flatten();
+            let mut names = found.map(|entry| entry.unwrap().file_name());
+            // One with a dot in front is being made, or removed.
+            names.any(|name| !name.as_encoded_bytes().starts_with(b"."))
         };
         let hosts = self.fleet.hosts().iter().filter(is_locked);
         hosts.map(Host::name).collect()
@@ -54,6 +63,13 @@ impl Ground {
     fn turned(&self, host: &str) -> usize {
         let path = self.fleet.host(host).path("/var/tmp/turned").unwrap();
         fs::read_to_string(path).unwrap_or_default().lines().count()
+    }
+
+    /// Waits until both hosts of the first batch have begun their step, for this many times in all.
+    fn first_batch_works(&self, times: usize) {
+        until("the first batch works", || {
+            ["app-0", "app-1"].map(|host| self.turned(host)) == [times; 2]
+        });
     }
 
     /// Has the heartbeat of every lock lie long ago.
@@ -77,7 +93,7 @@ fn turn(desk: &Desk, limit: &str) -> Ran {
 
 #[test]
 fn two_controllers_with_other_limits_meet() {
-    let Some(ground) = Ground::new("locks-meet", "3") else {
+    let Some(ground) = Ground::new("locks-meet", 600) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -106,10 +122,12 @@ fn two_controllers_with_other_limits_meet() {
     turn(&first, "app-2")
         .ended(9)
         .says("is locked on app-0 by ");
+    ground.everywhere("touch /var/tmp/go");
     running.end().ended(0);
     assert_eq!(ground.locked(), [""; 0], "nothing is left");
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 0));
-    let waiting = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
+    ground.everywhere("rm /var/tmp/go");
+    let holding = first.start(&["--yes", "--limit", "app-0", "turn", "role=app"]);
     until("every host is locked", || ground.locked().len() == HOSTS);
     let waits = [
         "--yes",
@@ -120,7 +138,10 @@ fn two_controllers_with_other_limits_meet() {
         "turn",
         "role=app",
     ];
-    second.fab(&waits).ended(0).says("waiting for the lock: ");
+    let waiting = second.start(&waits);
+    waiting.until_it_says("waiting for the lock: ");
+    ground.everywhere("touch /var/tmp/go");
+    holding.end().ended(0);
     waiting.end().ended(0);
     assert_eq!(ground.turned("app-3"), 1);
 }
@@ -142,7 +163,7 @@ fn of_two_that_start_at_once_two_hundred_times_exactly_one_runs() {
 }
 
 fn races(name: &str, rounds: u64) {
-    let Some(ground) = Ground::new(name, "1.5") else {
+    let Some(ground) = Ground::new(name, 30) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -172,7 +193,7 @@ fn races(name: &str, rounds: u64) {
 
 #[test]
 fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
-    let Some(ground) = Ground::new("locks-left", "20") else {
+    let Some(ground) = Ground::new("locks-left", 200) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
@@ -224,12 +245,12 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
 
 #[test]
 fn a_run_that_is_taken_up_again_has_its_lock() {
-    let Some(ground) = Ground::new("locks-again", "5") else {
+    let Some(ground) = Ground::new("locks-again", 50) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 1);
+    ground.first_batch_works(1);
     running.signal("INT");
     running.end().ended(130).says("the run keeps its lock");
     assert_eq!(ground.locked().len(), HOSTS);
@@ -243,7 +264,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
     assert_eq!((ground.turned("app-0"), ground.turned("app-3")), (1, 1));
 
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 2);
+    ground.first_batch_works(2);
     running.signal("KILL");
     running.end();
     assert_eq!(ground.locked().len(), HOSTS);
@@ -257,7 +278,7 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
 
     // Somebody else took what was released by hand: the run stays what it was, and goes on later.
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 3);
+    ground.first_batch_works(3);
     running.signal("INT");
     running.end().ended(130);
     let run = run_of(&first);
@@ -277,12 +298,12 @@ fn a_run_that_is_taken_up_again_has_its_lock() {
 
 #[test]
 fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
-    let Some(ground) = Ground::new("locks-retry", "5") else {
+    let Some(ground) = Ground::new("locks-retry", 50) else {
         return;
     };
     let (first, second) = (ground.desk(), ground.desk());
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 1);
+    ground.first_batch_works(1);
     running.signal("INT");
     nap(300);
     running.signal("INT");
@@ -292,7 +313,7 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
     // Whoever does not confirm it leaves everything as it was.
     first.fab(&["retry", &run]).ended(2);
     let retrying = first.start(&["--yes", "retry", &run]);
-    until("the first batch works", || ground.turned("app-1") == 2);
+    ground.first_batch_works(2);
     turn(&second, "app-3").ended(9).says(&run_of(&first));
     first.fab(&["--yes", "resume", &run]).ended(9);
     retrying
@@ -309,12 +330,12 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
 
     // A retry that dies has no chance to say that the run it took up is over: that one is not gone on with either.
     let running = first.start(&["--yes", "turn", "role=app"]);
-    until("the first batch works", || ground.turned("app-1") == 3);
+    ground.first_batch_works(3);
     running.signal("KILL");
     running.end();
     let run = run_of(&first);
     let retrying = first.start(&["--yes", "retry", &run]);
-    until("the first batch works", || ground.turned("app-1") == 4);
+    ground.first_batch_works(4);
     retrying.signal("KILL");
     retrying.end();
     first

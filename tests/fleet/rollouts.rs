@@ -97,7 +97,9 @@ verify:
 steps:
   - run: |
       rm -f /tmp/asked-$FAB_PARAM_MARK
-      (sleep 1; : > /tmp/up-$FAB_PARAM_MARK) >/dev/null 2>&1 </dev/null &
+      rm -f /tmp/up-$FAB_PARAM_MARK
+      (until [ $(wc -l < /tmp/asked-$FAB_PARAM_MARK) -ge 3 ]; do sleep 0.1; done
+      : > /tmp/up-$FAB_PARAM_MARK) >/dev/null 2>&1 </dev/null &
   - local: echo done > {place}/{{ host.label }}
 ",
     );
