@@ -137,7 +137,6 @@ mod tests {
     fn the_next_process_goes_on_where_the_last_line_ends() {
         let kinds = [
             samples::run_started(Kind::Change, &[("a", "z1"), ("b", "z2")]),
-            finished("a", HostOutcome::Ok, 800, &["x"]),
             EventKind::StepStarted {
                 host: Some(samples::host("b")),
                 step: StepRef {
@@ -145,6 +144,8 @@ mod tests {
                     name: "stop the unit".into(),
                 },
             },
+            finished("a", HostOutcome::Ok, 800, &["x"]),
+            samples::connect_retried("b"),
         ];
         let mut text = Vec::new();
         for (seq, kind) in (3..).zip(kinds) {
@@ -152,12 +153,12 @@ mod tests {
         }
         text.extend_from_slice(b"{\"seq\":99,\"time\":\"2025-0");
         let story = story(&String::from_utf8(text).unwrap());
-        assert_eq!(story.events, 6);
+        assert_eq!(story.events, 7);
         assert_eq!(
             story.started,
             Some(samples::start() + Duration::from_secs(3))
         );
-        assert_eq!(story.elapsed, Duration::from_secs(4));
+        assert_eq!(story.elapsed, Duration::from_secs(5));
         let end = |label: &str| story.hosts[&samples::host(label).id].end.clone();
         assert_eq!(
             end("a"),

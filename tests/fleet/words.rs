@@ -267,7 +267,9 @@ fn a_file_that_is_not_there_is_refused_before_anything_is_connected() {
         .fab(&[&["plan", "hotfix"][..], &hotfix[..]].concat())
         .ended(0);
     let task = |name: &str, steps: &str| {
-        let head = format!("task: {name}\nkind: change\nlock: none\ntargets: role=app\nstrategy: all\nsteps:\n");
+        let head = format!(
+            "task: {name}\nkind: change\nlock: none\ntargets: role=app\nstrategy: all\nsteps:\n"
+        );
         door.desk.write(&format!("tasks/{name}.yml"), head + steps);
         door.desk.fab(&["plan", name])
     };
