@@ -472,7 +472,10 @@ impl Prompt for Says {
 
     async fn gate(&self, gate: &GateQuestion<'_>) -> GateReply {
         let told = |event: &RunEvent| matches!(&event.kind, EventKind::GateAsked { question, .. } if question == gate.question);
-        let told = self.1.lock().unwrap().iter().any(told);
+        let events = self.1.lock().unwrap();
+        // Where errands are handed out by a test, nothing is told.
+        let told = events.is_empty() || events.iter().any(told);
+        drop(events);
         assert!(
             told || gate.host.is_some(),
             "{gate:?} stands before its text"
