@@ -38,7 +38,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "run::event",
             "run::sink",
             "run::record",
-            "journal::glance",
+            // What a journal says of its run, and whether it can be trusted.
+            "run::journal",
+            "journal",
             "plan",
             "task",
             "diagnose",

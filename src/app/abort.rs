@@ -1,7 +1,7 @@
 //! `abort`: gives a run up. One that lives is told to end first; what goes on by itself is ended, it is said what is left
 //! half done, and the run's lock is let go of.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::cli::AgainArgs;
 use crate::journal::{self, Writer};
-use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, format_duration};
-use crate::report::{self, RunStore, StoredRun};
+use crate::model::{Diagnostic, ExitStatus, HostOutcome, format_duration};
+use crate::report::{self, RunStore, StoredRun, ToldStory};
 use crate::run::event::RollbackResult;
 use crate::run::journal::{Fact, Journal as _, Process};
 use crate::run::progress::{Progress, Standing};
@@ -53,7 +53,7 @@ pub(super) async fn abort(context: &Context, args: AgainArgs) -> Result<ExitStat
         stored => stored?,
     };
     may_be_aborted(&stored)?;
-    let left = half_done(&stored.progress, &stored.labels());
+    let left = half_done(&stored.progress, &stored.run.told().unwrap_or_default());
     if context.settings.run.dry_run {
         for line in &left {
             context.console.note(line);
@@ -136,7 +136,7 @@ async fn unlock(context: &Context, stored: &Stored) {
             .map_or_else(String::new, |first| first.message.clone()),
     };
     context.console.warn(&format!(
-        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release SELECTOR… --run {run}` releases it"
+        "the run's lock may be left on some of its hosts: {cause}; `fab-rs lock release --run {run}` releases it"
     ));
 }
 
@@ -239,7 +239,7 @@ fn pid_of(process: &Process) -> Option<rustix::process::Pid> {
 }
 
 /// What a run left neither done nor undone, a line each.
-fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<String> {
+fn half_done(progress: &Progress, story: &ToldStory) -> Vec<String> {
     let hosts = progress.hosts.iter();
     let hosts = hosts.filter(|(_, host)| {
         let mut undone = host.undone.values();
@@ -248,16 +248,24 @@ fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<Strin
     });
     hosts
         .map(|(id, host)| {
-            let label = labels.get(id).map_or(id.as_str(), String::as_str);
+            let told = story.hosts.get(id);
+            let label = told.map_or(id.as_str(), |told| told.label.as_str());
+            let named = |step: &'_ Arc<str>| {
+                let name = told.map_or(&**step, |told| told.step(step));
+                report::safe(name).into_owned()
+            };
             let steps = host.steps.iter();
             let (ended, open): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.is_ended());
             let mut line = format!("{} is half done", report::safe(label));
             if let Some((mark, _)) = open.first() {
-                line = format!("{line}: whether step `{}` finished is not known", mark.id);
+                line = format!(
+                    "{line}: whether step `{}` finished is not known",
+                    named(&mark.id)
+                );
             }
             let ran = ended.iter().map(|(mark, step)| {
                 let failed = if step.has_failed() { " (failed)" } else { "" };
-                format!("`{}`{failed}", mark.id)
+                format!("`{}`{failed}", named(&mark.id))
             });
             let ran: Vec<String> = ran.collect();
             if !ran.is_empty() {
@@ -270,9 +278,45 @@ fn half_done(progress: &Progress, labels: &HashMap<HostId, String>) -> Vec<Strin
 
 #[cfg(test)]
 mod tests {
+    use crate::model::{HostId, Label, Zone};
+    use crate::report::ToldHost;
+    use crate::run::journal::{Mark, Part};
     use crate::run::progress::HostProgress;
+    use crate::run::progress::StepProgress;
 
     use super::*;
+
+    #[test]
+    fn a_step_is_called_what_it_was_called_on_the_screen() {
+        let mark = |id: &str| Mark {
+            part: Part::Steps(0),
+            id: id.into(),
+            passes: Vec::new(),
+            once: None,
+        };
+        let of = HostProgress {
+            touched: [0].into(),
+            steps: [(mark("s2/s1"), StepProgress::Begun)].into_iter().collect(),
+            ..HostProgress::default()
+        };
+        let id = HostId::new("i-1");
+        let told = ToldHost {
+            label: Label::new("app-1"),
+            zone: Zone::none(),
+            end: None,
+            steps: [("s1".into(), "stop the unit".into())].into(),
+        };
+        let story = ToldStory {
+            hosts: [(id.clone(), told)].into(),
+            ..ToldStory::default()
+        };
+        let progress = Progress {
+            hosts: [(id, of)].into_iter().collect(),
+            ..Progress::default()
+        };
+        let said = "app-1 is half done: whether step `stop the unit` finished is not known";
+        assert_eq!(half_done(&progress, &story), [said]);
+    }
 
     #[test]
     fn a_host_that_was_rolled_back_is_not_half_done() {
@@ -298,7 +342,7 @@ mod tests {
             hosts: hosts.into_iter().collect(),
             ..Progress::default()
         };
-        let lines = half_done(&progress, &HashMap::new());
+        let lines = half_done(&progress, &ToldStory::default());
         assert_eq!(lines, ["as-it-is is half done", "not-back is half done"]);
     }
 }

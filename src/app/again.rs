@@ -11,6 +11,7 @@ use super::detached;
 use super::earlier::Earlier;
 use super::entry::Context;
 use super::failure::Failure;
+use super::local_files;
 use super::prepared::Only;
 use super::prompt;
 use super::run;
@@ -71,7 +72,7 @@ fn not_taken_up(context: &Context, stored: &Stored) -> Result<(), Diagnostic> {
     let id = &stored.run.id;
     let runs = RunStore::new(&context.settings.state_dir).newest(RUNS_SEARCHED);
     let mut runs = runs.unwrap_or_default().into_iter();
-    let later = runs.find(|run| run.retries.as_ref() == Some(id) && run.state.word() != "aborted");
+    let later = runs.find(|run| run.retries() == Some(id) && run.state.word() != "aborted");
     match later.filter(|_| stored.could_go_on()) {
         None => Ok(()),
         Some(later) => {
@@ -172,6 +173,7 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
         include_new: false,
     };
     let mut prepared = stored.prepare(&again, only).await?;
+    local_files::check(&prepared.plan, &again.settings.environment.cwd)?;
     prepared.retries = Some(id);
     // The new run has a record of its own.
     prepared.replaces = Some(stored).filter(Stored::could_go_on);

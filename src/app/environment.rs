@@ -66,6 +66,17 @@ pub(crate) fn machine_name() -> String {
         .unwrap_or_else(|| "an unnamed machine".to_owned())
 }
 
+/// Whose process this is, where the environment does not say, as under systemd, cron or a build server: the system's
+/// name of the effective user, from its directory too, else the user's number.
+fn user_of_process() -> String {
+    let asked = std::process::Command::new("id").arg("-un").output();
+    let name = asked.ok().filter(|output| output.status.success());
+    let name = name.and_then(|output| String::from_utf8(output.stdout).ok());
+    let name = name.map(|name| name.trim().to_owned());
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+}
+
 impl Environment {
     /// Reads it.
     ///
@@ -98,7 +109,7 @@ impl Environment {
             config_dir,
             user: variable("USER")
                 .or_else(|| variable("LOGNAME"))
-                .unwrap_or_else(|| "unknown".to_owned()),
+                .unwrap_or_else(user_of_process),
             no_color: variable("NO_COLOR").is_some(),
             overrides: overrides(),
             stdin_terminal: std::io::stdin().is_terminal(),
@@ -160,6 +171,23 @@ fn make_private(dir: &Path, uid: u32) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_without_a_users_name_in_its_environment_has_one() {
+        let uid = rustix::process::geteuid().as_raw().to_string();
+        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let mut entries = known
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>());
+        let entry = entries.find(|entry| entry.get(2) == Some(&uid.as_str()));
+        let expected = entry.map(|entry| entry[0].to_owned());
+        let user = user_of_process();
+        match expected {
+            Some(expected) => assert_eq!(user, expected),
+            // Somebody of a directory, or nobody that has a name.
+            None => assert!(!user.is_empty() && user != "unknown", "{user}"),
+        }
+    }
 
     #[test]
     fn a_folder_of_somebody_elses_is_refused_for_sockets() {

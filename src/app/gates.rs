@@ -1,6 +1,8 @@
 //! Whether everything that a plan will ask can be answered, found out before anything connects. A question
 //! without anybody to answer it is an error, never a silent "yes".
 
+use std::collections::BTreeSet;
+
 use crate::model::Diagnostic;
 use crate::plan::Plan;
 use crate::run::journal::Gate;
@@ -11,12 +13,12 @@ use super::failure::Failure;
 use super::settings::Settings;
 
 /// What a plan asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Questions {
     /// Before the first change.
     pub(super) start: bool,
-    /// At the first kind of gate while it runs, where there is one.
-    later: Option<&'static str>,
+    /// At the kinds of gates while it runs, in the order in which they come up.
+    later: Vec<&'static str>,
     /// What to do once it stopped.
     stopped: bool,
     /// In `confirm` steps.
@@ -42,11 +44,11 @@ impl Questions {
             .filter_map(|phase| phase.pace.canary)
             .any(|canary| canary.confirm);
         let gates = phases().flat_map(|phase| &phase.pace.confirm);
-        let mut gates = gates.copied();
-        let later = gates.find_map(while_it_runs);
+        let gates = gates.copied().chain(canary.then_some(GateAt::Canary));
+        let gates: BTreeSet<_> = gates.filter_map(while_it_runs).collect();
         Self {
             start: phases().any(|phase| phase.pace.confirm.contains(&GateAt::Start)),
-            later: later.or(canary.then_some("after the canary")),
+            later: gates.into_iter().map(|(_, when)| when).collect(),
             stopped: plan.task.on_failure == OnFailure::Ask,
             steps: on_controller.chain(on_hosts).any(asks),
         }
@@ -57,10 +59,8 @@ impl Questions {
         let hosts = plan.phases.iter().filter_map(|phase| phase.hosts.first());
         let mut steps = hosts.flat_map(|host| host.rollback.iter());
         Self {
-            start: false,
-            later: None,
-            stopped: false,
             steps: steps.any(asks),
+            ..Self::default()
         }
     }
 
@@ -78,7 +78,7 @@ impl Questions {
     ///
     /// # Errors
     /// There is no terminal, and `--yes` does not answer everything.
-    pub(super) fn check(self, settings: &Settings, terminal: bool) -> Result<(), Failure> {
+    pub(super) fn check(&self, settings: &Settings, terminal: bool) -> Result<(), Failure> {
         if terminal || settings.says_yes_to_all() {
             return Ok(());
         }
@@ -87,40 +87,41 @@ impl Questions {
         })
     }
 
-    /// Why nobody answers, where there is no terminal.
-    fn refusal(self, yes_to_start: bool) -> Option<Diagnostic> {
-        let nobody = "there is no terminal to ask at";
-        let when = if self.steps {
-            Some("in `confirm` steps")
-        } else if let Some(later) = self.later {
-            Some(later)
-        } else if self.stopped {
-            Some("what to do if hosts fail (`on_failure: ask`)")
-        } else {
-            None
+    /// Why nobody answers, where there is no terminal: every place where it asks, and what answers there.
+    fn refusal(&self, yes_to_start: bool) -> Option<Diagnostic> {
+        let starts = self.start && !yes_to_start;
+        let mut places: Vec<&str> = starts.then_some("before it starts").into_iter().collect();
+        places.extend(&self.later);
+        places.extend(self.steps.then_some("in `confirm` steps"));
+        let stopped = "what to do if hosts fail (`on_failure: ask`)";
+        places.extend(self.stopped.then_some(stopped));
+        let (last, others) = places.split_last()?;
+        let when = match others {
+            [] => (*last).to_owned(),
+            others => format!("{} and {last}", others.join(", ")),
         };
-        if let Some(when) = when {
-            let error = Diagnostic::new(format!("the task asks {when}, and {nobody}"));
-            return Some(error.hint("`--yes=all` answers every question with yes"));
-        }
-        if self.start && !yes_to_start {
-            let error = Diagnostic::new(format!(
-                "the task changes hosts and asks before it starts, and {nobody}"
-            ));
-            return Some(error.hint("`-y` answers yes; `fab-rs plan` shows what would happen"));
-        }
-        None
+        let error = Diagnostic::new(format!(
+            "the task asks {when}, and there is no terminal to ask at"
+        ));
+        let shows = "`fab-rs plan` shows what would happen";
+        Some(match (starts, others) {
+            (true, []) => error.hint(format!("`-y` answers yes; {shows}")),
+            (true, _) => error.hint(format!(
+                "`--yes=all` answers every question with yes, `-y` the one before it starts alone; {shows}"
+            )),
+            (false, _) => error.hint("`--yes=all` answers every question with yes"),
+        })
     }
 }
 
-/// A gate that comes up after the start, in words.
-fn while_it_runs(gate: GateAt) -> Option<&'static str> {
+/// A gate that comes up after the start: its place among them, and in words.
+fn while_it_runs(gate: GateAt) -> Option<(u8, &'static str)> {
     Some(match gate {
         GateAt::Start => return None,
-        GateAt::Canary => "after the canary",
-        GateAt::Zone => "after each zone",
-        GateAt::Batch => "after each batch",
-        GateAt::Phase => "after each phase",
+        GateAt::Canary => (0, "after the canary"),
+        GateAt::Batch => (1, "after each batch"),
+        GateAt::Zone => (2, "after each zone"),
+        GateAt::Phase => (3, "after each phase"),
     })
 }
 
@@ -149,29 +150,49 @@ mod tests {
     fn yes_answers_the_start_alone() {
         let start = Questions {
             start: true,
-            later: None,
-            stopped: false,
-            steps: false,
+            ..Questions::default()
         };
         assert!(start.refusal(false).is_some());
         assert!(start.refusal(true).is_none());
-        let zone = while_it_runs(GateAt::Zone);
-        for asking in [
-            Questions {
-                later: zone,
-                ..start
-            },
-            Questions {
-                stopped: true,
-                ..start
-            },
-            Questions {
-                steps: true,
-                ..start
-            },
-        ] {
-            assert!(asking.refusal(true).is_some(), "{asking:?}");
-        }
+        let with = |asking: Questions| asking.refusal(true).map(|error| error.message);
+        let zone = Questions {
+            later: vec!["after each zone"],
+            ..start.clone()
+        };
+        assert!(with(zone).unwrap().contains("asks after each zone, and"));
+        let steps = Questions {
+            steps: true,
+            ..start
+        };
+        assert!(
+            with(steps)
+                .unwrap()
+                .contains("asks in `confirm` steps, and")
+        );
         assert_eq!(while_it_runs(GateAt::Start), None);
+    }
+
+    #[test]
+    fn every_place_where_it_asks_is_named() {
+        let mut later: Vec<_> = [GateAt::Zone, GateAt::Phase, GateAt::Canary]
+            .into_iter()
+            .filter_map(while_it_runs)
+            .collect();
+        later.sort_unstable();
+        let asking = Questions {
+            start: true,
+            later: later.into_iter().map(|(_, when)| when).collect(),
+            stopped: true,
+            steps: true,
+        };
+        let error = asking.refusal(false).unwrap();
+        assert_eq!(
+            error.message,
+            "the task asks before it starts, after the canary, after each zone, after each phase, in `confirm` steps \
+             and what to do if hosts fail (`on_failure: ask`), and there is no terminal to ask at"
+        );
+        assert!(error.hints[0].starts_with("`--yes=all` answers every question"));
+        let error = asking.refusal(true).unwrap();
+        assert!(!error.message.contains("before it starts"), "{error:?}");
     }
 }

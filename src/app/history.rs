@@ -8,6 +8,7 @@ use crate::report::{self, LogLook, RemoteColours, RunStore};
 
 use super::entry::Context;
 use super::failure::Failure;
+use super::invocation;
 
 /// Runs that are listed.
 const LISTED: usize = 50;
@@ -52,7 +53,8 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<ExitStatus,
             .json(&report::report_json(&run).context("cannot read the run's record")?);
     } else {
         let width = context.console.streams().width;
-        let text = report::report_text(&run, context.console.data_styles(), width);
+        let reach = invocation::reach_of(&run, context);
+        let text = report::report_text(&run, reach, context.console.data_styles(), width);
         context
             .console
             .data(&text.context("cannot read the run's record")?);

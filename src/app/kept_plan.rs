@@ -42,6 +42,24 @@ pub(super) fn json(plan: &Plan, selection: &Selection) -> Value {
     json
 }
 
+/// The selectors of the plan in a run's folder; none where it is not there, or says none.
+pub(super) fn terms(run: &Path) -> Vec<String> {
+    let plan = std::fs::read(run.join("plan.json")).ok();
+    let plan = plan.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let Some(plan) = plan else {
+        return Vec::new();
+    };
+    let list = plan["selection"].as_array().into_iter().flatten();
+    let mut terms: Vec<String> = list
+        .filter_map(|term| Some(term.as_str()?.to_owned()))
+        .collect();
+    if plan["inventory"].is_string() {
+        // It is the last of the list.
+        terms.pop();
+    }
+    terms
+}
+
 /// How many hosts the last run of this task with this selection counted. Records that cannot be read count as
 /// none: a warning hangs on this, nothing else.
 pub(super) fn last_population(state: &Path, task: &str, selection: &[String]) -> Option<usize> {

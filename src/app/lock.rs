@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{LockCommand, LockReleaseArgs, LockStatusArgs};
 use crate::lock::{self, Found, Gathered, Order, Verb};
 use crate::model::{Diagnostic, ExitStatus, Host, RunId, Stream};
-use crate::report;
+use crate::report::{self, RunStore};
 use crate::transport::{
     ConnectError, Exit, Output, RemoteCommand, Session as _, SshSession, SshTransport, Sudo,
     Transport as _,
@@ -18,6 +18,7 @@ use crate::transport::{
 use super::entry::Context;
 use super::failure::Failure;
 use super::fleet::{self, Typed};
+use super::invocation;
 use super::one_host;
 
 /// Shows or releases locks.
@@ -29,16 +30,51 @@ pub(super) async fn lock(context: &Context, command: LockCommand) -> Result<Exit
         LockCommand::Status(args) => &args.words,
         LockCommand::Release(args) => &args.words,
     };
+    let of_run = of_run(context, &command)?;
+    let (context, words) = match &of_run {
+        Some(of_run) => (of_run, &[][..]),
+        None => (context, &words[..]),
+    };
     let hosts = hosts(context, words).await?;
     let transport = Arc::new(one_host::transport(context)?);
     let asked = asked(context, &transport, hosts).await;
-    let ended = match command {
-        LockCommand::Status(args) => Ok(status(context, &asked, &args)),
-        LockCommand::Release(args) => release(context, &asked, &args).await,
+    let ended = match &command {
+        LockCommand::Status(args) => Ok(status(context, &asked, args)),
+        LockCommand::Release(args) => release(context, &asked, args).await,
     };
     close(asked).await;
     transport.shutdown().await;
     ended
+}
+
+/// Where a run is named and no host: the invocation of that run, for its own hosts, if its record is here.
+///
+/// # Errors
+/// What was typed for it is not understood any more.
+fn of_run(context: &Context, command: &LockCommand) -> Result<Option<Context>, Failure> {
+    let LockCommand::Release(args) = command else {
+        return Ok(None);
+    };
+    let settings = &context.settings;
+    let Some(word) = &args.run else {
+        return Ok(None);
+    };
+    if !fleet::names_no_host(settings, &args.words, &[]) {
+        return Ok(None);
+    }
+    let run = RunStore::new(&settings.state_dir).find(word)?;
+    let Some(opening) = &run.opening else {
+        let message = format!(
+            "the record of run {} does not say which hosts it had",
+            run.id
+        );
+        let error = Diagnostic::new(message).hint(format!(
+            "name them: `fab-rs lock release SELECTOR… --run {}`",
+            run.id
+        ));
+        return Err(error.hint("nothing was released").into());
+    };
+    invocation::by_host(&run, opening, context).map(Some)
 }
 
 /// Lets go of whatever locks a run has on these hosts; whether every host answered and none is left.
@@ -226,6 +262,10 @@ async fn release(
 ) -> Result<ExitStatus, Failure> {
     let (mut locks, all_told) = locks(context, asked, args.key.as_deref());
     if let Some(run) = &args.run {
+        // `last` is the newest of this machine.
+        let last = (run == "last").then(|| RunStore::new(&context.settings.state_dir).find(run));
+        let last = last.transpose()?.map(|last| last.id.to_string());
+        let run = last.as_ref().unwrap_or(run);
         let is_of = |lock: &Gathered| {
             let note = lock.best.note.as_ref();
             note.is_some_and(|note| {

@@ -18,6 +18,7 @@ use super::fleet::{self, Fleet, Typed};
 use super::git;
 use super::kept_plan::{self, Kept, Selection, last_population};
 use super::library::TaskSource;
+use super::local_files;
 use super::outside::ThisMachine;
 use super::overrides::overrides;
 use super::params::{self, Surroundings};
@@ -99,9 +100,12 @@ impl Only {
 /// Plans the work: asks the inventory, sorts the words, resolves params, renders templates. Connects to no host.
 ///
 /// # Errors
-/// Everything that is wrong with the words, the params, the task or the selection.
+/// Everything that is wrong with the words, the params, the task or the selection, and files to be sent that cannot be
+/// read.
 pub(super) async fn prepare(context: &Context, work: Work<'_>) -> Result<Prepared, Failure> {
-    prepared(context, work, None).await
+    let prepared = prepared(context, work, None).await?;
+    local_files::check(&prepared.plan, &context.settings.environment.cwd)?;
+    Ok(prepared)
 }
 
 /// As [`prepare`], for hosts and with params of an earlier run.

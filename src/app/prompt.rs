@@ -88,6 +88,14 @@ fn letters(offers: &[GateAnswer]) -> String {
     format!("{}: ", offers.collect::<Vec<_>>().join(", "))
 }
 
+/// What stands behind the question: of an interrupted step whose it is, as several hosts may ask one after the other.
+fn choices(gate: &GateQuestion<'_>) -> String {
+    match gate.host {
+        Some(host) => format!("{host}: r run it again, y take it as done, s leave it: "),
+        None => letters(gate.offers),
+    }
+}
+
 /// The answer that was typed, if it is one of those that are taken.
 fn typed_answer(line: &str, offers: &[GateAnswer]) -> Option<GateAnswer> {
     let line = line.trim().to_lowercase();
@@ -99,7 +107,7 @@ fn typed_answer(line: &str, offers: &[GateAnswer]) -> Option<GateAnswer> {
 }
 
 async fn gate_at_terminal(screen: &ScreenHandle, gate: &GateQuestion<'_>) -> GateReply {
-    let prompt = letters(gate.offers);
+    let prompt = choices(gate);
     let limit = tokio::time::Instant::now() + gate.timeout;
     let pause = |by| GateReply {
         answer: GateAnswer::Pause,
@@ -224,6 +232,27 @@ mod tests {
         for answer in ALL {
             assert_eq!(typed_answer(letter(answer).0, &ALL), Some(answer));
         }
+    }
+
+    #[test]
+    fn a_host_that_asks_about_a_step_is_named_beside_the_choices() {
+        let offers = [GateAnswer::Retry, GateAnswer::Go, GateAnswer::Stop];
+        let gate = GateQuestion {
+            at: None,
+            host: Some("app-2"),
+            question: "step `x` on app-2 was interrupted",
+            offers: &offers,
+            timeout: Duration::ZERO,
+        };
+        assert_eq!(
+            choices(&gate),
+            "app-2: r run it again, y take it as done, s leave it: "
+        );
+        let at_a_gate = GateQuestion { host: None, ..gate };
+        assert_eq!(
+            choices(&at_a_gate),
+            "r retry failed hosts, y go on, s stop: "
+        );
     }
 
     #[test]

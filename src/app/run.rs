@@ -28,6 +28,7 @@ use super::entry::Context;
 use super::environment;
 use super::failure::Failure;
 use super::gates::Questions;
+use super::invocation;
 use super::journal;
 use super::password;
 use super::prepared::Prepared;
@@ -66,7 +67,7 @@ pub(super) async fn execute(
         Some(earlier) => earlier.questions(&prepared.plan),
     };
     questions.check(&context.settings, prepared.terminal)?;
-    announce(context, &prepared.plan, questions);
+    announce(context, &prepared.plan, &questions);
     let transport_settings = transport_settings(context)?;
     let secrets = transport_settings.sudo_password.clone();
     let screen = screen(context)?;
@@ -105,6 +106,7 @@ pub(super) async fn execute(
         state: None,
         repeatable: !prepared.stdin_taken,
         reversible: is_reversible(&plan),
+        reach: invocation::reach(&context.settings, &prepared.selection.terms),
         processes: report::process_patterns(&plan),
     };
     let summary = run::execute(plan, parts, options, received).await;
@@ -188,7 +190,7 @@ async fn begun(
 }
 
 /// Shows what is about to happen: the whole plan to whoever is asked about it, else one line.
-fn announce(context: &Context, plan: &Plan, questions: Questions) {
+fn announce(context: &Context, plan: &Plan, questions: &Questions) {
     let output = &context.settings.output;
     if !questions.start || output.json || output.quiet {
         return;

@@ -2,14 +2,12 @@
 //! is planned again.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::cli::{self, Command};
-use crate::inventory::InventoryRef;
+use crate::cli::Command;
 use crate::journal::{self, Read, Writer};
 use crate::model::{Diagnostic, ExitStatus, Host, HostId};
 use crate::report::{self, HeldFolder, RunStore, StoredRun};
@@ -21,10 +19,10 @@ use crate::task::{Kind, Task};
 use super::adhoc;
 use super::entry::Context;
 use super::failure::Failure;
+use super::invocation;
 use super::journal::kept_on;
 use super::library::TaskSource;
 use super::prepared::{self, Only, Prepared, Work};
-use super::settings::Settings;
 
 /// A run of which this process holds the record.
 pub(super) struct Stored {
@@ -89,32 +87,20 @@ pub(super) fn untrusted(run: &StoredRun, corrupt: &journal::Corrupt) -> Diagnost
 /// What a person does about a run that cannot be gone on with.
 fn by_hand(error: Diagnostic, run: &StoredRun) -> Diagnostic {
     let id = &run.id;
+    // Which hosts it had is in the first line.
+    let hosts = if run.opening.is_some() {
+        ""
+    } else {
+        " SELECTOR…"
+    };
     error
         .hint(format!(
             "what was done on which host is in the hosts' logs: `fab-rs logs {id}`"
         ))
         .hint(format!(
-            "`fab-rs lock release SELECTOR… --run {id}` lets go of a lock that it left"
+            "`fab-rs lock release{hosts} --run {id}` lets go of a lock that it left"
         ))
         .hint("nothing was run")
-}
-
-/// Has what was typed relative to the working directory of then stay there, wherever this is typed.
-fn anchor(settings: &mut Settings) {
-    let cwd = &settings.environment.cwd;
-    let paths = [
-        &mut settings.run.params_file,
-        &mut settings.run.file,
-        &mut settings.ssh.flags.identity,
-    ];
-    for path in paths.into_iter().flatten() {
-        *path = cwd.join(&*path);
-    }
-    if let Some(inventory) = &mut settings.inventory
-        && let InventoryRef::Path(path) = InventoryRef::new(inventory)
-    {
-        *inventory = cwd.join(path).to_string_lossy().into_owned();
-    }
 }
 
 impl Stored {
@@ -203,58 +189,7 @@ impl Stored {
     /// # Errors
     /// What was typed is not in the journal, or not understood.
     pub(super) fn context(&self, now: &Context) -> Result<Context, Failure> {
-        let typed = &self.opening.typed;
-        let argv = typed["argv"].as_array().into_iter().flatten();
-        let argv: Vec<OsString> = argv
-            .filter_map(|word| word.as_str().map(OsString::from))
-            .collect();
-        let cwd = typed["cwd"].as_str();
-        let (Some(cwd), false) = (cwd, argv.is_empty()) else {
-            let message = format!(
-                "the journal of run {} does not say what was typed",
-                self.run.id
-            );
-            return Err(Diagnostic::new(message).into());
-        };
-        let words = std::iter::once(OsString::from("fab-rs")).chain(argv);
-        let typed = cli::parse(words.collect()).map_err(|error| {
-            anyhow::anyhow!(
-                "what was typed for run {} is not understood: {error}",
-                self.run.id
-            )
-        })?;
-        let mut environment = now.settings.environment.clone();
-        environment.cwd = cwd.into();
-        let mut settings = Settings::new(environment, &typed.cli)?;
-        let is_inventory =
-            |word: &String| word.starts_with("-I") || word.starts_with("--inventory");
-        if now.argv.iter().any(is_inventory) && now.settings.inventory != settings.inventory {
-            let text = "the inventory is the one of the run: what is named now is not read";
-            now.console.warn(text);
-        }
-        settings.output = now.settings.output.clone();
-        settings.color = now.settings.color;
-        settings.state_dir.clone_from(&now.settings.state_dir);
-        settings.run.yes = now.settings.run.yes;
-        settings.run.dry_run = now.settings.run.dry_run;
-        settings.run.lock_wait = now.settings.run.lock_wait.or(settings.run.lock_wait);
-        anchor(&mut settings);
-        if settings.hosts_on_stdin() {
-            // Whoever wrote them there has gone; the run knows who they were.
-            let hosts = self.opening.population.iter();
-            settings.selection.hosts = hosts.map(|id| id.as_str().to_owned()).collect();
-        }
-        if settings.run.strategy.plan.is_some() {
-            settings.run.strategy.plan = Some(self.run.path.join("plan.json"));
-        }
-        settings.ask_sudo |= now.settings.ask_sudo;
-        Ok(Context {
-            settings,
-            console: Arc::clone(&now.console),
-            colours: now.colours,
-            argv: typed.argv,
-            command: Some(typed.cli.command),
-        })
+        invocation::again(&self.run, &self.opening, now)
     }
 
     /// Plans the same again.

@@ -14,6 +14,7 @@ use super::fold::fold;
 use super::grammar::{counted, outcome_words};
 use super::host_failure::short;
 use super::json::{millis, outcome_fields};
+use super::reach::Reach;
 use super::rollout_view::Pause;
 use super::rollout_words::{bake_words, shortfall_words, wait_words};
 use super::sanitize::safe;
@@ -50,7 +51,7 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
                 Cell::new(run.id.as_str()),
                 Cell::new(&task_words(run)),
                 Cell::new(&run.started),
-                Cell::of(role, run.state.word()),
+                Cell::of(role, &state_words(run)),
                 Cell::or_dash(run.exit.map(|exit| exit.to_string()).as_deref()),
                 Cell::or_dash(next.first().copied()),
                 Cell::new(&counts.join(", ")),
@@ -66,11 +67,28 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
 
 /// The task; of a run that takes up what another one left, the end of that one's id.
 fn task_words(run: &StoredRun) -> String {
-    let Some(of) = &run.retries else {
+    let Some(of) = run.retries() else {
         return run.task.clone();
     };
     let end = of.as_str().rsplit('-').next().unwrap_or_default();
     format!("{} (retry of {end})", run.task)
+}
+
+/// The state, and that the journal is damaged.
+fn state_words(run: &StoredRun) -> String {
+    let word = run.state.word();
+    match &run.damage {
+        Some(damage) => format!("{word}, journal damaged at line {}", damage.line),
+        None => word.to_owned(),
+    }
+}
+
+fn damage_json(run: &StoredRun) -> Value {
+    let damage = run.damage.as_ref();
+    damage.map_or(
+        Value::Null,
+        |damage| json!({"line": damage.line, "why": damage.why}),
+    )
 }
 
 /// The commands that go on from where a run stands.
@@ -85,16 +103,21 @@ fn commands(run: &StoredRun) -> Vec<String> {
 pub fn runs_json(runs: &[StoredRun]) -> Value {
     let of = |run: &StoredRun| {
         json!({"run": run.id, "task": run.task, "started": run.started, "state": run.state.word(),
-            "exit": run.exit, "counts": run.counts, "retries": run.retries, "next": commands(run), "record": run.path.to_string_lossy()})
+            "exit": run.exit, "counts": run.counts, "retries": run.retries(), "next": commands(run), "damage": damage_json(run), "record": run.path.to_string_lossy()})
     };
     runs.iter().map(of).collect()
 }
 
-/// `report RUN`: how it stands, every host, and the summary.
+/// `report RUN`: how it stands, every host, and the summary; `reach` is what a command needs to mean its hosts.
 ///
 /// # Errors
 /// The run's events cannot be read.
-pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<String> {
+pub fn report_text(
+    run: &StoredRun,
+    reach: Reach,
+    styles: Styles,
+    width: usize,
+) -> io::Result<String> {
     let view = run.view()?;
     let mut out = String::new();
     let name = styles.paint(Role::Strong, safe(run.id.as_str()));
@@ -111,7 +134,7 @@ pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<
         safe(&run.task),
         run.started
     );
-    if let Some(of) = &run.retries {
+    if let Some(of) = run.retries() {
         let _ = writeln!(out, "it takes up what run {} left", safe(of.as_str()));
     }
     out.push('\n');
@@ -129,11 +152,13 @@ pub fn report_text(run: &StoredRun, styles: Styles, width: usize) -> io::Result<
     };
     let closing = Closing {
         state: Some(run.state.word().to_owned()),
-        repeatable: run.repeatable,
+        repeatable: run.is_repeatable(),
         reversible: run.is_reversible(),
+        reach,
         ..Closing::default()
     };
     out.push_str(&summary_text(&view, &closing, &look));
+    push_damaged(&mut out, run, styles);
     Ok(out)
 }
 
@@ -182,6 +207,27 @@ fn standing(host: &HostView) -> (Role, &'static str) {
     }
 }
 
+/// A run whose journal is damaged: why nothing goes on from it, and what can be typed.
+fn push_damaged(out: &mut String, run: &StoredRun, styles: Styles) {
+    let Some(damage) = &run.damage else {
+        return;
+    };
+    let lead = styles.paint(
+        Role::Warning,
+        format!("journal damaged at line {}:", damage.line),
+    );
+    let _ = writeln!(
+        out,
+        "{lead} it {}; what the run did from there on is not known for sure, so no command goes on from it",
+        safe(&damage.why)
+    );
+    let mut lead = styles.paint(Role::Hint, "next:").to_string();
+    for command in run.next().iter().filter(|command| **command != "report") {
+        let _ = writeln!(out, "{lead} fab-rs {command} {}", run.id);
+        lead = styles.paint(Role::Hint, "  or:").to_string();
+    }
+}
+
 /// A run without an end: which hosts were at work is all that is known of them.
 fn push_unfinished(out: &mut String, run: &StoredRun, view: &RunView, styles: Styles) {
     let lead = match run.state {
@@ -226,7 +272,8 @@ pub fn report_json(run: &StoredRun) -> io::Result<Value> {
     };
     value["state"] = run.state.word().into();
     value["exit"] = run.exit.into();
-    value["retries"] = json!(run.retries);
+    value["retries"] = json!(run.retries());
+    value["damage"] = damage_json(run);
     value["next"] = commands(run).into();
     Ok(value)
 }
@@ -264,7 +311,9 @@ fn host_json(host: &HostView) -> Value {
 mod tests {
     use std::path::Path;
 
+    use crate::journal;
     use crate::run::event::EventKind;
+    use crate::run::journal::Fact;
     use crate::run::sink::Sink as _;
     use crate::task::Kind;
 
@@ -324,7 +373,7 @@ mod tests {
             summary: std::sync::Arc::new(summary),
         });
         let run = recorded(state.path(), kinds).await;
-        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         insta::assert_snapshot!(shown(&text, state.path()), @r"
         20250102T030405Z-heapdump-00ff  done_partial, exit 1
         task heapdump, 2 hosts, started 2025-01-02 03:04:05 UTC, 6.0 s
@@ -348,10 +397,55 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_damaged_journal_its_line_is_told_and_nothing_that_would_go_on_from_it() {
+        let state = tempfile::tempdir().unwrap();
+        let run = recorded(state.path(), beginning()).await;
+        let opening = json!({"task": "heapdump", "task_hash": "", "changes": true, "population": [], "targets": [],
+            "retries": null, "process": {"pid": 1, "started": 0}, "typed": {"argv": ["heapdump"]}});
+        let mut bytes = Vec::new();
+        let begun = Fact::RunStarted(serde_json::from_value(opening).unwrap());
+        for (seq, fact) in (0..).zip([begun, Fact::Bake { length_ms: 1 }]) {
+            let (v, time) = (journal::FORMAT, jiff::Timestamp::UNIX_EPOCH);
+            let run = run.id.clone();
+            let record = journal::Record {
+                v,
+                seq,
+                time,
+                run,
+                fact,
+            };
+            record.write(&mut bytes);
+        }
+        let at = bytes.len() - 20;
+        let again = |bytes: &[u8]| {
+            std::fs::write(run.path.join(journal::FILE), bytes).unwrap();
+            RunStore::new(state.path()).find("last").unwrap()
+        };
+        assert_eq!(again(&bytes).next(), ["resume"]);
+        bytes[at] ^= 1;
+        let run = again(&bytes);
+        assert_eq!(run.next(), ["report", "logs", "lock release --run"]);
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
+        let text = text.lines().skip(12).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(text, @r"
+        next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
+        journal damaged at line 2: it does not match its checksum; what the run did from there on is not known for sure, so no command goes on from it
+        next: fab-rs logs 20250102T030405Z-heapdump-00ff
+          or: fab-rs lock release --run 20250102T030405Z-heapdump-00ff
+        ");
+        let table = runs_table(std::slice::from_ref(&run), Styles::plain());
+        assert!(
+            table.contains("interrupted, journal damaged at line 2  "),
+            "{table}"
+        );
+        assert_eq!(runs_json(&[run])[0]["damage"]["line"], 2);
+    }
+
+    #[tokio::test]
     async fn a_run_without_an_end_says_who_was_at_work() {
         let state = tempfile::tempdir().unwrap();
         let run = recorded(state.path(), beginning()).await;
-        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         insta::assert_snapshot!(shown(&text, state.path()), @r"
         20250102T030405Z-heapdump-00ff  interrupted
         task heapdump, 2 hosts, started 2025-01-02 03:04:05 UTC, 4.0 s

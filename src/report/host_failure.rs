@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::model::{CancelReason, Doubt, HostOutcome, UnreachableKind, format_duration};
 
+use super::reach::Reach;
 use super::sanitize::safe;
 use super::style::{Role, Styles};
 
@@ -25,6 +26,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) tail_of: Option<&'a str>,
     /// The outcome's own hints hold for every host of the line.
     pub(crate) same_hints: bool,
+    /// What a command needs to mean the host.
+    pub(crate) reach: &'a Reach,
 }
 
 /// Characters of a step's name in a sentence.
@@ -263,7 +266,7 @@ fn hints(ending: &Ending<'_>) -> Vec<String> {
     } else {
         safe(ending.who)
     };
-    let doctor = format!("`fab-rs doctor {who}`");
+    let doctor = format!("`fab-rs doctor{} {who}`", ending.reach);
     let (general, has_doctor) = kind_hint(kind);
     if own.is_empty() || !ending.same_hints {
         let join = if general.ends_with('?') { " " } else { "; " };

@@ -11,6 +11,7 @@ fn full(who: &str, outcome: &HostOutcome, ms: u64, tail: &[&str]) -> String {
         tail: &tail,
         tail_of: None,
         same_hints: true,
+        reach: &Reach::default(),
     };
     in_full(&ending, Styles::plain())
 }
@@ -43,6 +44,7 @@ fn what_ssh_says_to_do_is_printed_where_it_holds_for_every_host() {
             tail: &[],
             tail_of: None,
             same_hints,
+            reach: &Reach::default(),
         };
         in_full(&ending, Styles::plain())
     };

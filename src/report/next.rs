@@ -39,6 +39,16 @@ pub(crate) fn next_commands(stand: Stand<'_>) -> Vec<&'static str> {
     }
 }
 
+/// What can be done about a run whose journal is damaged: nothing that would have to know what it did. One that may
+/// have left a lock, on hosts that are known, can be rid of that.
+pub(crate) fn next_of_damaged(locks: bool) -> Vec<&'static str> {
+    let mut commands = vec!["report", "logs"];
+    if locks {
+        commands.push("lock release --run");
+    }
+    commands
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use crate::run::event::{EventKind, StepRef, StepResult};
 use super::fold::fold_within;
 use super::grammar::counted;
 use super::host_failure::{Ending, headline, reason_words, short};
+use super::reach::Reach;
 use super::rollout_notice::{batch_heading, rollout_notice};
 use super::sanitize::safe;
 use super::style::{Role, Styles};
@@ -60,6 +61,7 @@ pub(crate) fn notice(kind: &EventKind, view: &RunView, look: NoticeLook) -> Opti
                 tail: &[],
                 tail_of: None,
                 same_hints: true,
+                reach: &Reach::default(),
             };
             (loudness(outcome), headline(&ending, look.styles))
         }

@@ -13,7 +13,7 @@ use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 use super::rollout_words::{before_all, exit_words, folded, reach_words, stop_words};
 use super::sanitize::safe;
 use super::style::Role;
-use super::summary::{SummaryLook, quoted};
+use super::summary::{Closing, SummaryLook, quoted};
 use super::view::{HostView, RunView};
 
 /// Causes of a failed rollback that are told apart; the hosts of others are named without.
@@ -156,11 +156,13 @@ pub(crate) fn push_exit(out: &mut String, view: &RunView, look: &SummaryLook<'_>
 }
 
 /// What can be done about another's lock.
-fn push_locked(out: &mut String, holder: &Found, look: &SummaryLook<'_>) {
+fn push_locked(out: &mut String, holder: &Found, closing: &Closing, look: &SummaryLook<'_>) {
     let lead = look.styles.paint(Role::Hint, "next:");
     let host = quoted(holder.host.as_str());
     let host = safe(&host);
-    let _ = writeln!(out, "{lead} fab-rs lock status -H {host}");
+    let reach = closing.reach.to_string();
+    let reach = safe(&reach);
+    let _ = writeln!(out, "{lead} fab-rs lock status{reach} -H {host}");
     if let Some(note) = &holder.note
         && note.state == NoteState::Paused
     {
@@ -184,7 +186,8 @@ fn push_locked(out: &mut String, holder: &Found, look: &SummaryLook<'_>) {
     let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
     let _ = writeln!(
         out,
-        "      fab-rs lock release -H {host}{}{force}  # if that run is over",
+        "      fab-rs lock release{reach}{}{}{force}  # if that run is over",
+        safe(&closing.reach.all_hosts(holder.host.as_str())),
         safe(&run)
     );
 }
@@ -217,17 +220,27 @@ fn push_gone(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
 }
 
 /// Where to look first: a host that did not answer the preflight, or one whose rollback failed.
-pub(crate) fn push_look(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+pub(crate) fn push_look(
+    out: &mut String,
+    view: &RunView,
+    closing: &Closing,
+    look: &SummaryLook<'_>,
+) {
     let stop = view.rollout.stop.as_ref().map(|stop| &stop.because);
     if let Some(StopCause::Preflight { silent, unfit }) = stop
         && let Some(first) = silent.first().or(unfit.first())
     {
         let lead = look.styles.paint(Role::Hint, "next:");
         let host = quoted(first.as_str());
-        let _ = writeln!(out, "{lead} fab-rs doctor {}", safe(&host));
+        let _ = writeln!(
+            out,
+            "{lead} fab-rs doctor{} {}",
+            safe(&closing.reach.to_string()),
+            safe(&host)
+        );
     }
     if let Some(StopCause::Locked { holder }) = stop {
-        push_locked(out, holder, look);
+        push_locked(out, holder, closing, look);
     }
     push_gone(out, view, look);
     let failed = |host: &HostView| matches!(host.rollback, Some(RollbackResult::Failed { .. }));

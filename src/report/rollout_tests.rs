@@ -3,6 +3,7 @@
 use super::history::report_text;
 use super::json::push_event;
 use super::notice::{NoticeLook, Verbosity, notice};
+use super::reach::Reach;
 use super::record::RunFolder;
 use super::replay::replayed;
 use super::rollout_samples;
@@ -306,7 +307,7 @@ async fn a_rollout_on_disk_says_how_it_stands() {
         }
         drop((sink, folder));
         let run = RunStore::new(state.path()).find("last").unwrap();
-        let text = report_text(&run, Styles::plain(), 100).unwrap();
+        let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         (run.state.word().to_owned(), run.exit, text)
     };
     let (state, exit, text) = stand(&begun()).await;

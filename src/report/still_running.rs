@@ -67,7 +67,11 @@ pub(crate) fn push_still_running(
             |pattern| format!("pgrep -af {}", quoted(&hidden_from_itself(&pattern))),
         );
         let probe = place.map_or(probe, |place| format!("ls -l {}", quoted(place)));
-        let command = format!("fab-rs run -H {} -- {probe}", joined(&labels));
+        let command = format!(
+            "fab-rs run{} -H {} -- {probe}",
+            closing.reach,
+            joined(&labels)
+        );
         let hint = look.styles.paint(Role::Hint, "check with:");
         let _ = writeln!(out, "  {hint} {}", safe(&command));
     }

@@ -11,11 +11,12 @@ use serde_json::Value;
 
 use crate::model::{Diagnostic, Label, RunId};
 use crate::run::event::RunSummary;
+use crate::run::journal::Opening;
 
-use crate::journal::glance;
+use crate::journal::{self, Corrupt, glance};
 
 use super::fold::natural;
-use super::next::{Stand, may_go_on, next_commands};
+use super::next::{Stand, may_go_on, next_commands, next_of_damaged};
 use super::replay::replayed;
 use super::view::RunView;
 
@@ -42,10 +43,10 @@ pub struct StoredRun {
     pub exit: Option<u8>,
     /// Hosts of each outcome.
     pub counts: IndexMap<String, usize>,
-    /// The run of which this one takes up what was left.
-    pub retries: Option<RunId>,
-    /// What was typed can be planned again.
-    pub repeatable: bool,
+    /// What the first line of its journal says; `None` where it has none that can be read.
+    pub opening: Option<Box<Opening>>,
+    /// Why its journal cannot be trusted, where something could be done by it otherwise.
+    pub damage: Option<Corrupt>,
 }
 
 /// How a stored run stands.
@@ -169,13 +170,7 @@ impl RunStore {
             Some((state, exit)) => (RunState::Ended(state), Some(exit)),
             None => (RunState::Interrupted, None),
         };
-        let (retries, repeatable) = match journal {
-            Some(journal) => (
-                journal.opening.retries.clone(),
-                journal.opening.is_repeatable(),
-            ),
-            None => (None, false),
-        };
+        let opening = journal.map(|journal| Box::new(journal.opening));
         let mut run = StoredRun {
             id,
             path,
@@ -184,8 +179,8 @@ impl RunStore {
             state,
             exit,
             counts: summary.map(|summary| summary.counts).unwrap_or_default(),
-            repeatable,
-            retries,
+            opening,
+            damage: None,
         };
         if run.counts.is_empty() {
             let counts = run.view().map(|view| view.counts()).unwrap_or_default();
@@ -194,11 +189,34 @@ impl RunStore {
                 .map(|(word, count)| (word.to_owned(), count))
                 .collect();
         }
+        if run.opening.is_none() || !run.next().is_empty() {
+            run.damage = run.damaged();
+        }
         run
     }
 }
 
 impl StoredRun {
+    /// The run of which this one takes up what was left.
+    pub fn retries(&self) -> Option<&RunId> {
+        self.opening.as_ref()?.retries.as_ref()
+    }
+
+    /// Whether what was typed can be planned again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let opening = self.opening.as_ref();
+        self.damage.is_none() && opening.is_some_and(|opening| opening.is_repeatable())
+    }
+
+    /// Why its journal cannot be trusted; what is being written is not judged.
+    fn damaged(&self) -> Option<Corrupt> {
+        if self.state == RunState::Running {
+            return None;
+        }
+        let bytes = fs::read(self.path.join(journal::FILE)).ok()?;
+        journal::read(&self.id, &bytes).err()
+    }
+
     /// `summary.json`, if it was written.
     pub fn summary(&self) -> Option<RunSummary> {
         read_summary(&self.path)
@@ -206,13 +224,17 @@ impl StoredRun {
 
     /// The commands that go on from where it stands, the first of them the one to type.
     pub fn next(&self) -> Vec<&'static str> {
+        if self.damage.is_some() {
+            let opening = self.opening.as_ref();
+            return next_of_damaged(opening.is_some_and(|opening| opening.changes));
+        }
         let undone = |(word, count): (&String, &usize)| *count > 0 && !is_well(word);
         let summary = self.summary();
         let mut hosts = summary.iter().flat_map(|summary| summary.hosts.values());
         next_commands(Stand {
             state: self.state.word(),
             undone: self.counts.iter().any(undone) || summary.is_none(),
-            repeatable: self.repeatable,
+            repeatable: self.is_repeatable(),
             reversible: may_go_on(self.state.word()) && self.is_reversible(),
             undoing: hosts.any(|host| host.rollback.is_some()),
         })

@@ -13,6 +13,7 @@ use super::fold::{fold, fold_within};
 use super::grammar::{counted, outcome_words};
 use super::host_failure::{Ending, in_full, reason_words, short_within};
 use super::next::{Stand, next_commands};
+use super::reach::Reach;
 use super::rollout_summary::{
     is_told, push_exit, push_look, push_rollback, push_stop, was_changed,
 };
@@ -30,6 +31,8 @@ pub struct Closing {
     pub repeatable: bool,
     /// The task has steps that roll back.
     pub reversible: bool,
+    /// What a command needs to mean the run's hosts.
+    pub reach: Reach,
     /// For a step's name, the pattern that finds its process (see `process_patterns`).
     pub processes: IndexMap<String, String>,
 }
@@ -67,7 +70,7 @@ const WORTH_RANKING: Duration = Duration::from_secs(5);
 /// The summary, its lines ended.
 pub(crate) fn summary_text(view: &RunView, closing: &Closing, look: &SummaryLook<'_>) -> String {
     let mut out = String::new();
-    push_failures(&mut out, view, look);
+    push_failures(&mut out, view, closing, look);
     push_stopped(&mut out, view, look);
     push_rollback(&mut out, view, look);
     push_slowest(&mut out, view, look);
@@ -124,7 +127,7 @@ pub(crate) fn all_well(view: &RunView) -> bool {
         .all(|(word, _)| matches!(*word, "ok" | "gone"))
 }
 
-fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+fn push_failures(out: &mut String, view: &RunView, closing: &Closing, look: &SummaryLook<'_>) {
     let found = clusters(view);
     let lines = if found.len() <= FEW_CAUSES {
         MAX_TAIL
@@ -132,7 +135,7 @@ fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
         SHORT_TAIL
     };
     for cluster in found.iter().take(MAX_CAUSES) {
-        push_cluster(out, cluster, lines, look);
+        push_cluster(out, (cluster, lines), closing, look);
     }
     if let Some(rest) = found.get(MAX_CAUSES..).filter(|rest| !rest.is_empty()) {
         let hosts: usize = rest.iter().map(|cluster| cluster.hosts.len()).sum();
@@ -146,7 +149,12 @@ fn push_failures(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
     }
 }
 
-fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &SummaryLook<'_>) {
+fn push_cluster(
+    out: &mut String,
+    (cluster, lines): (&Cluster<'_>, usize),
+    closing: &Closing,
+    look: &SummaryLook<'_>,
+) {
     let first = cluster.end;
     let labels = cluster.hosts.iter().map(|label| label.as_str());
     let who = match cluster.hosts.len() {
@@ -161,6 +169,7 @@ fn push_cluster(out: &mut String, cluster: &Cluster<'_>, lines: usize, look: &Su
         tail: &first.tail[first.tail.len().saturating_sub(lines)..],
         tail_of: (!cluster.same_tail).then(|| cluster.hosts[0].as_str()),
         same_hints: cluster.same_hints,
+        reach: &closing.reach,
     };
     out.push_str(&in_full(&ending, look.styles));
     if !cluster.same_words {
@@ -352,7 +361,7 @@ fn push_next(out: &mut String, view: &RunView, closing: &Closing, look: &Summary
             .collect()
     };
     let lead = look.styles.paint(Role::Hint, "next:");
-    push_look(out, view, look);
+    push_look(out, view, closing, look);
     let worked = with(|outcome| {
         outcome.counts_as_failure() && !matches!(outcome, HostOutcome::Unreachable { .. })
     });

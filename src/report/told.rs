@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,6 +36,19 @@ pub struct ToldHost {
     pub zone: Zone,
     /// How long it took to its end, and its last lines; `None` where it has none.
     pub end: Option<(Duration, Vec<String>)>,
+    /// What people saw of the steps that were begun there, by their ids.
+    pub steps: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl ToldHost {
+    /// What people saw of a step: its name, where it was told, else its id.
+    ///
+    /// Ids of steps within other tasks have those tasks' before them in a journal, and not so in events.
+    pub fn step<'a>(&'a self, id: &'a str) -> &'a str {
+        let own = id.rsplit('/').next().unwrap_or(id);
+        let told = self.steps.get(id).or_else(|| self.steps.get(own));
+        told.map_or(id, |name| name)
+    }
 }
 
 impl StoredRun {
@@ -66,10 +80,25 @@ fn story(events: &str) -> ToldStory {
             EventKind::RunStarted { hosts, .. } => {
                 story.started.get_or_insert(event.time);
                 for (host, zone) in hosts {
-                    let end = story.hosts.remove(&host.id).and_then(|host| host.end);
+                    let before = story.hosts.remove(&host.id);
+                    let (end, steps) =
+                        before.map_or_else(Default::default, |host| (host.end, host.steps));
                     let label = host.host;
-                    let told = ToldHost { label, zone, end };
+                    let told = ToldHost {
+                        label,
+                        zone,
+                        end,
+                        steps,
+                    };
                     story.hosts.insert(host.id, told);
+                }
+            }
+            EventKind::StepStarted {
+                host: Some(host),
+                step,
+            } => {
+                if let Some(told) = story.hosts.get_mut(&host.id) {
+                    told.steps.insert(step.id, step.name);
                 }
             }
             EventKind::HostFinished {
@@ -97,6 +126,7 @@ fn number_of(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use crate::model::HostOutcome;
+    use crate::run::event::StepRef;
     use crate::task::Kind;
 
     use super::super::json::push_event;
@@ -107,6 +137,13 @@ mod tests {
     fn the_next_process_goes_on_where_the_last_line_ends() {
         let kinds = [
             samples::run_started(Kind::Change, &[("a", "z1"), ("b", "z2")]),
+            EventKind::StepStarted {
+                host: Some(samples::host("b")),
+                step: StepRef {
+                    id: "s2".into(),
+                    name: "stop the unit".into(),
+                },
+            },
             finished("a", HostOutcome::Ok, 800, &["x"]),
             samples::connect_retried("b"),
         ];
@@ -116,18 +153,21 @@ mod tests {
         }
         text.extend_from_slice(b"{\"seq\":99,\"time\":\"2025-0");
         let story = story(&String::from_utf8(text).unwrap());
-        assert_eq!(story.events, 6);
+        assert_eq!(story.events, 7);
         assert_eq!(
             story.started,
             Some(samples::start() + Duration::from_secs(3))
         );
-        assert_eq!(story.elapsed, Duration::from_secs(4));
+        assert_eq!(story.elapsed, Duration::from_secs(5));
         let end = |label: &str| story.hosts[&samples::host(label).id].end.clone();
         assert_eq!(
             end("a"),
             Some((Duration::from_millis(800), vec!["x".to_owned()]))
         );
         assert_eq!(end("b"), None);
-        assert_eq!(story.hosts[&samples::host("b").id].zone, Zone::new("z2"));
+        let host = &story.hosts[&samples::host("b").id];
+        assert_eq!(host.zone, Zone::new("z2"));
+        let named = ["s2", "s1/s2", "s9"].map(|id| host.step(id));
+        assert_eq!(named, ["stop the unit", "stop the unit", "s9"]);
     }
 }

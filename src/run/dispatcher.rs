@@ -148,6 +148,8 @@ pub(crate) struct Dispatcher<S> {
     stamp: Stamp,
     outside: Outside,
     ends: Ends<S>,
+    /// Errands that are given once what was told before them is on the screen: a question follows its text.
+    errands: Vec<(oneshot::Sender<Reply>, Reply)>,
 }
 
 /// Where decisions go.
@@ -177,6 +179,7 @@ impl<S: Sink> Dispatcher<S> {
             stamp,
             outside,
             ends,
+            errands: Vec::new(),
         }
     }
 
@@ -184,6 +187,10 @@ impl<S: Sink> Dispatcher<S> {
     pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Envelope>) -> Arc<RunSummary> {
         loop {
             self.deliver().await;
+            for (reply, errand) in self.errands.drain(..) {
+                // As where an order is answered.
+                let _unread = reply.send(errand);
+            }
             tokio::select! {
                 biased;
                 push = self.outside.next() => {
@@ -197,7 +204,8 @@ impl<S: Sink> Dispatcher<S> {
                             carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, None);
                         }
                         let reaction = self.state.apply(message);
-                        carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, reply);
+                        let errand = carry_out((&self.ends.stop, &*self.ends.journal), &mut self.stamp, reaction, reply);
+                        self.errands.extend(errand);
                     }
                     None => break,
                 },
@@ -243,6 +251,7 @@ fn react(state: &mut RunState, push: &Push) -> Reaction {
     }
 }
 
+/// Does what was decided; an errand is handed back, to be given once the events are told.
 fn carry_out(
     (stop, journal): (&StopTokens, &dyn Journal),
     stamp: &mut Stamp,
@@ -252,18 +261,21 @@ fn carry_out(
         orders,
     }: Reaction,
     mut reply: Option<oneshot::Sender<Reply>>,
-) {
+) -> Option<(oneshot::Sender<Reply>, Reply)> {
+    let mut errand = None;
     for fact in facts {
         journal.note(fact);
     }
     for order in orders {
         match order {
-            Order::Answer(answer) => {
-                if let Some(reply) = reply.take() {
+            Order::Answer(answer) => match (reply.take(), &answer) {
+                (Some(reply), Reply::Errand(_)) => errand = Some((reply, answer)),
+                (Some(reply), Reply::Verdict(_)) => {
                     // Who asked may have gone meanwhile; then nobody acts on the answer.
                     let _unread = reply.send(answer);
                 }
-            }
+                (None, _) => {}
+            },
             Order::StopStarting(reason) => stop.stop_starting(reason),
             Order::EndGroups => stop.end_groups(),
             Order::EndRollback => stop.end_rollback(),
@@ -272,4 +284,5 @@ fn carry_out(
     for kind in events {
         stamp.put(kind);
     }
+    errand
 }

@@ -181,6 +181,7 @@ async fn prompt_gate<P: super::prompt::Prompt>(
     prompt
         .gate(&super::prompt::GateQuestion {
             at: gate.at,
+            host: None,
             question: &gate.question,
             offers: &gate.offers,
             timeout: gate.timeout,

@@ -282,9 +282,9 @@ pub(crate) async fn end<W: World>(shared: Arc<Shared<W>>, holding: Holding, keep
     if left.is_empty() {
         shared.journal.note(Fact::LockReleased);
     }
-    if let Some((host, _)) = left.first() {
+    if !left.is_empty() {
         let text = format!(
-            "the lock is left on {}; `fab-rs lock release -H {host} --run {run} --force` releases it",
+            "the lock is left on {}; `fab-rs lock release --run {run} --force` releases it",
             named(&left)
         );
         tell(&shared, text).await;

@@ -21,6 +21,8 @@ pub struct Answer {
 pub struct GateQuestion<'a> {
     /// Where the rollout stands; `None` where it stopped and asks what to do about it.
     pub at: Option<GateAt>,
+    /// The host of the interrupted step that is asked about, where it is one.
+    pub host: Option<&'a str>,
     /// The question in a line.
     pub question: &'a str,
     /// Answers that are taken, in the order shown. None of them is the answer on Enter.

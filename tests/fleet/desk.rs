@@ -68,6 +68,11 @@ impl Desk {
         self.folder.path()
     }
 
+    /// The inventory that `-I` names.
+    pub(crate) fn inventory(&self) -> String {
+        self.inventory.display().to_string()
+    }
+
     /// Writes a file below the working directory.
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);

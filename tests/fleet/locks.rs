@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lab::{Fleet, Host, HostSpec};
 
-use crate::desk::{Desk, Ran, nap, until};
+use crate::desk::{Desk, Ran, Running, nap, until};
 
 const HOSTS: usize = 4;
 
@@ -104,8 +104,14 @@ fn two_controllers_with_other_limits_meet() {
         .says("`turn/all` is locked on app-0 by ")
         .says(&format!("(run {}", run_of(&first)))
         .says("held for ")
-        .says("fab-rs lock status -H app-0\n")
-        .says("fab-rs lock release -H app-0 --run ");
+        .says(&format!(
+            "fab-rs lock status -I {} -H app-0\n",
+            second.inventory()
+        ))
+        .says(&format!(
+            "fab-rs lock release -I {} role=app --run ",
+            second.inventory()
+        ));
     assert_eq!(second.summary()["state"], "aborted");
     let shown = second.fab(&["--json", "lock", "status", "role=app"]);
     let shown: serde_json::Value = serde_json::from_str(&shown.ended(0).out()).unwrap();
@@ -199,18 +205,24 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     assert_eq!(ground.locked().len(), HOSTS);
     turn(&second, "app-1").ended(9).says("live, last sign ");
     ground.silence();
-    turn(&second, "app-1")
-        .ended(9)
-        .says("stale: no sign of life for ");
+    let refused = turn(&second, "app-1");
+    refused.ended(9).says("stale: no sign of life for ");
     assert_eq!(ground.locked().len(), HOSTS, "it is never taken");
+    let proposed = refused.err();
+    let proposed = proposed.lines().find(|line| line.contains("lock status"));
+    let report = second.fab(&["report", "last"]).ended(0).out();
+    assert!(report.contains(proposed.unwrap()), "{report}");
     let shown = second.fab(&["lock", "status", "role=app"]);
     let shown = shown.ended(0).out();
     assert!(shown.contains("stale: no sign of life for "), "{shown}");
     // The host that hears the heart is not asked: nothing is known of the holder.
     let careful = second.fab(&["lock", "release", "-H", "app-1"]);
     careful.ended(9).says("`--force` releases it");
-    second
-        .fab(&["lock", "release", "role=app"])
+    let proposed = refused.err();
+    let line = proposed.lines().find(|line| line.contains("lock release"));
+    let release = line.unwrap().split_whitespace().skip(1);
+    let release: Vec<&str> = release.take_while(|word| *word != "#").collect();
+    as_pasted(&second, &release)
         .ended(0)
         .says("app-3: `turn/all` released");
     assert_eq!(ground.locked(), [""; 0]);
@@ -332,6 +344,73 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
         .says("was taken up by its retry");
     first.fab(&["abort", "last"]).ended(0);
     assert_eq!(ground.locked(), [""; 0]);
+}
+
+/// Runs what was proposed, with nothing that was not.
+fn as_pasted(desk: &Desk, words: &[&str]) -> Ran {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fab-rs"));
+    desk.surround(&mut command);
+    Running::of(command.args(words)).end()
+}
+
+/// Flips a byte of a line, from 1, of the newest run's journal.
+fn damage(desk: &Desk, line: usize) {
+    let path = desk.record().join("journal.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    let newlines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let end = newlines.map(|(at, _)| at).nth(line - 1).unwrap();
+    bytes[end - 20] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn of_a_run_whose_journal_is_damaged_only_what_works_is_proposed() {
+    let Some(ground) = Ground::new("locks-damaged", 600) else {
+        return;
+    };
+    let desk = ground.desk();
+    let running = desk.start(&["--yes", "turn", "role=app"]);
+    ground.first_batch_works(1);
+    running.signal("KILL");
+    running.end();
+    let run = run_of(&desk);
+    damage(&desk, 3);
+    let typed = |words: &[&str]| as_pasted(&desk, words);
+    let refused = typed(&["resume", &run]);
+    refused
+        .ended(2)
+        .says("is damaged")
+        .says("line 3 of the journal does not match its checksum")
+        .says(&format!("`fab-rs lock release --run {run}` lets go"));
+    let told = typed(&["runs"]);
+    let told = String::from_utf8_lossy(&told.ended(0).stdout).into_owned();
+    assert!(told.contains("journal damaged at line 3"), "{told}");
+    assert!(!told.contains("resume"), "{told}");
+    let told = typed(&["report", &run]);
+    let told = String::from_utf8_lossy(&told.ended(0).stdout).into_owned();
+    assert!(
+        told.contains("journal damaged at line 3: it does not match"),
+        "{told}"
+    );
+    for gone in ["resume", "retry", "rollback", "abort"] {
+        assert!(!told.contains(&format!("fab-rs {gone}")), "{told}");
+    }
+    let proposed = told.split("next: fab-rs ").nth(1).unwrap();
+    let proposed: Vec<&str> = proposed.split("or: fab-rs ").collect();
+    assert_eq!(proposed.len(), 2, "{told}");
+    ground.silence();
+    for words in proposed {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        typed(&words).ended(0);
+    }
+    assert_eq!(ground.locked(), [""; 0]);
+    // Where the first line is damaged, which hosts it had is not known.
+    damage(&desk, 1);
+    let refused = typed(&["lock", "release", "--run", &run]);
+    refused.ended(2).says("does not say which hosts it had");
+    typed(&["resume", &run])
+        .ended(2)
+        .says("lock release SELECTOR…");
 }
 
 /// A lock whose folder belongs to another user of the host.

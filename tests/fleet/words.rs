@@ -239,6 +239,55 @@ fn wrong_files_are_refused_with_their_line() {
     assert_eq!(door.knocks.load(Ordering::SeqCst), 0);
 }
 
+#[test]
+fn a_file_that_is_not_there_is_refused_before_anything_is_connected() {
+    let door = Door::new();
+    let hotfix = [
+        "role=app",
+        "service=api",
+        "version=1.4.2",
+        "artifact=build/api.jar",
+    ];
+    let missing = door.desk.path().join("build/api.jar");
+    let missing = format!("error: cannot read `{}`: ", missing.display());
+    for words in [
+        &["plan", "hotfix"][..],
+        &["hotfix", "--yes=all"],
+        &["hotfix", "-n"],
+    ] {
+        let ran = door.desk.fab(&[words, &hotfix[..]].concat());
+        ran.ended(2)
+            .says(&missing)
+            .says("step `send api.jar` sends it")
+            .says("nothing was run");
+        assert!(ran.stdout.is_empty(), "{}", ran.all());
+    }
+    door.desk.write("build/api.jar", "x");
+    door.desk
+        .fab(&[&["plan", "hotfix"][..], &hotfix[..]].concat())
+        .ended(0);
+    let task = |name: &str, steps: &str| {
+        let head = format!(
+            "task: {name}\nkind: change\nlock: none\ntargets: role=app\nstrategy: all\nsteps:\n"
+        );
+        door.desk.write(&format!("tasks/{name}.yml"), head + steps);
+        door.desk.fab(&["plan", name])
+    };
+    let upload = "  - upload: {src: \"{{ host.name }}.conf\", dest: /etc/app.conf}\n";
+    door.desk.write("app-1.conf", "x");
+    task("configure", upload)
+        .ended(2)
+        .says("app-2.conf`: No such file")
+        .says("tasks/configure.yml:7:5");
+    // What a step before it may make is not there yet.
+    task("build", &format!("  - local: make\n{upload}")).ended(0);
+    let looks = format!("  - {{local: uptime, read_only: true}}\n{upload}");
+    task("looks", &looks).ended(2);
+    let never = upload.replace("upload:", "when: \"host.name == 'app-1'\"\n    upload:");
+    task("never", &never).ended(0);
+    assert_eq!(door.knocks.load(Ordering::SeqCst), 0);
+}
+
 /// At a terminal: asks for the sudo password, ends as `end` wants, and says what the terminal is like then.
 fn terminal_after(question: &str, end: &str) -> String {
     let door = Door::new();

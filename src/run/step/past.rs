@@ -328,12 +328,15 @@ impl<W: World> Work<W> {
             reference.name,
             self.label()
         );
-        self.teller.note(&question).await;
+        let label = self.label().clone();
         let (shared, kill) = (std::sync::Arc::clone(&self.shared), self.kill.clone());
         let asking = async {
             let prompt = shared.prompt.lock().await;
+            // One host after the other: what is said stands above its own choices.
+            self.teller.note(&question).await;
             let gate = GateQuestion {
                 at: None,
+                host: Some(&label),
                 question: &question,
                 offers: &[GateAnswer::Retry, GateAnswer::Go, GateAnswer::Stop],
                 timeout: ANSWER,

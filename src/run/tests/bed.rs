@@ -174,7 +174,7 @@ impl Bed {
                 full: self.full_log.clone(),
             }),
             journal: Arc::new(Memory::default()),
-            prompt: Says(self.says),
+            prompt: Says(self.says, Arc::clone(events)),
         }
     }
 

@@ -148,7 +148,11 @@ async fn a_no_at_the_start_gate_runs_nothing() {
 async fn a_yes_at_the_start_gate_is_told_before_the_first_host() {
     let bed = Bed::new(1, vec![run("work")]).change(1, 0);
     let played = bed
-        .with(|bed| bed.confirm = vec![GateAt::Start])
+        .with(|bed| {
+            bed.confirm = vec![GateAt::Start];
+            // The question's text is not on the screen at once.
+            bed.slow_sink = Duration::from_millis(50);
+        })
         .play()
         .await;
     let answered =
