@@ -1,6 +1,8 @@
 //! `resume`, `retry`, `rollback`: goes on with what an earlier process began. What they need of it is in its journal;
 //! the plan is made anew from what was typed then, and must be the same. Giving a run up is `abort`'s job.
 
+use std::sync::Arc;
+
 use crate::audit::Action;
 use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
 use crate::model::{Diagnostic, ExitStatus};
@@ -53,12 +55,13 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
         targets: stored.opening.targets.clone(),
         include_new: args.include_new && !undo,
     };
-    let prepared = stored.prepare(&again, only).await?;
+    let mut prepared = stored.prepare(&again, only).await?;
     stored.same_task(&again, &prepared, args.accept_changed)?;
     let earlier = Earlier::new(stored, &prepared, (Action::Resume, undo));
     earlier.say_drift(&again, &prepared);
     say(&again, &earlier.outline());
     if again.settings.run.dry_run {
+        prepared.plan = Arc::new(earlier.left(&prepared.plan));
         adhoc::show(&again, &prepared);
         return Ok(ExitStatus::Ok);
     }

@@ -1,6 +1,7 @@
 //! A run of an earlier process that goes on in this one: who came and went, whether somebody has to be asked, and its
 //! record, which is touched last. How it is read is `stored`'s job, which command it is for `again`'s.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -118,6 +119,34 @@ impl Earlier {
             .collect();
         let id = &self.stored.run.id;
         format!("run {id} goes on; of its hosts {}", parts.join(", "))
+    }
+
+    /// The plan with those hosts and phases alone that are not done; of one that is rolled back, the whole.
+    pub(super) fn left(&self, plan: &Plan) -> Plan {
+        let mut left = plan.clone();
+        if self.undo {
+            return left;
+        }
+        let hosts = &self.stored.progress.hosts;
+        let is_left = |id: &HostId, phase: usize| {
+            hosts
+                .get(id)
+                .is_none_or(|host| host.urgency().is_some() && !host.passed.contains(&phase))
+        };
+        for (number, phase) in left.phases.iter_mut().enumerate() {
+            let planned = &phase.hosts;
+            for batch in &mut phase.batches {
+                let is_left = |&host: &usize| is_left(&planned[host].host.id, number);
+                batch.hosts.retain(is_left);
+            }
+            phase.batches.retain(|batch| !batch.hosts.is_empty());
+        }
+        left.phases.retain(|phase| !phase.batches.is_empty());
+        let phases = left.phases.iter();
+        let ids = phases.flat_map(|phase| phase.in_order().map(|planned| &planned.host.id));
+        let ids: HashSet<&HostId> = ids.collect();
+        left.targets.retain(|id| ids.contains(id));
+        left
     }
 
     /// What is still asked.

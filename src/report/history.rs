@@ -41,11 +41,6 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
                 (_, None | Some(8..=10)) => Role::Warning,
                 _ => Role::Error,
             };
-            let counts: Vec<String> = run
-                .counts
-                .iter()
-                .map(|(word, count)| format!("{count} {}", outcome_words(word)))
-                .collect();
             let next = run.next();
             vec![
                 Cell::new(run.id.as_str()),
@@ -54,7 +49,7 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
                 Cell::of(role, &state_words(run)),
                 Cell::or_dash(run.exit.map(|exit| exit.to_string()).as_deref()),
                 Cell::or_dash(next.first().copied()),
-                Cell::new(&counts.join(", ")),
+                Cell::new(&hosts_words(run)),
             ]
         })
         .collect();
@@ -63,6 +58,25 @@ pub fn runs_table(runs: &[StoredRun], styles: Styles) -> String {
         &rows,
         styles,
     )
+}
+
+/// How many hosts stand where.
+fn hosts_words(run: &StoredRun) -> String {
+    let counts = run.counts.iter();
+    let mut words: Vec<String> = counts
+        .map(|(word, count)| format!("{count} {}", outcome_words(word)))
+        .collect();
+    let (begun, to_come) = run.open;
+    let begun_words = match run.state {
+        RunState::Running => "at work",
+        _ => "half done",
+    };
+    for (count, what) in [(begun, begun_words), (to_come, "not begun")] {
+        if count > 0 {
+            words.push(format!("{count} {what}"));
+        }
+    }
+    words.join(", ")
 }
 
 /// The task; of a run that takes up what another one left, the end of that one's id.
@@ -461,6 +475,8 @@ mod tests {
         record: STATE/runs/20250102T030405Z-heapdump-00ff
         next: fab-rs logs 20250102T030405Z-heapdump-00ff app-1
         ");
+        let table = runs_table(std::slice::from_ref(&run), Styles::plain());
+        assert!(table.contains("1 failed, 1 half done"), "{table}");
         let value = report_json(&run).unwrap();
         assert_eq!(
             (&value["exit"], &value["state"]),

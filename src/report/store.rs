@@ -43,6 +43,8 @@ pub struct StoredRun {
     pub exit: Option<u8>,
     /// Hosts of each outcome.
     pub counts: IndexMap<String, usize>,
+    /// Where it has no end: hosts that were begun and have none, and those whose turn had not come.
+    pub open: (usize, usize),
     /// What the first line of its journal says; `None` where it has none that can be read.
     pub opening: Option<Box<Opening>>,
     /// Why its journal cannot be trusted, where something could be done by it otherwise.
@@ -179,15 +181,21 @@ impl RunStore {
             state,
             exit,
             counts: summary.map(|summary| summary.counts).unwrap_or_default(),
+            open: (0, 0),
             opening,
             damage: None,
         };
-        if run.counts.is_empty() {
-            let counts = run.view().map(|view| view.counts()).unwrap_or_default();
+        let has_end = matches!(run.state, RunState::Ended(_));
+        // The summary of one that goes on is its past.
+        if !has_end || run.counts.is_empty() {
+            let view = run.view().unwrap_or_default();
+            let counts = view.counts().into_iter();
             run.counts = counts
-                .into_iter()
                 .map(|(word, count)| (word.to_owned(), count))
                 .collect();
+            if !has_end {
+                run.open = view.open();
+            }
         }
         if run.opening.is_none() || !run.next().is_empty() {
             run.damage = run.damaged();

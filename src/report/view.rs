@@ -350,6 +350,14 @@ impl RunView {
         counts
     }
 
+    /// How many hosts were begun and have no end, and how many were not begun.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        let open = self.hosts.values().filter(|host| host.end().is_none());
+        let (begun, to_come): (Vec<_>, Vec<_>) =
+            open.partition(|host| !matches!(host.state, HostState::Waiting));
+        (begun.len(), to_come.len())
+    }
+
     /// Hosts at work, those that began first before the others.
     pub(crate) fn busy(&self) -> Vec<(&Label, &HostView, Duration)> {
         let mut busy: Vec<_> = self

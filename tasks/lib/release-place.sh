@@ -114,7 +114,7 @@ link_of() {
 
 # folder_of TEXT: the folder that a link with this text leads to; fails where there is none.
 folder_of() {
-    [ -n "$1" ] && (cd -P "$dir" && cd -P "$1" && pwd -P) 2>/dev/null
+    [ -n "$1" ] && (unset CDPATH && cd -P "$dir" && cd -P "$1" && pwd -P) 2>/dev/null
 }
 # --- end of release
 

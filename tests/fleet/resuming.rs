@@ -120,7 +120,15 @@ fn killed_and_resumed(ground: Ground) -> Ground {
     ground
         .fab(&["-n", "resume", "last"])
         .ended(0)
-        .says("2 half done, 2 done");
+        .says("2 half done, 2 done")
+        .prints("2 hosts of 4");
+    let dry = ground.fab(&["-n", "resume", "last"]).out();
+    assert!(
+        dry.contains("app-[2-3]") && !dry.contains("app-[0-1]"),
+        "{dry}"
+    );
+    let runs = ground.fab(&["runs"]);
+    runs.prints("2 succeeded, 2 half done");
     assert_eq!(files(&ground.desk.record()), before);
     ground.go(2..4);
     let id_end = id.rsplit('-').next().unwrap();

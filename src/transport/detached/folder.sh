@@ -21,8 +21,8 @@ fab_into() {
   if [ ! -e "./$1" ] && [ ! -L "./$1" ]; then
     fab_why="there is no $fab_here/$1"
     [ "$2" = make ] || return 1
-    # Somebody else may have made it just now.
-    fab_said=$(mkdir -m 0700 "./$1" 2>&1) || [ -e "./$1" ] || { fab_why="cannot make $fab_here/$1: $fab_said"; return 1; }
+    # Somebody else may have made it just now; no moment shows it with other rights.
+    fab_said=$(umask 077 && mkdir "./$1" 2>&1) || [ -e "./$1" ] || { fab_why="cannot make $fab_here/$1: $fab_said"; return 1; }
   fi
   if [ ! -d "./$1" ] || [ -L "./$1" ]; then
     fab_why="$fab_here/$1 is no folder of ours: nothing is run from there"
