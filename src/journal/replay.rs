@@ -1,7 +1,7 @@
 //! From facts to how far a run had come: a fold, and nothing else. Pure.
 
 use crate::model::{HostId, HostOutcome};
-use crate::run::event::{GateAnswer, StopCause};
+use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{
     DetachedProgress, HostProgress, Progress, Standing, StepProgress, TakenBatch,
@@ -298,9 +298,11 @@ fn host(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             ..
         } => {
             host.undone.insert(*phase, result.clone());
-            // One that failed is done anew from its first step; one that was cut off goes on where it was.
+            // One that failed is done anew from its first step; one that was cut off, in a step or behind one, goes on
+            // where it was.
             let part = Part::Rollback(*phase);
-            let is_cut = host.interrupted(part).next().is_some();
+            let is_pending = matches!(result, RollbackResult::Pending { .. });
+            let is_cut = is_pending || host.interrupted(part).next().is_some();
             host.steps
                 .retain(|mark, step| mark.part != part || is_cut && !step.has_failed());
         }

@@ -20,8 +20,8 @@ use crate::run::record::Record;
 use crate::run::sink::Sink;
 use crate::run::{LockOptions, Parts, RunOptions, execute};
 use crate::task::{
-    Engine, Fab, GateAt, Kind, LockKey, MAIN, OnFailure, Outside, ParamValue, Step, Strategy, Task,
-    TaskPhase,
+    Check, Engine, Fab, GateAt, Kind, LockKey, MAIN, OnFailure, Outside, ParamValue, Step,
+    Strategy, Task, TaskPhase,
 };
 use crate::transport::Transport;
 use crate::transport::scripted::{HostScript, Scripted};
@@ -45,6 +45,7 @@ pub(super) struct Bed {
     pub(super) always: Vec<Step>,
     /// Undoes all that was done where hosts fail.
     pub(super) rollback: Vec<Step>,
+    pub(super) health: Vec<Check>,
     pub(super) after: Vec<Step>,
     pub(super) confirm: Vec<GateAt>,
     pub(super) deadline: Option<Duration>,
@@ -84,6 +85,7 @@ impl Bed {
             rescue: Vec::new(),
             always: Vec::new(),
             rollback: Vec::new(),
+            health: Vec::new(),
             after: Vec::new(),
             confirm: Vec::new(),
             deadline: None,
@@ -283,7 +285,7 @@ impl Bed {
             rescue: self.rescue.clone().into(),
             always: self.always.clone().into(),
             rollback: self.rollback.clone().into(),
-            health: Arc::default(),
+            health: self.health.clone().into(),
             verify: Arc::default(),
         }
     }

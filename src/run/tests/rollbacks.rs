@@ -179,3 +179,39 @@ async fn a_rollback_that_was_ended_is_interrupted_and_goes_on_where_it_was() {
     assert_eq!(own("h0"), [""; 0]);
     assert_eq!(own("h1"), ["finish"]);
 }
+
+/// Behind the last step, while it is asked whether the host serves.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_was_ended_behind_its_steps_does_none_of_them_again() {
+    let bed = || {
+        let alive = super::errands::check("alive");
+        held_bed().with(|bed| bed.health = vec![alive])
+    };
+    let held = [Act::HangsUntilStopped { confirmed: true }];
+    let script = super::locks::free().on("work", [Act::Exits(1)]);
+    let signal = crate::run::cancel::Signal::Interrupt;
+    let cut = bed().script("h1", script.on("alive", held));
+    let (played, facts) = cut.signal(10, signal).signal(11, signal).play_kept().await;
+    let ended = (played.exit(), played.summary.state.as_str());
+    assert_eq!(ended, (130, "interrupted"));
+    let own = |played: &super::bed::Played| {
+        let mut commands = played.transport.commands_on("h1");
+        commands.retain(|it| !it.contains("fab-rs-lock"));
+        commands
+    };
+    assert_eq!(own(&played), ["work", "undo", "finish", "alive"]);
+
+    let progress = crate::journal::replay(&facts);
+    let again = bed().script("h1", super::locks::free()).with(|bed| {
+        bed.options.progress = Some(std::sync::Arc::new(progress));
+        bed.options.undo = true;
+    });
+    let again = again.play().await;
+    let ended = (again.exit(), again.summary.state.as_str());
+    assert_eq!(ended, (5, "rolled_back"));
+    let commands = own(&again);
+    assert!(
+        !commands.is_empty() && commands.iter().all(|it| it == "alive"),
+        "{commands:?}"
+    );
+}
