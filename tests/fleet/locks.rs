@@ -230,7 +230,7 @@ fn a_holder_that_dies_or_pauses_leaves_a_lock_for_a_person_to_release() {
     let running = first.start(&words);
     until("it works", || ground.turned("app-0") == 2);
     running.signal("INT");
-    nap(300);
+    running.until_it_says("nothing new is started");
     running.signal("INT");
     let ran = running.end();
     ran.ended(130)
@@ -305,7 +305,7 @@ fn a_retry_has_the_lock_of_the_run_that_it_takes_up() {
     let running = first.start(&["--yes", "turn", "role=app"]);
     ground.first_batch_works(1);
     running.signal("INT");
-    nap(300);
+    running.until_it_says("nothing new is started");
     running.signal("INT");
     running.end().ended(130);
     let run = run_of(&first);
