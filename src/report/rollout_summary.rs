@@ -13,7 +13,7 @@ use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 use super::rollout_words::{before_all, exit_words, folded, reach_words, stop_words};
 use super::sanitize::safe;
 use super::style::Role;
-use super::summary::{Closing, SummaryLook, quoted};
+use super::summary::{Closing, SummaryLook, joined, quoted};
 use super::view::{HostView, RunView};
 
 /// Causes of a failed rollback that are told apart; the hosts of others are named without.
@@ -193,7 +193,7 @@ fn push_locked(out: &mut String, holder: &Found, closing: &Closing, look: &Summa
 }
 
 /// What can be done about hosts that left the inventory half done: nobody else lets go of what lies there.
-fn push_gone(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
+fn push_gone(out: &mut String, view: &RunView, closing: &Closing, look: &SummaryLook<'_>) {
     let is_gone = |host: &HostView| {
         matches!(
             host.end().map(|end| &end.outcome),
@@ -203,20 +203,26 @@ fn push_gone(out: &mut String, view: &RunView, look: &SummaryLook<'_>) {
             })
         )
     };
+    let gone = labels(view, is_gone);
+    if gone.is_empty() {
+        return;
+    }
     // A lock knows its run by the whole id.
     let run = view.summary.as_ref();
     let run = run.map_or_else(|| look.run.to_owned(), |summary| summary.run.to_string());
-    let run = quoted(&run);
-    for label in labels(view, is_gone) {
-        let lead = look.styles.paint(Role::Hint, "next:");
-        let host = quoted(label.as_str());
-        let _ = writeln!(
-            out,
-            "{lead} fab-rs lock release -H {} --run {}  # if it is still there: the run's lock may lie on it",
-            safe(&host),
-            safe(&run)
-        );
-    }
+    let hosts: Vec<&str> = gone.into_iter().map(Label::as_str).collect();
+    let command = format!(
+        "fab-rs lock release{} -H {} --run {}",
+        closing.reach,
+        joined(&hosts),
+        quoted(&run)
+    );
+    let lead = look.styles.paint(Role::Hint, "next:");
+    let _ = writeln!(
+        out,
+        "{lead} {}  # if they are still there: the run's lock may lie on them",
+        safe(&command)
+    );
 }
 
 /// Where to look first: a host that did not answer the preflight, or one whose rollback failed.
@@ -242,7 +248,7 @@ pub(crate) fn push_look(
     if let Some(StopCause::Locked { holder }) = stop {
         push_locked(out, holder, closing, look);
     }
-    push_gone(out, view, look);
+    push_gone(out, view, closing, look);
     let failed = |host: &HostView| matches!(host.rollback, Some(RollbackResult::Failed { .. }));
     if let Some(first) = labels(view, failed).first() {
         let lead = look.styles.paint(Role::Hint, "next:");

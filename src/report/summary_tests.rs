@@ -271,3 +271,34 @@ fn what_a_host_said_is_left_is_shown_and_looked_for() {
       check with: fab-rs run -H app-1,app-2 -- pgrep -af "[j]cmd \\[x\\] GC\\.heap_dump"
     "#);
 }
+
+/// However many there are, one command that means them.
+#[test]
+fn the_locks_of_hosts_that_went_half_done_are_let_go_of_by_one_command() {
+    let gone = |label: &str| {
+        let outcome = HostOutcome::Unknown {
+            step: "dump".into(),
+            doubt: crate::model::Doubt::Gone,
+        };
+        finished(label, outcome, 0, &[])
+    };
+    let hosts = [("app-1", "a"), ("app-2", "a"), ("app-3", "a")];
+    let kinds = vec![
+        gone("app-1"),
+        finished("app-2", HostOutcome::Ok, 10, &[]),
+        gone("app-3"),
+    ];
+    let closing = Closing {
+        reach: Reach::new([("-I", Some("my prod.yml")), ("-J", Some("bastion"))]),
+        ..closing()
+    };
+    let text = text(&view_of(&hosts, kinds), &closing, 100, &[]);
+    let lines: Vec<&str> = text.lines().filter(|it| it.contains("lock ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "next: fab-rs lock release -I 'my prod.yml' -J bastion -H app-1,app-3 --run last  # if they are still there: the \
+             run's lock may lie on them"
+        ]
+    );
+}

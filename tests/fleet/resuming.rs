@@ -289,7 +289,10 @@ fn came_and_went(ground: &Ground) {
         .ended(1)
         .says("gone since the run began: app-1")
         .says("was interrupted during step `second`")
-        .says("fab-rs lock release -H app-1 --run ")
+        .says(&format!(
+            "fab-rs lock release -I {} -H app-1 --run ",
+            desk.inventory()
+        ))
         .says("not touched: app-3")
         .says("`--include-new`");
     assert_eq!(
