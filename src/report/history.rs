@@ -332,7 +332,7 @@ mod tests {
     use crate::task::Kind;
 
     use super::super::record::RunFolder;
-    use super::super::samples::{self, event, failed, finished, host, run_started, step};
+    use super::super::samples::{self, event, failed, finished, host, left, run_started, step};
     use super::super::store::RunStore;
     use super::*;
 
@@ -343,7 +343,7 @@ mod tests {
             sink.accept(&event(seq, seq * 1000, kind)).await;
         }
         drop((sink, folder));
-        RunStore::new(state).find("last").unwrap()
+        left(&RunStore::new(state)).await
     }
 
     fn beginning() -> Vec<EventKind> {
@@ -431,13 +431,13 @@ mod tests {
             record.write(&mut bytes);
         }
         let at = bytes.len() - 20;
-        let again = |bytes: &[u8]| {
+        let again = async |bytes: &[u8]| {
             std::fs::write(run.path.join(journal::FILE), bytes).unwrap();
-            RunStore::new(state.path()).find("last").unwrap()
+            left(&RunStore::new(state.path())).await
         };
-        assert_eq!(again(&bytes).next(), ["resume"]);
+        assert_eq!(again(&bytes).await.next(), ["resume"]);
         bytes[at] ^= 1;
-        let run = again(&bytes);
+        let run = again(&bytes).await;
         assert_eq!(run.next(), ["report", "logs", "lock release --run"]);
         let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         let text = text.lines().skip(12).collect::<Vec<_>>().join("\n");

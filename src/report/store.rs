@@ -347,7 +347,6 @@ fn label_of(name: &str) -> Label {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use crate::model::Host;
     use crate::run::record::Record as _;
@@ -418,18 +417,6 @@ mod tests {
         assert_eq!(found.id.as_str(), second);
     }
 
-    /// The newest run, once nobody holds it: a child of another test has what it inherited until it becomes its own
-    /// program.
-    async fn left(store: &RunStore) -> StoredRun {
-        for _ in 0..500 {
-            if store.find("last").unwrap().state != RunState::Running {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        store.find("last").unwrap()
-    }
-
     #[tokio::test]
     async fn a_run_is_running_while_its_process_lives_and_interrupted_after() {
         let state = tempfile::tempdir().unwrap();
@@ -437,11 +424,11 @@ mod tests {
         let living = record(state.path(), OLD, false).await;
         assert_eq!(store.find("last").unwrap().state, RunState::Running);
         drop(living);
-        let run = left(&store).await;
+        let run = samples::left(&store).await;
         assert_eq!((run.state, run.exit), (RunState::Interrupted, None));
         assert_eq!(run.counts.get("gone"), Some(&1));
         drop(record(state.path(), NEW, true).await);
-        let ended = left(&store).await;
+        let ended = samples::left(&store).await;
         assert_eq!((ended.state.word(), ended.exit), ("failed", Some(1)));
     }
 
