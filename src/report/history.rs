@@ -91,14 +91,14 @@ fn task_words(run: &StoredRun) -> String {
 /// The state, and that the journal is damaged.
 fn state_words(run: &StoredRun) -> String {
     let word = run.state.word();
-    match &run.damage {
+    match run.damage() {
         Some(damage) => format!("{word}, journal damaged at line {}", damage.line),
         None => word.to_owned(),
     }
 }
 
 fn damage_json(run: &StoredRun) -> Value {
-    let damage = run.damage.as_ref();
+    let damage = run.damage();
     damage.map_or(
         Value::Null,
         |damage| json!({"line": damage.line, "why": damage.why}),
@@ -223,7 +223,7 @@ fn standing(host: &HostView) -> (Role, &'static str) {
 
 /// A run whose journal is damaged: why nothing goes on from it, and what can be typed.
 fn push_damaged(out: &mut String, run: &StoredRun, styles: Styles) {
-    let Some(damage) = &run.damage else {
+    let Some(damage) = run.damage() else {
         return;
     };
     let lead = styles.paint(
@@ -436,8 +436,10 @@ mod tests {
             left(&RunStore::new(state.path())).await
         };
         assert_eq!(again(&bytes).await.next(), ["resume"]);
-        bytes[at] ^= 1;
+        // Whoever does not ask does not read it.
         let run = again(&bytes).await;
+        bytes[at] ^= 1;
+        std::fs::write(run.path.join(journal::FILE), &bytes).unwrap();
         assert_eq!(run.next(), ["report", "logs", "lock release --run"]);
         let text = report_text(&run, Reach::default(), Styles::plain(), 100).unwrap();
         let text = text.lines().skip(12).collect::<Vec<_>>().join("\n");

@@ -4,6 +4,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use indexmap::IndexMap;
@@ -47,8 +48,8 @@ pub struct StoredRun {
     pub open: (usize, usize),
     /// What the first line of its journal says; `None` where it has none that can be read.
     pub opening: Option<Box<Opening>>,
-    /// Why its journal cannot be trusted, where something could be done by it otherwise.
-    pub damage: Option<Corrupt>,
+    /// What [`StoredRun::damage`] found.
+    damage: OnceLock<Option<Corrupt>>,
 }
 
 /// How a stored run stands.
@@ -183,7 +184,7 @@ impl RunStore {
             counts: summary.map(|summary| summary.counts).unwrap_or_default(),
             open: (0, 0),
             opening,
-            damage: None,
+            damage: OnceLock::new(),
         };
         let has_end = matches!(run.state, RunState::Ended(_));
         // The summary of one that goes on is its past.
@@ -197,9 +198,6 @@ impl RunStore {
                 run.open = view.open();
             }
         }
-        if run.opening.is_none() || !run.next().is_empty() {
-            run.damage = run.damaged();
-        }
         run
     }
 }
@@ -212,11 +210,25 @@ impl StoredRun {
 
     /// Whether what was typed can be planned again.
     pub(crate) fn is_repeatable(&self) -> bool {
-        let opening = self.opening.as_ref();
-        self.damage.is_none() && opening.is_some_and(|opening| opening.is_repeatable())
+        self.damage().is_none() && self.was_repeatable()
     }
 
-    /// Why its journal cannot be trusted; what is being written is not judged.
+    fn was_repeatable(&self) -> bool {
+        let opening = self.opening.as_ref();
+        opening.is_some_and(|opening| opening.is_repeatable())
+    }
+
+    /// Why its journal cannot be trusted, where something could be done by it otherwise. The whole of it is read, once,
+    /// and for those alone who ask: every plan looks at many runs.
+    pub fn damage(&self) -> Option<&Corrupt> {
+        let damage = self.damage.get_or_init(|| {
+            let matters = self.opening.is_none() || !self.next_if_sound().is_empty();
+            matters.then(|| self.damaged()).flatten()
+        });
+        damage.as_ref()
+    }
+
+    /// What is being written is not judged.
     fn damaged(&self) -> Option<Corrupt> {
         if self.state == RunState::Running {
             return None;
@@ -232,17 +244,21 @@ impl StoredRun {
 
     /// The commands that go on from where it stands, the first of them the one to type.
     pub fn next(&self) -> Vec<&'static str> {
-        if self.damage.is_some() {
+        if self.damage().is_some() {
             let opening = self.opening.as_ref();
             return next_of_damaged(opening.is_some_and(|opening| opening.changes));
         }
+        self.next_if_sound()
+    }
+
+    fn next_if_sound(&self) -> Vec<&'static str> {
         let undone = |(word, count): (&String, &usize)| *count > 0 && !is_well(word);
         let summary = self.summary();
         let mut hosts = summary.iter().flat_map(|summary| summary.hosts.values());
         next_commands(Stand {
             state: self.state.word(),
             undone: self.counts.iter().any(undone) || summary.is_none(),
-            repeatable: self.is_repeatable(),
+            repeatable: self.was_repeatable(),
             reversible: may_go_on(self.state.word()) && self.is_reversible(),
             undoing: hosts.any(|host| host.rollback.is_some()),
         })
