@@ -66,7 +66,7 @@ pub(crate) fn push_still_running(
             || "ps -ef".to_owned(),
             |pattern| format!("pgrep -af {}", quoted(&hidden_from_itself(&pattern))),
         );
-        let probe = place.map_or(probe, |place| format!("ls -l {}", quoted(place)));
+        let probe = place.map_or(probe, |place| quoted(&format!("ls -l {}", globbed(place))));
         let command = format!(
             "fab-rs run{} -H {} -- {probe}",
             closing.reach,
@@ -101,6 +101,11 @@ fn detached(process: &str) -> Option<&str> {
     folder.strip_suffix(')')
 }
 
+/// A path for a shell, to which a star in it is left: that stands for a name that only the host knows.
+fn globbed(path: &str) -> String {
+    path.split('*').map(quoted).collect::<Vec<_>>().join("*")
+}
+
 /// By what `pgrep -f` finds a process that a host named.
 fn command(process: &str) -> Option<String> {
     let (_pid, command) = process.split_once(' ')?;
@@ -128,5 +133,17 @@ fn hidden_from_itself(pattern: &str) -> String {
     match pattern.chars().next() {
         Some(first) if first.is_ascii_alphanumeric() => format!("[{first}]{}", &pattern[1..]),
         _ => pattern.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_the_shells_and_all_else_of_a_path_is_not() {
+        let path = "/var/tmp/fab-rs-*/run-1/$(a b)-dump.1";
+        assert_eq!(globbed(path), "/var/tmp/fab-rs-*'/run-1/$(a b)-dump.1'");
+        assert_eq!(globbed("/var/tmp/fab-rs-app/x"), "/var/tmp/fab-rs-app/x");
     }
 }

@@ -236,6 +236,17 @@ fn left_running(ground: &Ground) {
         ran.all()
     );
     assert!(ran.out().contains("fab-rs resume"), "{}", ran.all());
+    // What is proposed to look with shows it, as it is pasted.
+    let told = ground.fab(&["report", "last"]).out();
+    let mut lines = told.lines().map(str::trim);
+    let look = lines.find_map(|line| line.strip_prefix("check with: fab-rs "));
+    let line = format!("exec \"$0\" {}", look.unwrap_or_else(|| panic!("{told}")));
+    let mut shell = std::process::Command::new("sh");
+    ground.desk.surround(&mut shell);
+    // The newest run stays the one that goes on.
+    shell.env("FAB_RS_STATE_DIR", ground.desk.path().join("looking"));
+    let looked = Running::of(shell.args(["-c", &line, env!("CARGO_BIN_EXE_fab-rs")])).end();
+    looked.ended(0).prints("begun");
     ground.go();
     until("it ends", || ground.trail().contains("done"));
     let resumed = ground.fab(&["--json", "resume", "last"]);
