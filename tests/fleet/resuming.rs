@@ -258,6 +258,12 @@ fn refused_untouched(ground: &Ground) {
     assert_eq!(ground.trail(0), "first\nbegun\nbegun\nsecond\n");
 }
 
+/// What is proposed about the lock on a host that went.
+fn release_of_app_1(desk: &Desk) -> String {
+    let inventory = desk.inventory();
+    format!("fab-rs lock release -I {inventory} -H app-1 --run ")
+}
+
 /// An instance that is gone ends so; a new one is named, and taken where that is asked for.
 fn came_and_went(ground: &Ground) {
     let all = fs::read_to_string(ground.fleet.inventory()).unwrap();
@@ -289,10 +295,7 @@ fn came_and_went(ground: &Ground) {
         .ended(1)
         .says("gone since the run began: app-1")
         .says("was interrupted during step `second`")
-        .says(&format!(
-            "fab-rs lock release -I {} -H app-1 --run ",
-            desk.inventory()
-        ))
+        .says(&release_of_app_1(&desk))
         .says("not touched: app-3")
         .says("`--include-new`");
     assert_eq!(
