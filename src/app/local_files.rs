@@ -26,7 +26,8 @@ struct Files<'a> {
 }
 
 /// Refuses a plan whose `upload` steps name a file or folder that cannot be read. A name that waits for a host is not
-/// looked at; neither is any behind a step that may make files on this machine.
+/// looked at; neither is any behind a step that may make files on this machine, nor that of a step whose errors are
+/// ignored.
 ///
 /// # Errors
 /// Each of them, with the step.
@@ -72,8 +73,12 @@ impl Files<'_> {
             if matches!(step.modifiers.when, Some(Condition::Known(false))) {
                 continue;
             }
+            // What may fail is not worth a refusal. What only the host can decide to leave out is: it would be known
+            // too late there.
+            let may_fail = step.modifiers.ignore_errors;
             match &step.action {
-                Action::Copy(copy) => self.of_copy(step, copy, folder),
+                Action::Group(_) | Action::Task(_) if may_fail => self.made = true,
+                Action::Copy(copy) if !may_fail => self.of_copy(step, copy, folder),
                 Action::Local(_) => self.made |= step.changes(),
                 Action::Download(_) => self.made = true,
                 Action::Group(group) => self.of_group(group, folder),

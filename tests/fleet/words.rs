@@ -285,6 +285,9 @@ fn a_file_that_is_not_there_is_refused_before_anything_is_connected() {
     task("looks", &looks).ended(2);
     let never = upload.replace("upload:", "when: \"host.name == 'app-1'\"\n    upload:");
     task("never", &never).ended(0);
+    // What may fail is the hosts' affair.
+    let may_fail = upload.replace("upload:", "ignore_errors: true\n    upload:");
+    task("may_fail", &may_fail).ended(0);
     assert_eq!(door.knocks.load(Ordering::SeqCst), 0);
 }
 
