@@ -60,6 +60,12 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     let earlier = Earlier::new(stored, &prepared, (Action::Resume, undo));
     earlier.say_drift(&again, &prepared);
     say(&again, &earlier.outline());
+    if again.settings.run.dry_run && undo {
+        // It goes on with its rollback, and not forward.
+        let left = Undo::of(&prepared.plan, &earlier.stored.progress);
+        say(&again, &left.text(&earlier.stored.run.id));
+        return Ok(ExitStatus::Ok);
+    }
     if again.settings.run.dry_run {
         prepared.plan = Arc::new(earlier.left(&prepared.plan));
         adhoc::show(&again, &prepared);
