@@ -170,7 +170,8 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     }
     detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
-    let mut text = format!("retry of run {id}: {} of its hosts are left", left.len());
+    let are = if left.len() == 1 { "is" } else { "are" };
+    let mut text = format!("retry of run {id}: {} of its hosts {are} left", left.len());
     if stored.could_go_on() {
         let state = stored.state();
         text = format!("{text}; it is {state}, and given up once the new run has its lock");
