@@ -2,7 +2,8 @@
 //! each host would only say the same later. Sending them is the engine's job.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::Diagnostic;
@@ -104,11 +105,38 @@ impl Files<'_> {
         if !self.seen.insert(path.clone()) {
             return;
         }
-        if let Err(error) = File::open(&path) {
+        if let Err(error) = readable(&path) {
             let message = format!("cannot read `{}`: {error}", path.display());
             let what = format!("step `{}` sends it", step.name.shown());
             self.errors
                 .push(Diagnostic::new(message).at(&step.span).context(what));
         }
+    }
+}
+
+/// Whether a file or folder can be read. Of a pipe it is only asked whether it is there: to open one would wait for
+/// whoever writes into it, and could take that end away.
+fn readable(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        fs::File::open(path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        readable(&pipe).unwrap();
+        readable(folder.path()).unwrap();
+        let nothing = readable(&folder.path().join("nothing")).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::NotFound);
     }
 }

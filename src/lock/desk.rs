@@ -13,7 +13,7 @@ use super::note::Note;
 /// A lock of this machine, held as long as this value lives.
 #[derive(Debug)]
 pub struct Desk {
-    _file: File,
+    file: File,
 }
 
 impl Desk {
@@ -41,7 +41,14 @@ impl Desk {
         }
         file.set_len(0)?;
         file.write_all(note.to_line().as_bytes())?;
-        Ok(Ok(Self { _file: file }))
+        Ok(Ok(Self { file }))
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // A process that is being started has the file open too, until it becomes its program.
+        let _closed_at_the_latest = self.file.unlock();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Steps as people read them in a plan: a name, an action, and what it does in a line or a few. A template
 //! that waits is shown with its braces.
 
+use crate::model::format_duration;
 use crate::task::{
     Action, Condition, CopyContent, OnceFor, Probe, ProbeKind, RunProgram, Script, SpanOf, Step,
-    StepPlace, Text,
+    StepPlace, Text, WaitFor, WhereTo,
 };
 
 /// A step of a plan.
@@ -97,7 +98,7 @@ fn described(action: &Action) -> (&'static str, String) {
                 .collect();
             ("set", set.join("\n"))
         }
-        Action::Pause(duration) => ("pause", crate::model::format_duration(*duration)),
+        Action::Pause(duration) => ("pause", format_duration(*duration)),
         Action::Reboot => (
             "reboot",
             "and wait until it is back with a new boot id".to_owned(),
@@ -156,9 +157,41 @@ fn condition_text(condition: &Condition) -> String {
     }
 }
 
+/// What an answer has to be, where it is not just any good one.
+fn wanted(step: &Step, wait: &WaitFor) -> Vec<String> {
+    let probe = &wait.probe;
+    let mut notes = Vec::new();
+    if probe.from == WhereTo::Controller {
+        notes.push("asked from here".to_owned());
+    }
+    if !probe.status.is_empty() {
+        let status: Vec<String> = probe.status.iter().map(u16::to_string).collect();
+        notes.push(format!("status {}", status.join(" or ")));
+    }
+    let matches = probe.matches.as_ref();
+    notes.extend(matches.map(|text| format!("matches {}", text.shown())));
+    let equals = probe.equals.as_ref();
+    notes.extend(equals.map(|text| format!("is {}", text.shown())));
+    let until = probe.until.as_ref();
+    notes.extend(until.map(|until| format!("until {}", condition_text(until))));
+    if wait.consecutive > 1 {
+        notes.push(format!("{} in a row", wait.consecutive));
+    }
+    let open = step.open.iter().find(|open| open.of == SpanOf::StableFor);
+    if let Some(open) = open {
+        notes.push(format!("for {}", open.text.shown()));
+    } else if !wait.stable_for.is_zero() {
+        notes.push(format!("for {}", format_duration(wait.stable_for)));
+    }
+    notes
+}
+
 fn notes(step: &Step) -> Vec<String> {
     let modifiers = &step.modifiers;
     let mut notes = Vec::new();
+    if let Action::WaitFor(wait) = &step.action {
+        notes.extend(wanted(step, wait));
+    }
     match &modifiers.when {
         Some(Condition::Known(false)) => notes.push("skipped".to_owned()),
         Some(Condition::Expression(when)) => notes.push(format!("when {}", when.source)),

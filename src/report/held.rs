@@ -2,7 +2,7 @@
 //! until the run really goes on. What a run writes there while it lasts is `record`'s job.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::RunId;
 
+use super::alive::Alive;
 use super::record::{RunFolder, pretty, write_atomically};
 
 /// The hold of a run's folder; it ends with this value, or with the run that goes on.
@@ -17,7 +18,7 @@ use super::record::{RunFolder, pretty, write_atomically};
 pub struct HeldFolder {
     id: RunId,
     path: PathBuf,
-    alive: File,
+    alive: Alive,
 }
 
 impl HeldFolder {
@@ -27,14 +28,9 @@ impl HeldFolder {
     /// The folder cannot be opened.
     pub fn take(state: &Path, id: &RunId) -> io::Result<Option<Self>> {
         let path = state.join("runs").join(id.as_str());
-        let alive = File::open(&path)?;
-        match alive.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        let alive = Alive::take(&path)?;
         let id = id.clone();
-        Ok(Some(Self { id, path, alive }))
+        Ok(alive.map(|alive| Self { id, path, alive }))
     }
 
     /// The run goes on: how it had ended holds no longer, and what is written from here on stands behind what is there.
@@ -156,32 +152,19 @@ mod tests {
         HeldFolder::take(state, &samples::run_id()).unwrap()
     }
 
-    /// Once it is free: until a process that another test starts at this moment becomes its program, it has the lock's
-    /// file too.
-    #[expect(clippy::disallowed_methods, reason = "a test has nothing to cancel")]
-    fn held_soon(state: &Path) -> HeldFolder {
-        for _ in 0..200 {
-            if let Some(held) = held(state) {
-                return held;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        panic!("somebody holds it");
-    }
-
     #[test]
     fn of_two_holds_there_is_one() {
         let state = tempfile::tempdir().unwrap();
         let living = made(state.path());
         assert!(held(state.path()).is_none());
         drop(living);
-        let first = held_soon(state.path());
+        let first = held(state.path()).unwrap();
         assert!(held(state.path()).is_none());
         drop(first);
-        let again = held_soon(state.path()).go_on(None, |_| {}).unwrap();
+        let again = held(state.path()).unwrap().go_on(None, |_| {}).unwrap();
         assert!(held(state.path()).is_none());
         drop(again);
-        held_soon(state.path());
+        held(state.path()).unwrap();
     }
 
     #[tokio::test]
@@ -197,11 +180,13 @@ mod tests {
         let events = fs::read(path.join("events.jsonl")).unwrap();
         let torn = [&events[..], b"{\"seq\":99,\"ti"].concat();
         fs::write(path.join("events.jsonl"), &torn).unwrap();
-        drop(held_soon(state.path()));
+        drop(held(state.path()).unwrap());
         assert!(path.join("summary.json").exists());
         assert_eq!(fs::read(path.join("events.jsonl")).unwrap(), torn);
         let files = state.path().join("out");
-        let again = held_soon(state.path()).go_on(Some(files.clone()), |_| {});
+        let again = held(state.path())
+            .unwrap()
+            .go_on(Some(files.clone()), |_| {});
         let again = again.unwrap();
         assert!(!path.join("summary.json").exists());
         assert_eq!(fs::read(path.join("events.jsonl")).unwrap(), events);
@@ -220,7 +205,7 @@ mod tests {
             .write_all(b"out| cut")
             .unwrap();
         drop(folder);
-        let again = held_soon(state.path()).go_on(None, |_| {}).unwrap();
+        let again = held(state.path()).unwrap().go_on(None, |_| {}).unwrap();
         for host in [&old, &old, &Host::named("app-2", "b")] {
             again
                 .host_log(host)

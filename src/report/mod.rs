@@ -1,6 +1,7 @@
 //! Everything that fab-rs prints, and the record that a run leaves on disk. The only module that writes to
 //! stdout and stderr.
 
+mod alive;
 mod checked;
 mod closing;
 mod cluster;

@@ -368,8 +368,7 @@ mod tests {
           2. restart  [on app-[1-2]]
           2. run rm -f /tmp/app.tar  [errors ignored, on app-3]
             2.1. run systemctl restart api  [up to 3 attempts, on app-[1-2]]
-            2.2. wait_for tcp: "8080  [on app-[1-2]]
-               wait_for: tcp 8080
+            2.2. wait_for tcp 8080  [2 in a row, on app-[1-2]]
 
         at the end of each host, whatever happened:
           1. run rm -f /tmp/app.tar  [errors ignored]

@@ -13,6 +13,7 @@ use crate::run::event::{EventKind, RunEvent, RunSummary};
 use crate::run::record::Record;
 use crate::run::sink::Sink;
 
+use super::alive::Alive;
 use super::held::OldLogs;
 use super::json::push_event;
 
@@ -26,7 +27,7 @@ pub struct RunFolder {
     told: Box<dyn Fn(&str) + Send + Sync>,
     /// Logs of an earlier process of the run.
     old_logs: Option<OldLogs>,
-    _alive: File,
+    _alive: Alive,
 }
 
 impl RunFolder {
@@ -47,8 +48,7 @@ impl RunFolder {
         let path = runs.join(id.as_str());
         private_folder(&path, false)?;
         private_folder(&path.join("hosts"), false)?;
-        let alive = File::open(&path)?;
-        alive.lock()?;
+        let alive = Alive::of_new(&path)?;
         Ok(Arc::new(Self {
             id: id.clone(),
             files: files.unwrap_or_else(|| path.join("files")),
@@ -62,7 +62,7 @@ impl RunFolder {
 
     /// The folder of a run that goes on, and its hold.
     pub(super) fn again(
-        (id, path, alive): (RunId, PathBuf, File),
+        (id, path, alive): (RunId, PathBuf, Alive),
         files: Option<PathBuf>,
         told: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Arc<Self> {

@@ -341,7 +341,7 @@ steps:
     group:
       - run: [systemctl, restart, api]
         retry: {attempts: 3, delay: 2s}
-      - wait_for: {tcp: "8080"}
+      - wait_for: {tcp: "8080", consecutive: 2}
 always:
   - run: rm -f /tmp/app.tar
     ignore_errors: true

@@ -1,7 +1,7 @@
 //! The runs that left a record: which there are, how each ended, and where its parts are. A run that is
 //! going on is `record`'s; the texts about runs are `history`'s.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use crate::run::journal::Opening;
 
 use crate::journal::{self, Corrupt, glance};
 
+use super::alive::Alive;
 use super::fold::natural;
 use super::next::{Stand, may_go_on, next_commands, next_of_damaged};
 use super::replay::replayed;
@@ -168,7 +169,7 @@ impl RunStore {
         };
         let (state, exit) = match ended {
             // What the journal says is the past of a run that goes on.
-            _ if is_alive(&path) => (RunState::Running, None),
+            _ if Alive::is_held(&path) => (RunState::Running, None),
             Some((state, exit)) => (RunState::Ended(state), Some(exit)),
             None => (RunState::Interrupted, None),
         };
@@ -319,14 +320,6 @@ fn parts_of(id: &str) -> Option<(String, String)> {
 
 fn read_summary(run: &Path) -> Option<RunSummary> {
     serde_json::from_slice(&fs::read(run.join("summary.json")).ok()?).ok()
-}
-
-/// Whether the process of a run lives: it holds a lock on the folder for as long as it does.
-fn is_alive(run: &Path) -> bool {
-    let Ok(folder) = File::open(run) else {
-        return false;
-    };
-    matches!(folder.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// The label of a log's file name.

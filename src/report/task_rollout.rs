@@ -10,7 +10,7 @@ use crate::model::format_duration;
 use crate::plan::step_texts;
 use crate::task::{
     Action, By, Check, Condition, HostOrder, Mode, Notice, Occasion, OnFailure, OnStop, RunProgram,
-    SpanOf, Step, Strategy, Task, Text, WhenUnreachable, WhereTo, ZoneOrder,
+    SpanOf, Step, Strategy, Task, Text, WhenUnreachable, ZoneOrder,
 };
 
 use super::plan::gate_words;
@@ -195,20 +195,8 @@ pub(super) fn push_checks(out: &mut String, title: &str, checks: &[Check], style
 fn manner(check: &Check) -> Vec<String> {
     let mut parts = Vec::new();
     if let Action::WaitFor(wait) = &check.step.action {
-        let probe = &wait.probe;
-        parts.extend(probe.status.iter().map(|status| format!("status {status}")));
-        let (matches, equals) = (probe.matches.as_ref(), probe.equals.as_ref());
-        parts.extend(matches.map(|text| format!("matches {}", text.shown())));
-        parts.extend(equals.map(|text| format!("is {}", text.shown())));
-        if probe.from == WhereTo::Controller {
-            parts.push("asked from here".to_owned());
-        }
         let pause = span(&check.step, SpanOf::Interval, wait.interval);
-        parts.push(format!("{} in a row, every {pause}", wait.consecutive));
-        if !wait.stable_for.is_zero() {
-            let long = span(&check.step, SpanOf::StableFor, wait.stable_for);
-            parts.push(format!("for {long}"));
-        }
+        parts.push(format!("every {pause}"));
     }
     let limit = check.step.modifiers.timeout;
     parts

@@ -469,8 +469,7 @@ mod tests {
              | ln -sfn app live
           2. restart
             2.1. run systemctl restart api  [up to 3 attempts]
-            2.2. wait_for tcp: "8080
-               wait_for: tcp 8080
+            2.2. wait_for tcp 8080  [2 in a row]
 
         at the end of each host, whatever happened:
           1. run rm -f /tmp/app.tar  [errors ignored]

@@ -191,14 +191,15 @@ fn one_story(ground: &Ground) {
 fn alive(ground: Ground) -> Ground {
     let running = ground.desk.start(&["-y", "slow", "role=app"]);
     ground.begun(0..2);
+    ground.fab(&["-n", "abort", "last"]).ended(0);
     ground.fab(&["resume", "last"]).ended(9).says("is alive");
-    ground.fab(&["abort", "last"]).ended(0);
-    running.end().ended(143);
     ground
-        .fab(&["-n", "abort", "last"])
+        .fab(&["abort", "last"])
         .ended(0)
-        .says("would be aborted");
-    ground.fab(&["abort", "last"]).ended(0).says("is half done");
+        .says("is half done")
+        .says("is aborted");
+    running.end().ended(143);
+    ground.fab(&["abort", "last"]).ended(2).says("is aborted");
     ground.fab(&["resume", "last"]).ended(2).says("is aborted");
     ground
 }

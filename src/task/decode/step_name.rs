@@ -33,7 +33,8 @@ pub(super) fn of(step: &StepNode<'_>, action: &Action) -> Text {
             let duration = crate::model::format_duration(*duration);
             Text::Plain(format!("{verb} {duration}").into())
         }
-        Action::WaitFor(_) | Action::Set(_) | Action::Assert { .. } | Action::Fail(_) => {
+        Action::WaitFor(wait) => asked("wait_for ", &wait.probe.kind),
+        Action::Set(_) | Action::Assert { .. } | Action::Fail(_) => {
             let first = step.action.value.head();
             let first = &first.source.text[first.range.clone()];
             let plain = first.split("{{").next().unwrap_or_default();
@@ -52,12 +53,17 @@ pub(super) fn of(step: &StepNode<'_>, action: &Action) -> Text {
 
 /// The name of a check that has none: what it asks.
 pub(super) fn of_probe(kind: &ProbeKind) -> Text {
+    asked("", kind)
+}
+
+fn asked(lead: &str, kind: &ProbeKind) -> Text {
+    let words = |verb: &str, texts: &[&Text]| words(&format!("{lead}{verb}"), texts);
     match kind {
         ProbeKind::Http(url) => words("http", &[url]),
         ProbeKind::Tcp(address) => words("tcp", &[address]),
         ProbeKind::Run(program) => words("run", &program_words(program)),
         ProbeKind::File { path, .. } => words("file", &[path]),
-        ProbeKind::Ssh => Text::Plain("ssh".into()),
+        ProbeKind::Ssh => words("ssh", &[]),
     }
 }
 
