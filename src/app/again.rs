@@ -60,6 +60,12 @@ pub(super) async fn resume(context: &Context, args: ResumeArgs) -> Result<ExitSt
     let earlier = Earlier::new(stored, &prepared, (Action::Resume, undo));
     earlier.say_drift(&again, &prepared);
     say(&again, &earlier.outline());
+    if again.settings.run.dry_run && undo {
+        // It goes on with its rollback, and not forward.
+        let left = Undo::of(&prepared.plan, &earlier.stored.progress);
+        say(&again, &left.text(&earlier.stored.run.id));
+        return Ok(ExitStatus::Ok);
+    }
     if again.settings.run.dry_run {
         prepared.plan = Arc::new(earlier.left(&prepared.plan));
         adhoc::show(&again, &prepared);
@@ -164,7 +170,8 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     }
     detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
-    let mut text = format!("retry of run {id}: {} of its hosts are left", left.len());
+    let are = if left.len() == 1 { "is" } else { "are" };
+    let mut text = format!("retry of run {id}: {} of its hosts {are} left", left.len());
     if stored.could_go_on() {
         let state = stored.state();
         text = format!("{text}; it is {state}, and given up once the new run has its lock");

@@ -88,7 +88,12 @@ pub(super) fn none_at_work(stored: &Stored, hosts: &[HostId]) -> Result<(), Diag
         return Ok(());
     };
     let (run, step) = (&stored.run.id, &steps[0].step.id);
-    let message = format!("step `{step}` of run {run} may still be at work on {id}, by itself");
+    // As the screen named them.
+    let story = stored.run.told().ok();
+    let told = story.as_ref().and_then(|story| story.hosts.get(id));
+    let host = told.map_or(id.as_str(), |told| told.label.as_str());
+    let step = told.map_or(&step[..], |told| told.step(step));
+    let message = format!("step `{step}` of run {run} may still be at work on {host}, by itself");
     Err(Diagnostic::new(message)
         .hint(format!("`fab-rs resume {run}` waits for its end"))
         .hint(format!("`fab-rs abort {run}` ends it"))

@@ -13,7 +13,7 @@ use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, Label, Zone};
 use crate::plan::Plan;
 use crate::report::{self, ScreenHandle, StoredRun};
 use crate::run::event::HostRef;
-use crate::run::journal::{Fact, Journal as _, Part};
+use crate::run::journal::{Fact, Journal as _, Mark, Part};
 use crate::run::progress::{GoneHost, HostProgress, Progress, Told, ToldEnd, Urgency};
 use crate::task::{Action, Kind, OnResume, Step};
 
@@ -102,6 +102,8 @@ impl Earlier {
         for (_, host) in hosts {
             match host.urgency() {
                 Some(Urgency::Interrupted) => half += 1,
+                // Cancelled: it goes on where it was cut off, as one that is half done does.
+                Some(Urgency::Failed) if host.continues() => half += 1,
                 Some(Urgency::Failed) => failed += 1,
                 Some(Urgency::Pending) => left += 1,
                 None => done += 1,
@@ -118,15 +120,13 @@ impl Earlier {
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
         let id = &self.stored.run.id;
-        format!("run {id} goes on; of its hosts {}", parts.join(", "))
+        let with = if self.undo { " with its rollback" } else { "" };
+        format!("run {id} goes on{with}; of its hosts {}", parts.join(", "))
     }
 
-    /// The plan with those hosts and phases alone that are not done; of one that is rolled back, the whole.
+    /// The plan with those hosts and phases alone that are not done.
     pub(super) fn left(&self, plan: &Plan) -> Plan {
         let mut left = plan.clone();
-        if self.undo {
-            return left;
-        }
         let hosts = &self.stored.progress.hosts;
         let is_left = |id: &HostId, phase: usize| {
             hosts
@@ -174,18 +174,22 @@ impl Earlier {
                 };
                 let is_open = of.continues() && of.urgency() != Some(Urgency::Pending);
                 let mut open = of.interrupted(Part::Steps(number)).filter(|_| is_open);
-                let asks = open.find(|mark| {
+                let planned = |mark: &Mark| {
                     let id = mark.id.rsplit('/').next().unwrap_or(&mark.id);
-                    let step = find(&host.steps, id)
+                    find(&host.steps, id)
                         .or_else(|| find(&host.rescue, id))
-                        .or_else(|| find(&host.always, id));
-                    step.is_none_or(|step| {
+                        .or_else(|| find(&host.always, id))
+                };
+                let asks = open.find(|mark| {
+                    planned(mark).is_none_or(|step| {
                         // One that goes on by itself is asked how it stands.
                         step.on_resume() == OnResume::Ask && !step.modifiers.detach
                     })
                 });
                 if let Some(mark) = asks {
-                    return Err(self.nobody(host.host.label.as_str(), &mark.id));
+                    let name = planned(mark).map(|step| step.name.shown());
+                    let name = name.unwrap_or(&mark.id);
+                    return Err(self.nobody(host.host.label.as_str(), name));
                 }
             }
         }
@@ -269,11 +273,15 @@ fn told(run: &StoredRun, (gone, progress): (&[HostId], &Progress)) -> std::io::R
         let label = host.map_or_else(|| Label::new(id.as_str()), |host| host.label.clone());
         let zone = host.map_or_else(Zone::none, |host| host.zone.clone());
         let of = progress.hosts.get(id);
+        let mut outcome = of.map_or(HostOutcome::Gone, HostProgress::gone);
+        if let (HostOutcome::Unknown { step, .. }, Some(host)) = (&mut outcome, host) {
+            *step = host.step(step).to_owned();
+        }
         let id = id.clone();
         GoneHost {
             host: HostRef { host: label, id },
             zone,
-            outcome: of.map_or(HostOutcome::Gone, HostProgress::gone),
+            outcome,
         }
     };
     let gone = gone.iter().map(named).collect();

@@ -66,7 +66,9 @@ pub(crate) fn push_still_running(
             || "ps -ef".to_owned(),
             |pattern| format!("pgrep -af {}", quoted(&hidden_from_itself(&pattern))),
         );
-        let probe = place.map_or(probe, |place| quoted(&format!("ls -l {}", globbed(place))));
+        // One word is a line for a shell there, which the `*` in the folder's name needs; hosts differ below the run's.
+        let run = place.and_then(|place| Some(place.rsplit_once('/')?.0));
+        let probe = run.map_or(probe, |run| quoted(&format!("ls -l {}/", globbed(run))));
         let command = format!(
             "fab-rs run{} -H {} -- {probe}",
             closing.reach,

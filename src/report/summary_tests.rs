@@ -302,3 +302,26 @@ fn the_locks_of_hosts_that_went_half_done_are_let_go_of_by_one_command() {
         ]
     );
 }
+
+#[test]
+fn what_goes_on_by_itself_is_looked_for_by_a_line_for_a_shell() {
+    let cancelled = HostOutcome::Cancelled {
+        reason: CancelReason::Interrupt,
+        step: Some("dump".to_owned()),
+        ended: false,
+    };
+    let hosts = ["app-1", "app-2"];
+    let ends = hosts.map(|host| finished(host, cancelled.clone(), 10, &[]));
+    let mut view = view_of(&hosts.map(|host| (host, "z")), ends.to_vec());
+    let mut summary = samples::summary(130, "interrupted", &hosts.map(|host| (host, &cancelled)));
+    for (number, (_, host)) in (1..).zip(summary.hosts.iter_mut()) {
+        let folder = format!("/var/tmp/fab-rs-*/RUN/app-{number}-dump.{number}");
+        host.left = vec![format!("dump (detached: {folder})")];
+    }
+    let summary = Arc::new(summary);
+    view.apply(&event(9, 39_000, EventKind::RunFinished { summary }));
+    let text = text(&view, &closing(), 80, &[]);
+    // A host's own folder is found by no other host, and an argv reaches no shell that would know what `*` means.
+    let probe = "check with: fab-rs run -H app-1,app-2 -- 'ls -l /var/tmp/fab-rs-*/RUN/'\n";
+    assert!(text.contains(probe), "{text}");
+}
