@@ -27,10 +27,17 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             add(progress, added);
         }
         Fact::GateAnswered { gate, answer, .. } => answered(progress, gate, *answer),
-        Fact::PhaseStarted { phase, baseline } => {
+        Fact::PhaseStarted {
+            phase,
+            baseline,
+            uncounted,
+        } => {
             progress.phase = progress.phase.max(*phase);
             let phase = progress.phases.entry(*phase).or_default();
-            phase.baseline = phase.baseline.or(*baseline);
+            if phase.baseline.is_none() {
+                phase.baseline = *baseline;
+                phase.uncounted.clone_from(uncounted);
+            }
         }
         Fact::BatchesFormed { phase, batches } => {
             let phase = progress.phases.entry(*phase).or_default();
@@ -110,6 +117,9 @@ fn add(progress: &mut Progress, added: &[HostId]) {
     if let Some(opening) = &mut progress.opening {
         opening.population.extend_from_slice(added);
         opening.targets.extend_from_slice(added);
+    }
+    for phase in progress.phases.values_mut() {
+        phase.uncounted.extend_from_slice(added);
     }
 }
 

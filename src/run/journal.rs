@@ -112,6 +112,9 @@ pub enum Fact {
         phase: usize,
         /// How many hosts were healthy before it took any, where that is asked.
         baseline: Option<usize>,
+        /// Hosts of the population that are not among those.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        uncounted: Vec<HostId>,
     },
     /// The batches that are left, as they were formed last.
     BatchesFormed {

@@ -88,6 +88,8 @@ pub struct ToldEnd {
 pub struct PhaseProgress {
     /// How many hosts were healthy before it took any, where that is asked.
     pub baseline: Option<usize>,
+    /// Hosts of the population that are not among those.
+    pub uncounted: Vec<HostId>,
     /// The batches that were left, as they were formed last.
     pub formed: Vec<FormedBatch>,
     /// Those that were taken, in order.

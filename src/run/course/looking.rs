@@ -10,6 +10,7 @@ use crate::task::WhenUnreachable;
 
 use super::ledger::{Entry, Stage, Vital};
 use super::pass::reads_last;
+use super::regrouping::Baseline;
 use super::steering::{Course, Leg};
 
 impl Course {
@@ -168,11 +169,17 @@ impl Course {
         if !self.asks_health() {
             return;
         }
-        let healthy = self.ledger.which(Entry::is_well).len();
-        let mut past = self.past.phases.values();
-        let first = past.find_map(|phase| phase.baseline);
-        self.baseline.get_or_insert(first.unwrap_or(healthy));
-        self.pass.baseline = self.baseline;
+        if self.baseline.is_none() {
+            self.baseline = self.earlier_baseline();
+        }
+        let baseline = self.baseline.get_or_insert_with(|| Baseline {
+            healthy: self.ledger.which(Entry::is_well).len(),
+            uncounted: {
+                let others = self.ledger.which(|entry| !entry.is_well()).into_iter();
+                others.map(|host| self.roster.host(host).id).collect()
+            },
+        });
+        self.pass.baseline = Some(baseline.healthy);
     }
 
     /// Forms the batches that are left anew where what was found asks for it.

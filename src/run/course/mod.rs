@@ -15,6 +15,7 @@ mod ledger;
 mod locking;
 mod looking;
 mod pass;
+mod regrouping;
 mod resuming;
 mod steering;
 mod stopping;

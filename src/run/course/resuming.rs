@@ -17,6 +17,7 @@ use crate::task::OnStop;
 
 use super::ledger::{Entry, Stage};
 use super::pass::Pass;
+use super::regrouping::gone;
 use super::steering::{Course, Leg};
 use super::stopping::{Halt, words};
 use super::undoing::Undone;
@@ -35,6 +36,8 @@ pub(super) struct Past {
     pub(super) sections: BTreeSet<Part>,
     /// The phases that were begun.
     pub(super) phases: BTreeMap<usize, PhaseProgress>,
+    /// Hosts of it that are not there any more.
+    pub(super) gone: Vec<HostId>,
     /// It was taking no more hosts, for this reason: those that it had begun end first.
     pub(super) stopping: Option<StopCause>,
     /// The hosts that are taken again, or still.
@@ -57,6 +60,7 @@ impl Course {
             gates: progress.gates.clone(),
             sections: progress.sections.clone(),
             phases: progress.phases.clone(),
+            gone: gone(progress, &course.by_id()),
             stopping: progress.stopping.clone().filter(|_| !undo),
             ..Past::default()
         };
@@ -258,9 +262,10 @@ impl Course {
                 pass.first.extend(left_of(&taken.batch, hosts));
             }
         }
-        for formed in &earlier.formed {
-            pass.rest.extend(left_of(formed, members(formed)));
-        }
+        pass.first = self.cut(&pass.first, phase);
+        let stored = earlier.formed.iter();
+        let stored = stored.filter_map(|formed| left_of(formed, members(formed)));
+        pass.rest = self.regrouped(stored.collect(), &pass).into();
         // What no stored batch holds stays in the plan's own.
         for batch in planned {
             let hosts: Vec<HostIndex> = batch

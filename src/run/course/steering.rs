@@ -17,6 +17,7 @@ use super::gates::Asking;
 use super::ledger::{Ledger, Stage};
 use super::locking::Hold;
 use super::pass::Pass;
+use super::regrouping::Baseline;
 use super::resuming::Past;
 use super::stopping::{Ended, Halt};
 use super::taking::{After, Bake, Wait};
@@ -90,7 +91,7 @@ pub(crate) struct Course {
     pub(super) leg: Leg,
     pub(super) pass: Pass,
     /// How many hosts were healthy when that was first asked.
-    pub(super) baseline: Option<usize>,
+    pub(super) baseline: Option<Baseline>,
     pub(super) handed: Handed,
     /// Whether the lock is ours.
     pub(super) hold: Hold,
@@ -309,6 +310,7 @@ impl Course {
                 self.facts.push(Fact::PhaseStarted {
                     phase,
                     baseline: self.pass.baseline,
+                    uncounted: self.uncounted(),
                 });
                 if self.plan.phases.len() > 1 {
                     self.tell(RolloutFact::PhaseStarted {

@@ -77,6 +77,7 @@ fn too_few_healthy_hosts_beside_the_interrupted_ones_end_a_resume() {
             Fact::PhaseStarted {
                 phase: 0,
                 baseline: Some(4),
+                uncounted: Vec::new(),
             },
             Fact::BatchStarted { phase: 0, batch },
             Fact::HostStarted {

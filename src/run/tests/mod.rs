@@ -12,6 +12,7 @@ mod detached_deaths;
 mod errands;
 mod files;
 mod fleet;
+mod gone;
 mod gates;
 mod journalled;
 mod laws;
