@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::audit::Action;
 use crate::cli::{AgainArgs, ResumeArgs, RollbackArgs};
-use crate::model::{Diagnostic, ExitStatus};
+use crate::model::{Diagnostic, ExitStatus, HostId};
 use crate::report::RunStore;
 
 use super::adhoc;
 use super::detached;
-use super::earlier::Earlier;
+use super::earlier::{Earlier, say_gone};
 use super::entry::Context;
 use super::failure::Failure;
 use super::local_files;
@@ -170,6 +170,15 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     }
     detached::none_at_work(&stored, &left)?;
     let again = stored.context(context)?;
+    let only = Only {
+        population: None,
+        targets: left.clone(),
+        include_new: false,
+    };
+    let mut prepared = stored.prepare(&again, only).await?;
+    let there = |id: &HostId| prepared.plan.targets.contains(id);
+    let (left, gone): (Vec<HostId>, Vec<HostId>) = left.into_iter().partition(there);
+    say_gone(&again, &stored, &gone);
     let are = if left.len() == 1 { "is" } else { "are" };
     let mut text = format!("retry of run {id}: {} of its hosts {are} left", left.len());
     if stored.could_go_on() {
@@ -177,12 +186,6 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
         text = format!("{text}; it is {state}, and given up once the new run has its lock");
     }
     say(&again, &text);
-    let only = Only {
-        population: None,
-        targets: left,
-        include_new: false,
-    };
-    let mut prepared = stored.prepare(&again, only).await?;
     local_files::check(&prepared.plan, &again.settings.environment.cwd)?;
     prepared.retries = Some(id);
     // The new run has a record of its own.

@@ -12,6 +12,7 @@ use crate::journal;
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, Label, Zone};
 use crate::plan::Plan;
 use crate::report::{self, ScreenHandle, StoredRun};
+use crate::run;
 use crate::run::event::HostRef;
 use crate::run::journal::{Fact, Journal as _, Mark, Part};
 use crate::run::progress::{GoneHost, HostProgress, Progress, Told, ToldEnd, Urgency};
@@ -62,22 +63,7 @@ impl Earlier {
 
     /// Says which hosts came and went.
     pub(super) fn say_drift(&self, context: &Context, prepared: &Prepared) {
-        let known = self.stored.labels();
-        let shown = |id: &HostId| match known.get(id) {
-            Some(label) if label != id.as_str() => format!("{label} ({id})"),
-            _ => id.to_string(),
-        };
-        if !self.gone.is_empty() {
-            let hosts = self.gone.iter().map(|id| {
-                let of = self.stored.progress.hosts.get(id);
-                let half = of.is_some_and(|of| of.gone() != HostOutcome::Gone);
-                let note = if half { ", which was half done" } else { "" };
-                format!("{}{note}", shown(id))
-            });
-            let hosts: Vec<String> = hosts.collect();
-            let text = format!("gone since the run began: {}", hosts.join(", "));
-            context.console.warn(&text);
-        }
+        say_gone(context, &self.stored, &self.gone);
         let new: Vec<&str> = prepared
             .others
             .iter()
@@ -124,9 +110,13 @@ impl Earlier {
         format!("run {id} goes on{with}; of its hosts {}", parts.join(", "))
     }
 
-    /// The plan with those hosts and phases alone that are not done.
-    pub(super) fn left(&self, plan: &Plan) -> Plan {
-        let mut left = plan.clone();
+    /// The plan with those hosts and phases alone that are not done, in the batches in which the run takes them.
+    pub(super) fn left(&self, plan: &Arc<Plan>) -> Plan {
+        let mut left = Plan::clone(plan);
+        let (next, batches) = run::left(Arc::clone(plan), &self.stored.progress);
+        if let Some(phase) = left.phases.get_mut(next) {
+            phase.batches = batches;
+        }
         let hosts = &self.stored.progress.hosts;
         let is_left = |id: &HostId, phase: usize| {
             hosts
@@ -263,6 +253,27 @@ impl Earlier {
             action: self.action,
         })
     }
+}
+
+/// Says which hosts of a run are not there any more.
+pub(super) fn say_gone(context: &Context, stored: &Stored, gone: &[HostId]) {
+    if gone.is_empty() {
+        return;
+    }
+    let known = stored.labels();
+    let hosts = gone.iter().map(|id| {
+        let shown = match known.get(id) {
+            Some(label) if label != id.as_str() => format!("{label} ({id})"),
+            _ => id.to_string(),
+        };
+        let of = stored.progress.hosts.get(id);
+        let half = of.is_some_and(|of| of.gone() != HostOutcome::Gone);
+        let note = if half { ", which was half done" } else { "" };
+        format!("{shown}{note}")
+    });
+    let hosts: Vec<String> = hosts.collect();
+    let text = format!("gone since the run began: {}", hosts.join(", "));
+    context.console.warn(&text);
 }
 
 /// What was told of a run, its hosts that are gone among it.

@@ -4,7 +4,7 @@ use crate::model::{HostId, HostOutcome};
 use crate::run::event::{GateAnswer, RollbackResult, StopCause};
 use crate::run::journal::{Fact, FormedBatch, Gate, Kept, Mark, Opening, Part};
 use crate::run::progress::{
-    DetachedProgress, HostProgress, Progress, Standing, StepProgress, TakenBatch,
+    DetachedProgress, HostProgress, PhaseProgress, Progress, Standing, StepProgress, TakenBatch,
 };
 
 /// How far the run of these facts had come.
@@ -27,17 +27,9 @@ fn apply(progress: &mut Progress, fact: &Fact, ends: &mut usize) {
             add(progress, added);
         }
         Fact::GateAnswered { gate, answer, .. } => answered(progress, gate, *answer),
-        Fact::PhaseStarted {
-            phase,
-            baseline,
-            uncounted,
-        } => {
+        Fact::PhaseStarted { phase, .. } => {
             progress.phase = progress.phase.max(*phase);
-            let phase = progress.phases.entry(*phase).or_default();
-            if phase.baseline.is_none() {
-                phase.baseline = *baseline;
-                phase.uncounted.clone_from(uncounted);
-            }
+            began(progress.phases.entry(*phase).or_default(), fact);
         }
         Fact::BatchesFormed { phase, batches } => {
             let phase = progress.phases.entry(*phase).or_default();
@@ -120,6 +112,20 @@ fn add(progress: &mut Progress, added: &[HostId]) {
     }
     for phase in progress.phases.values_mut() {
         phase.uncounted.extend_from_slice(added);
+    }
+}
+
+/// A phase begins; how many hosts were healthy is what was first found.
+fn began(phase: &mut PhaseProgress, fact: &Fact) {
+    if let Fact::PhaseStarted {
+        baseline,
+        uncounted,
+        ..
+    } = fact
+        && phase.baseline.is_none()
+    {
+        phase.baseline = *baseline;
+        phase.uncounted.clone_from(uncounted);
     }
 }
 

@@ -19,6 +19,7 @@ mod exit;
 mod host_log;
 pub mod journal;
 mod known;
+mod left;
 mod lines;
 mod locking;
 mod look;
@@ -52,6 +53,7 @@ mod work;
 mod tests;
 
 pub use engine::execute;
+pub use left::left;
 pub use lines::LINE_LIMIT;
 pub use options::{LockOptions, Parts, RunOptions};
 pub use preview::{HostPreview, Preview, preview};

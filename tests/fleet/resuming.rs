@@ -264,13 +264,15 @@ fn release_of_app_1(desk: &Desk) -> String {
     format!("fab-rs lock release -I {inventory} -H app-1 --run ")
 }
 
+fn lines_without(text: &str, word: &str) -> String {
+    let kept = text.lines().filter(|line| !line.contains(word));
+    kept.fold(String::new(), |text, line| text + line + "\n")
+}
+
 /// An instance that is gone ends so; a new one is named, and taken where that is asked for.
 fn came_and_went(ground: &Ground) {
     let all = fs::read_to_string(ground.fleet.inventory()).unwrap();
-    let without = |name: &str| {
-        let kept = all.lines().filter(|line| !line.contains(name));
-        kept.fold(String::new(), |text, line| text + line + "\n")
-    };
+    let without = |name: &str| lines_without(&all, name);
     let desk = Desk::with_inventory(&without("app-3"));
     desk.write("tasks/slow.yml", TASK.replace("RESUME", "rerun"));
     let begin = || {
@@ -291,6 +293,8 @@ fn came_and_went(ground: &Ground) {
         ground.go(0..4);
     };
     begin();
+    let dry = desk.fab(&["-n", "retry", "last"]);
+    dry.ended(0).says("gone since the run began: app-1");
     desk.fab(&["resume", "last"])
         .ended(1)
         .says("gone since the run began: app-1")

@@ -70,6 +70,12 @@ impl Course {
         form_rest(&self.plan, pass.phase, &situation)
     }
 
+    /// The phase that is next, and its batches in the order in which they are taken.
+    pub(crate) fn left(self) -> (usize, Vec<Batch>) {
+        let batches = self.pass.first.into_iter().chain(self.pass.rest);
+        (self.pass.phase, batches.collect())
+    }
+
     /// Batches that were taken, in parts no larger than the plan takes at once now.
     pub(super) fn cut(&self, batches: &VecDeque<Batch>, phase: usize) -> VecDeque<Batch> {
         let resolved = &self.plan.phases[phase].resolved;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use crate::journal::replay;
 use crate::model::{HostId, HostOutcome, Zone};
+use crate::plan::{Batch, Plan};
 use crate::run::event::StopCause;
 use crate::run::journal::{Fact, FormedBatch};
+use crate::run::left;
+use crate::run::progress::Progress;
 
 use super::course_cases::{end, healthy, stop};
 use super::crashes::laws::opening;
@@ -32,6 +35,15 @@ fn ids(labels: &str) -> Vec<HostId> {
     labels
         .map(|label| HostId::new(format!("i-{label}")))
         .collect()
+}
+
+/// What a run that goes on says that it would take.
+fn shown(plan: &Arc<Plan>, progress: &Progress) -> Vec<String> {
+    let (_, batches) = left(Arc::clone(plan), progress);
+    let label = |target: &usize| plan.phases[0].hosts[*target].host.label.to_string();
+    let labels = |batch: &Batch| batch.hosts.iter().map(label).collect::<Vec<_>>().join(" ");
+    let batches = batches.iter().map(labels);
+    batches.map(|labels| format!("[{labels}]")).collect()
 }
 
 impl Cut {
@@ -103,9 +115,15 @@ impl Cut {
         there.retain(|host| host.label.as_str() != self.gone);
         let left = plan(&self.text, there, |_| true).unwrap();
         let mut fleet = Fleet::new(left);
-        fleet.progress = Some(Arc::new(replay(&self.facts())));
+        let progress = Arc::new(replay(&self.facts()));
+        fleet.progress = Some(Arc::clone(&progress));
         fleet.sick = self.sick.iter().map(|host| (*host).to_owned()).collect();
-        fleet.play()
+        let shown = shown(&fleet.plan, &progress);
+        let played = fleet.play();
+        if end(&played) == (0, "done") {
+            assert_eq!(played.taken, shown, "what is shown is what is taken");
+        }
+        played
     }
 }
 
