@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{LockCommand, LockReleaseArgs, LockStatusArgs};
 use crate::lock::{self, Found, Gathered, Order, Verb};
 use crate::model::{Diagnostic, ExitStatus, Host, RunId, Stream};
-use crate::report::{self, RunStore};
+use crate::report::{self, RunState, RunStore};
 use crate::transport::{
     ConnectError, Exit, Output, RemoteCommand, Session as _, SshSession, SshTransport, Sudo,
     Transport as _,
@@ -340,13 +340,23 @@ fn may_release(
             let hint = "it is not yours: `--force` releases it, through sudo where the host's user is another";
             return Err(refused(held, &[hint.to_owned()]));
         }
-        if !lock.is_left() {
+        if !lock.is_left() && !is_over_here(context, lock) {
             let hint = "its run is at work, as far as can be seen here: `--force` releases it all the same, and another run may \
                         begin beside it";
             return Err(refused(held, &[hint.to_owned()]));
         }
     }
     Ok(())
+}
+
+/// Whether the holder's record is on this machine, and says that no process of it lives: whatever its heartbeat says,
+/// and also where the host that heard it is not asked.
+fn is_over_here(context: &Context, lock: &Gathered) -> bool {
+    let Some(note) = &lock.best.note else {
+        return false;
+    };
+    let run = RunStore::new(&context.settings.state_dir).find(note.run.as_str());
+    run.is_ok_and(|run| run.id == note.run && run.state != RunState::Running)
 }
 
 /// Releases a lock on one host; whether it is gone.

@@ -398,7 +398,7 @@ fn of_a_run_whose_journal_is_damaged_only_what_works_is_proposed() {
     let proposed = told.split("next: fab-rs ").nth(1).unwrap();
     let proposed: Vec<&str> = proposed.split("or: fab-rs ").collect();
     assert_eq!(proposed.len(), 2, "{told}");
-    ground.silence();
+    // The heartbeat was heard a moment ago, but the record says that its process is dead.
     for words in proposed {
         let words: Vec<&str> = words.split_whitespace().collect();
         typed(&words).ended(0);
