@@ -76,8 +76,11 @@ impl Course {
         (self.pass.phase, batches.collect())
     }
 
-    /// Batches that were taken, in parts no larger than the plan takes at once now.
-    pub(super) fn cut(&self, batches: &VecDeque<Batch>, phase: usize) -> VecDeque<Batch> {
+    /// Batches that were taken; where hosts are gone, in parts no larger than the plan takes at once now.
+    pub(super) fn cut(&self, batches: VecDeque<Batch>, phase: usize) -> VecDeque<Batch> {
+        if self.past.gone.is_empty() {
+            return batches;
+        }
         let resolved = &self.plan.phases[phase].resolved;
         let most = resolved.batch.max(resolved.canary).max(1);
         let parts = batches.iter().flat_map(|batch| {

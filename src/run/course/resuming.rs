@@ -262,7 +262,7 @@ impl Course {
                 pass.first.extend(left_of(&taken.batch, hosts));
             }
         }
-        pass.first = self.cut(&pass.first, phase);
+        pass.first = self.cut(pass.first, phase);
         let stored = earlier.formed.iter();
         let stored = stored.filter_map(|formed| left_of(formed, members(formed)));
         pass.rest = self.regrouped(stored.collect(), &pass).into();

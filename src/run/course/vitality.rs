@@ -28,14 +28,17 @@ pub(crate) struct Healthy {
 }
 
 impl Demand {
-    /// The demand while `out` hosts are out. `baseline` is how many were healthy at the start, where health is
-    /// asked at all. A run that goes on with fewer hosts than it began with may have more of them half done than the
-    /// plan takes at once now: what it took itself is not held against it.
-    pub(crate) fn of(resolved: &Resolved, baseline: Option<usize>, out: usize) -> Self {
+    /// The demand while `out` hosts are out, of which the run took `left` when it had more hosts than now. `baseline` is
+    /// how many were healthy at the start, where health is asked at all.
+    pub(crate) fn of(
+        resolved: &Resolved,
+        baseline: Option<usize>,
+        (out, left): (usize, usize),
+    ) -> Self {
         let default = match (&resolved.quorum, baseline) {
             (Some(quorum), _) => Some(quorum.voters.saturating_sub(out)),
             (None, Some(baseline)) => resolved.max_failures.map(|failures| {
-                let largest = resolved.batch.max(resolved.canary).max(out).max(1);
+                let largest = resolved.batch.max(resolved.canary).max(left).max(1);
                 baseline.saturating_sub(largest).saturating_sub(failures)
             }),
             (None, None) => None,
