@@ -124,6 +124,7 @@ pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<Ex
     earlier
         .questions(&prepared.plan)
         .check(&again.settings, prepared.terminal)?;
+    earlier.answerable(&prepared)?;
     if !again.settings.says_yes() && !confirmed(&again, prepared.terminal, &undo)? {
         again.console.note("nothing was rolled back");
         return Ok(ExitStatus::Stopped);

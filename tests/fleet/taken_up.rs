@@ -240,6 +240,7 @@ fn what_a_run_did_another_process_undoes() {
     ground.everywhere("rm -f /var/tmp/trail /var/tmp/stuck /var/tmp/wait");
     done(&ground);
     cut_off(&ground);
+    cut_off_on_the_way_back(&ground);
     without_steps(&ground);
 }
 
@@ -337,6 +338,38 @@ fn cut_off(ground: &Ground) {
         (&report["exit"], &report["state"]),
         (&5.into(), &"rolled_back".into())
     );
+}
+
+/// A rollback that was killed in a step that asks: where nobody can answer, nothing is touched.
+fn cut_off_on_the_way_back(ground: &Ground) {
+    let desk = &ground.desk;
+    let (forward, _) = UNDO.split_once("rollback:").unwrap();
+    let undo = "rollback:\n  - run: while test -e /var/tmp/wait; do sleep 0.1; done; echo undone >> /var/tmp/trail\n    id: undo\n    resume: ask\n";
+    desk.write("tasks/turn.yml", format!("{forward}{undo}"));
+    ground.everywhere("rm -f /var/tmp/trail");
+    desk.fab(&["-y", "turn", "role=app"]).ended(0);
+    // The newest success comes first: of the first batch one host is held.
+    let held = HOSTS - 1;
+    ground.on(held, "touch /var/tmp/wait");
+    let undoing = desk.start(&["-y", "rollback", "last"]);
+    until("one of the batch is back", || {
+        (0..HOSTS).any(|host| ground.trail(host).ends_with("undone\n"))
+            && fs::read_to_string(desk.record().join("journal.jsonl"))
+                .is_ok_and(|journal| journal.matches("\"rollback_finished\"").count() > 0)
+    });
+    undoing.signal("KILL");
+    undoing.end();
+    ground.on(held, "rm /var/tmp/wait");
+    let journal = || fs::read(desk.record().join("journal.jsonl")).unwrap();
+    let before = journal();
+    for words in [&["resume", "last"][..], &["-y", "rollback", "last"]] {
+        desk.fab(words)
+            .ended(10)
+            .says("step `undo` on app-3 was interrupted")
+            .says("nothing was run");
+        assert_eq!(journal(), before, "{words:?}");
+    }
+    desk.fab(&["abort", "last"]).ended(0);
 }
 
 /// What has no way back is refused with its reason.
