@@ -352,14 +352,14 @@ fn cut_off_on_the_way_back(ground: &Ground) {
     let held = HOSTS - 1;
     ground.on(held, "touch /var/tmp/wait");
     let undoing = desk.start(&["-y", "rollback", "last"]);
-    until("one of the batch is back", || {
-        (0..HOSTS).any(|host| ground.trail(host).ends_with("undone\n"))
-            && fs::read_to_string(desk.record().join("journal.jsonl"))
-                .is_ok_and(|journal| journal.matches("\"rollback_finished\"").count() > 0)
+    until("its neighbour is back, and that is told", || {
+        let events = fs::read_to_string(desk.record().join("events.jsonl"));
+        events.is_ok_and(|events| events.contains("\"host_rolled_back\""))
     });
     undoing.signal("KILL");
     undoing.end();
     ground.on(held, "rm /var/tmp/wait");
+    told_as_cut_off(ground);
     let journal = || fs::read(desk.record().join("journal.jsonl")).unwrap();
     let before = journal();
     for words in [&["resume", "last"][..], &["-y", "rollback", "last"]] {
@@ -370,6 +370,20 @@ fn cut_off_on_the_way_back(ground: &Ground) {
         assert_eq!(journal(), before, "{words:?}");
     }
     desk.fab(&["abort", "last"]).ended(0);
+}
+
+/// Without a summary the record still says which hosts are back, and by what it goes on.
+fn told_as_cut_off(ground: &Ground) {
+    let told = ground.desk.fab(&["report", "last"]).out();
+    for line in [
+        "rolled back: app-2 (1)\n",
+        "half rolled back: app-3 (1)\n",
+        "still as the run left them: app-[0-1] (2)\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    let next = format!("fab-rs rollback {}", ground.id());
+    assert_eq!(ground.runs()[0]["next"][0], next, "{told}");
 }
 
 /// What has no way back is refused with its reason.
