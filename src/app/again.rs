@@ -173,6 +173,9 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     let again = stored.context(context)?;
     let are = if left.len() == 1 { "is" } else { "are" };
     let mut text = format!("retry of run {id}: {} of its hosts {are} left", left.len());
+    if let Some(half) = stored.half_undone(&left) {
+        text = format!("{text}, {half} of them half rolled back");
+    }
     if stored.could_go_on() {
         let state = stored.state();
         text = format!("{text}; it is {state}, and given up once the new run has its lock");

@@ -369,7 +369,24 @@ fn cut_off_on_the_way_back(ground: &Ground) {
             .says("nothing was run");
         assert_eq!(journal(), before, "{words:?}");
     }
-    desk.fab(&["abort", "last"]).ended(0);
+    given_up_on_the_way_back(ground);
+}
+
+/// What was cut off in its rollback is neither done nor undone: that is said, and a retry takes it.
+fn given_up_on_the_way_back(ground: &Ground) {
+    let desk = &ground.desk;
+    let aborted = desk.fab(&["abort", "last"]);
+    aborted.ended(0);
+    aborted.says("app-3 is half done in its rollback: whether step `undo` finished is not known\n");
+    assert!(!aborted.all().contains("app-0 is"), "{}", aborted.all());
+    let next = format!("fab-rs retry {}", ground.id());
+    assert_eq!(ground.runs()[0]["next"][0], next);
+    desk.fab(&["report", "last"]).ended(0).prints(&next);
+    desk.fab(&["-n", "retry", "last"])
+        .ended(0)
+        .says("2 of its hosts are left, app-3 of them half rolled back");
+    desk.fab(&["-y", "retry", "last"]).ended(0);
+    assert_eq!(ground.hosts(), ["app-2", "app-3"]);
 }
 
 /// Without a summary the record still says which hosts are back, and by what it goes on.
