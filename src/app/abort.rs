@@ -12,7 +12,7 @@ use crate::journal::{self, Writer};
 use crate::model::{Diagnostic, ExitStatus, HostOutcome, format_duration};
 use crate::report::{self, RunStore, StoredRun, ToldStory};
 use crate::run::event::RollbackResult;
-use crate::run::journal::{Fact, Journal as _, Process};
+use crate::run::journal::{Fact, Journal as _, Mark, Part, Process};
 use crate::run::progress::{Progress, Standing};
 
 use super::detached;
@@ -244,7 +244,8 @@ fn half_done(progress: &Progress, story: &ToldStory) -> Vec<String> {
     let hosts = hosts.filter(|(_, host)| {
         let mut undone = host.undone.values();
         let restored = !host.undone.is_empty() && undone.all(|how| *how == RollbackResult::Done);
-        !host.touched.is_empty() && !restored && host.standing != Standing::Ended(HostOutcome::Ok)
+        let is_done = host.standing == Standing::Ended(HostOutcome::Ok);
+        host.is_half_undone() || !host.touched.is_empty() && !restored && !is_done
     });
     hosts
         .map(|(id, host)| {
@@ -254,9 +255,13 @@ fn half_done(progress: &Progress, story: &ToldStory) -> Vec<String> {
                 let name = told.map_or(&**step, |told| told.step(step));
                 report::safe(name).into_owned()
             };
-            let steps = host.steps.iter();
+            let undoing = host.is_half_undone();
+            // Of one whose rollback was begun, what that did.
+            let is_of = |mark: &Mark| matches!(mark.part, Part::Rollback(_)) == undoing;
+            let steps = host.steps.iter().filter(|(mark, _)| is_of(mark));
             let (ended, open): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.is_ended());
-            let mut line = format!("{} is half done", report::safe(label));
+            let within = if undoing { " in its rollback" } else { "" };
+            let mut line = format!("{} is half done{within}", report::safe(label));
             if let Some((mark, _)) = open.first() {
                 line = format!(
                     "{line}: whether step `{}` finished is not known",
@@ -280,7 +285,6 @@ fn half_done(progress: &Progress, story: &ToldStory) -> Vec<String> {
 mod tests {
     use crate::model::{HostId, Label, Zone};
     use crate::report::ToldHost;
-    use crate::run::journal::{Mark, Part};
     use crate::run::progress::HostProgress;
     use crate::run::progress::StepProgress;
 

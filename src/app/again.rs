@@ -124,6 +124,7 @@ pub(super) async fn rollback(context: &Context, args: RollbackArgs) -> Result<Ex
     earlier
         .questions(&prepared.plan)
         .check(&again.settings, prepared.terminal)?;
+    earlier.answerable(&prepared)?;
     if !again.settings.says_yes() && !confirmed(&again, prepared.terminal, &undo)? {
         again.console.note("nothing was rolled back");
         return Ok(ExitStatus::Stopped);
@@ -181,6 +182,9 @@ pub(super) async fn retry(context: &Context, args: AgainArgs) -> Result<ExitStat
     say_gone(&again, &stored, &gone);
     let are = if left.len() == 1 { "is" } else { "are" };
     let mut text = format!("retry of run {id}: {} of its hosts {are} left", left.len());
+    if let Some(half) = stored.half_undone(&left) {
+        text = format!("{text}, {half} of them half rolled back");
+    }
     if stored.could_go_on() {
         let state = stored.state();
         text = format!("{text}; it is {state}, and given up once the new run has its lock");

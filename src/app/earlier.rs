@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::audit;
 use crate::journal;
 use crate::model::{Diagnostic, ExitStatus, HostId, HostOutcome, Label, Zone};
-use crate::plan::Plan;
+use crate::plan::{HostPlan, Plan};
 use crate::report::{self, ScreenHandle, StoredRun};
 use crate::run;
 use crate::run::event::HostRef;
@@ -25,6 +25,7 @@ use super::journal::{kept_on, this_process};
 use super::prepared::Prepared;
 use super::run::Going;
 use super::stored::Stored;
+use super::undo::is_to_undo;
 
 /// A run that goes on. Nothing of its record was touched yet.
 pub(super) struct Earlier {
@@ -153,24 +154,19 @@ impl Earlier {
     /// # Errors
     /// There is no terminal, and a step that asks.
     pub(super) fn answerable(&self, prepared: &Prepared) -> Result<(), Failure> {
-        if prepared.terminal || self.undo {
+        if prepared.terminal {
             return Ok(());
         }
         let progress = &self.stored.progress;
         for (number, phase) in prepared.plan.phases.iter().enumerate() {
             for host in &phase.hosts {
-                let Some(of) = progress.hosts.get(&host.host.id) else {
-                    continue;
-                };
-                let is_open = of.continues() && of.urgency() != Some(Urgency::Pending);
-                let mut open = of.interrupted(Part::Steps(number)).filter(|_| is_open);
+                let lists = self.lists(host);
                 let planned = |mark: &Mark| {
                     let id = mark.id.rsplit('/').next().unwrap_or(&mark.id);
-                    find(&host.steps, id)
-                        .or_else(|| find(&host.rescue, id))
-                        .or_else(|| find(&host.always, id))
+                    lists.iter().find_map(|steps| find(steps, id))
                 };
-                let asks = open.find(|mark| {
+                let open = self.cut_off(&host.host.id, number);
+                let asks = open.into_iter().find(|mark| {
                     planned(mark).is_none_or(|step| {
                         // One that goes on by itself is asked how it stands.
                         step.on_resume() == OnResume::Ask && !step.modifiers.detach
@@ -183,7 +179,8 @@ impl Earlier {
                 }
             }
         }
-        let mut shared = progress.shared.iter();
+        let comes = |mark: &Mark| !self.undo || matches!(mark.part, Part::Rollback(_));
+        let mut shared = progress.shared.iter().filter(|(mark, _)| comes(mark));
         let asks = shared.find(|(mark, step)| {
             let found = of_all(&prepared.plan, &mark.id);
             !step.is_ended() && found.is_none_or(|step| step.on_resume() == OnResume::Ask)
@@ -192,6 +189,30 @@ impl Earlier {
             Some((mark, _)) => Err(self.nobody("the controller, or one host for many", &mark.id)),
             None => Ok(()),
         }
+    }
+
+    /// The steps of a host that are gone on with.
+    fn lists<'a>(&self, host: &'a HostPlan) -> Vec<&'a [Step]> {
+        if self.undo {
+            vec![&host.rollback]
+        } else {
+            vec![&host.steps, &host.rescue, &host.always]
+        }
+    }
+
+    /// Steps of a host in a phase that were interrupted, and are come to again.
+    fn cut_off(&self, id: &HostId, phase: usize) -> Vec<&Mark> {
+        let progress = &self.stored.progress;
+        let Some(of) = progress.hosts.get(id) else {
+            return Vec::new();
+        };
+        let (part, is_open) = if self.undo {
+            (Part::Rollback(phase), is_to_undo(progress, (id, of), phase))
+        } else {
+            let is_open = of.continues() && of.urgency() != Some(Urgency::Pending);
+            (Part::Steps(phase), is_open)
+        };
+        of.interrupted(part).filter(|_| is_open).collect()
     }
 
     fn nobody(&self, on: &str, step: &str) -> Failure {
@@ -314,7 +335,8 @@ fn of_all<'a>(plan: &'a Plan, id: &str) -> Option<&'a Step> {
     let phases = plan.phases.iter();
     let lists = phases.flat_map(|phase| {
         let hosts = phase.hosts.first().into_iter();
-        let hosts = hosts.flat_map(|host| [&host.steps[..], &host.rescue, &host.always]);
+        let hosts =
+            hosts.flat_map(|host| [&host.steps[..], &host.rescue, &host.always, &host.rollback]);
         hosts.chain([&phase.before[..], &phase.after])
     });
     let mut lists = lists.chain([&plan.before[..], &plan.after]);

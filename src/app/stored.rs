@@ -13,7 +13,7 @@ use crate::model::{Diagnostic, ExitStatus, Host, HostId};
 use crate::report::{self, HeldFolder, RunStore, StoredRun};
 use crate::run::event::RollbackResult;
 use crate::run::journal::Opening;
-use crate::run::progress::Progress;
+use crate::run::progress::{HostProgress, Progress};
 use crate::task::{Kind, Task};
 
 use super::adhoc;
@@ -174,14 +174,26 @@ impl Stored {
         Err(error.hint("nothing was run").into())
     }
 
-    /// The hosts that are not as the run was to make them: left undone, or rolled back.
+    /// The hosts that are not as the run was to make them: left undone, or rolled back, in part too.
     pub(super) fn left(&self) -> Vec<HostId> {
         let hosts = self.progress.hosts.iter();
         let left = hosts.filter(|(_, host)| {
             let restored = host.undone.values().any(|how| *how == RollbackResult::Done);
-            host.urgency().is_some() || restored
+            host.urgency().is_some() || restored || host.is_half_undone()
         });
         left.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Those of these hosts whose rollback was begun and did not pass; `None` where there are none.
+    pub(super) fn half_undone(&self, hosts: &[HostId]) -> Option<String> {
+        let known = self.labels();
+        let hosts = hosts.iter().filter(|id| {
+            let of = self.progress.hosts.get(*id);
+            of.is_some_and(HostProgress::is_half_undone)
+        });
+        let labels = hosts.map(|id| known.get(id).map_or(id.as_str(), String::as_str));
+        let labels: Vec<&str> = labels.collect();
+        (!labels.is_empty()).then(|| report::fold(labels.iter().copied()))
     }
 
     /// The invocation of the run, as this one is to do it.

@@ -30,13 +30,12 @@ impl Undo {
             begun: progress.rolling_back.is_some() && is_open(progress),
             ..Self::default()
         };
-        let scope = progress.rolling_back.as_deref();
-        let within = |id: &HostId| scope.is_none_or(|hosts| hosts.contains(id));
         for (number, phase) in plan.phases.iter().enumerate().rev() {
             let (mut hosts, mut stay) = (Vec::new(), Vec::new());
-            for planned in phase.hosts.iter().filter(|host| within(&host.host.id)) {
-                let of = progress.hosts.get(&planned.host.id);
-                if !of.is_some_and(|of| is_changed(of, number)) {
+            for planned in &phase.hosts {
+                let id = &planned.host.id;
+                let of = progress.hosts.get(id);
+                if !of.is_some_and(|of| is_to_undo(progress, (id, of), number)) {
                     continue;
                 }
                 let label = planned.host.label.clone();
@@ -107,6 +106,16 @@ impl Undo {
 fn is_open(progress: &Progress) -> bool {
     let mut ended = progress.ended.iter();
     ended.all(|(state, _)| state == "interrupted")
+}
+
+/// Whether a phase is still to be undone on a host.
+pub(super) fn is_to_undo(
+    progress: &Progress,
+    (id, of): (&HostId, &HostProgress),
+    phase: usize,
+) -> bool {
+    let scope = progress.rolling_back.as_ref();
+    scope.is_none_or(|hosts| hosts.contains(id)) && is_changed(of, phase)
 }
 
 /// Whether a phase began something on a host, and was not undone since.

@@ -34,6 +34,8 @@ pub(crate) fn next_commands(stand: Stand<'_>) -> Vec<&'static str> {
         state if may_go_on(state) && stand.reversible => vec!["resume", "rollback"],
         state if may_go_on(state) => vec!["resume"],
         "rollback_failed" => vec!["rollback"],
+        // Hosts that were rolled back are not as the run was to make them.
+        "aborted" if stand.undoing => vec!["retry"],
         "done_partial" | "aborted" if stand.undone => vec!["retry"],
         _ => Vec::new(),
     }
@@ -106,5 +108,11 @@ mod tests {
             undoing: true,
         };
         assert_eq!(next_commands(stand), ["rollback"]);
+        let given_up = Stand {
+            state: "aborted",
+            undone: false,
+            ..stand
+        };
+        assert_eq!(next_commands(given_up), ["retry"]);
     }
 }

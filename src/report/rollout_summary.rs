@@ -67,9 +67,12 @@ pub(crate) fn push_rollback(out: &mut String, view: &RunView, look: &SummaryLook
         _ => None,
     };
     push_causes(out, "not rolled back", by_cause(view, pending), look);
-    let new = labels(view, |host| {
+    let open = labels(view, |host| {
         host.rollback.is_none() && host.end().is_some_and(|end| was_changed(&end.outcome))
     });
+    let begun = &view.rollout.undo_begun;
+    let (half, new): (Vec<_>, Vec<_>) = open.into_iter().partition(|label| begun.contains(*label));
+    push_hosts(out, Role::Warning, "half rolled back", &half, look);
     push_hosts(out, Role::Warning, "still as the run left them", &new, look);
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::model::{HostOutcome, Label};
 use crate::run::event::{BakeReason, EventKind, RolloutFact, Shortfall, StopCause, Trouble};
@@ -25,6 +25,8 @@ pub(crate) struct RolloutView {
     pub(crate) stop: Option<Stop>,
     /// The hosts that are rolled back, in their order; `None` where no rollback began.
     pub(crate) undo: Option<Vec<Label>>,
+    /// Those of them whose turn came.
+    pub(crate) undo_begun: IndexSet<Label>,
     /// The most batches that a phase has had.
     pub(crate) batches: usize,
 }
@@ -93,6 +95,9 @@ impl RolloutView {
                 (self.pause, self.looking, self.stop) = (None, None, None);
             }
             EventKind::Rollout(fact) => self.apply_fact(fact, now),
+            EventKind::HostStarted { host } if self.undo.is_some() => {
+                self.undo_begun.insert(host.host.clone());
+            }
             EventKind::BatchStarted { count, .. } => {
                 self.batches = self.batches.max(*count);
                 self.pause = None;

@@ -49,6 +49,8 @@ pub struct StoredRun {
     pub open: (usize, usize),
     /// What the first line of its journal says; `None` where it has none that can be read.
     pub opening: Option<Box<Opening>>,
+    /// Where it has no end: hosts were being rolled back.
+    undoing: bool,
     /// What [`StoredRun::damage`] found.
     damage: OnceLock<Option<Corrupt>>,
 }
@@ -185,6 +187,7 @@ impl RunStore {
             counts: summary.map(|summary| summary.counts).unwrap_or_default(),
             open: (0, 0),
             opening,
+            undoing: false,
             damage: OnceLock::new(),
         };
         let has_end = matches!(run.state, RunState::Ended(_));
@@ -197,6 +200,7 @@ impl RunStore {
                 .collect();
             if !has_end {
                 run.open = view.open();
+                run.undoing = view.rollout.undo.is_some();
             }
         }
         run
@@ -261,7 +265,7 @@ impl StoredRun {
             undone: self.counts.iter().any(undone) || summary.is_none(),
             repeatable: self.was_repeatable(),
             reversible: may_go_on(self.state.word()) && self.is_reversible(),
-            undoing: hosts.any(|host| host.rollback.is_some()),
+            undoing: self.undoing || hosts.any(|host| host.rollback.is_some()),
         })
     }
 

@@ -262,6 +262,15 @@ impl HostProgress {
         HostOutcome::Unknown { step, doubt }
     }
 
+    /// Whether its rollback was begun and did not pass: it is neither done nor as it was before.
+    pub fn is_half_undone(&self) -> bool {
+        let is_open = |phase| self.undone.get(phase) != Some(&RollbackResult::Done);
+        let mut marks = self.steps.keys();
+        let mut results = self.undone.values();
+        marks.any(|mark| matches!(&mark.part, Part::Rollback(phase) if is_open(phase)))
+            || results.any(|result| matches!(result, RollbackResult::Failed { .. }))
+    }
+
     /// What it is to the end where it is not there any more.
     pub fn gone(&self) -> HostOutcome {
         let is_half_done = self.urgency() == Some(Urgency::Interrupted)

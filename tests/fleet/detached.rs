@@ -246,7 +246,7 @@ fn left_running(ground: &Ground) {
     // The newest run stays the one that goes on.
     shell.env("FAB_RS_STATE_DIR", ground.desk.path().join("looking"));
     let looked = Running::of(shell.args(["-c", &line, env!("CARGO_BIN_EXE_fab-rs")])).end();
-    looked.ended(0).prints("begun");
+    looked.ended(0).prints("-long.1");
     ground.go();
     until("it ends", || ground.trail().contains("done"));
     let resumed = ground.fab(&["--json", "resume", "last"]);

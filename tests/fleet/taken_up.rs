@@ -240,6 +240,7 @@ fn what_a_run_did_another_process_undoes() {
     ground.everywhere("rm -f /var/tmp/trail /var/tmp/stuck /var/tmp/wait");
     done(&ground);
     cut_off(&ground);
+    cut_off_on_the_way_back(&ground);
     without_steps(&ground);
 }
 
@@ -337,6 +338,69 @@ fn cut_off(ground: &Ground) {
         (&report["exit"], &report["state"]),
         (&5.into(), &"rolled_back".into())
     );
+}
+
+/// A rollback that was killed in a step that asks: where nobody can answer, nothing is touched.
+fn cut_off_on_the_way_back(ground: &Ground) {
+    let desk = &ground.desk;
+    let (forward, _) = UNDO.split_once("rollback:").unwrap();
+    let undo = "rollback:\n  - run: while test -e /var/tmp/wait; do sleep 0.1; done; echo undone >> /var/tmp/trail\n    id: undo\n    resume: ask\n";
+    desk.write("tasks/turn.yml", format!("{forward}{undo}"));
+    ground.everywhere("rm -f /var/tmp/trail");
+    desk.fab(&["-y", "turn", "role=app"]).ended(0);
+    // The newest success comes first: of the first batch one host is held.
+    let held = HOSTS - 1;
+    ground.on(held, "touch /var/tmp/wait");
+    let undoing = desk.start(&["-y", "rollback", "last"]);
+    until("its neighbour is back, and that is told", || {
+        let events = fs::read_to_string(desk.record().join("events.jsonl"));
+        events.is_ok_and(|events| events.contains("\"host_rolled_back\""))
+    });
+    undoing.signal("KILL");
+    undoing.end();
+    ground.on(held, "rm /var/tmp/wait");
+    told_as_cut_off(ground);
+    let journal = || fs::read(desk.record().join("journal.jsonl")).unwrap();
+    let before = journal();
+    for words in [&["resume", "last"][..], &["-y", "rollback", "last"]] {
+        desk.fab(words)
+            .ended(10)
+            .says("step `undo` on app-3 was interrupted")
+            .says("nothing was run");
+        assert_eq!(journal(), before, "{words:?}");
+    }
+    given_up_on_the_way_back(ground);
+}
+
+/// What was cut off in its rollback is neither done nor undone: that is said, and a retry takes it.
+fn given_up_on_the_way_back(ground: &Ground) {
+    let desk = &ground.desk;
+    let aborted = desk.fab(&["abort", "last"]);
+    aborted.ended(0);
+    aborted.says("app-3 is half done in its rollback: whether step `undo` finished is not known\n");
+    assert!(!aborted.all().contains("app-0 is"), "{}", aborted.all());
+    let next = format!("fab-rs retry {}", ground.id());
+    assert_eq!(ground.runs()[0]["next"][0], next);
+    desk.fab(&["report", "last"]).ended(0).prints(&next);
+    desk.fab(&["-n", "retry", "last"])
+        .ended(0)
+        .says("2 of its hosts are left, app-3 of them half rolled back");
+    desk.fab(&["-y", "retry", "last"]).ended(0);
+    assert_eq!(ground.hosts(), ["app-2", "app-3"]);
+}
+
+/// Without a summary the record still says which hosts are back, and by what it goes on.
+fn told_as_cut_off(ground: &Ground) {
+    let told = ground.desk.fab(&["report", "last"]).out();
+    for line in [
+        "rolled back: app-2 (1)\n",
+        "half rolled back: app-3 (1)\n",
+        "still as the run left them: app-[0-1] (2)\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    let next = format!("fab-rs rollback {}", ground.id());
+    assert_eq!(ground.runs()[0]["next"][0], next, "{told}");
 }
 
 /// What has no way back is refused with its reason.
