@@ -32,6 +32,8 @@ impl Course {
                 phase: self.pass.phase,
             });
             self.ledger.passed(host);
+            // Its turn came again: how an earlier process left it holds no more.
+            self.past.stood.remove(&host);
             return true;
         }
         let pace = &self.plan.phases[self.pass.phase].pace;

@@ -71,6 +71,18 @@ fn six_hosts_in_two_phases_survive_a_crash_at_any_fact() {
     assert!(deaths > 500, "{deaths}");
 }
 
+/// A host that was cut off in the first phase is done with it after, and not begun in the second one, which stops.
+#[test]
+fn a_stop_in_a_later_phase_survives_a_crash_at_any_fact() {
+    let case = Case {
+        hosts: 4,
+        batch: 1,
+        failing: vec![(2, 1, 0)],
+        ..Case::whole()
+    };
+    dies_everywhere(&case).unwrap();
+}
+
 #[test]
 fn a_rollback_survives_a_crash_at_any_fact() {
     let case = Case {
