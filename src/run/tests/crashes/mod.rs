@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::task::OnFailure;
 
-use case::{Case, any_case};
+use case::{Case, Kind, any_case};
 use disk::Death;
 use laws::{Crash, check, whole};
 
@@ -78,6 +78,21 @@ fn a_stop_in_a_later_phase_survives_a_crash_at_any_fact() {
         hosts: 4,
         batch: 1,
         failing: vec![(2, 1, 0)],
+        ..Case::whole()
+    };
+    dies_everywhere(&case).unwrap();
+}
+
+/// The failure is known from the journal, and stops the run before the others of its batch have their turn.
+#[test]
+fn a_stop_within_a_batch_survives_a_crash_at_any_fact() {
+    let case = Case {
+        hosts: 3,
+        batch: 3,
+        phases: vec![vec![Kind::Put, Kind::Put]],
+        failing: vec![(0, 0, 0)],
+        gates: false,
+        bakes: false,
         ..Case::whole()
     };
     dies_everywhere(&case).unwrap();
