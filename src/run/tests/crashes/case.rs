@@ -333,10 +333,10 @@ impl Case {
     }
 
     /// Whether it matters for its end when it is killed: a step fails that is run for many, or one that passes
-    /// when it is tried again.
+    /// when it is tried again, or on a host beside which the next one begins at once, also where it is tried again.
     pub(super) fn is_luck(&self) -> bool {
-        let heals = self.heals && !self.failing.is_empty();
-        heals
+        let fails_anew = self.heals || self.window && self.batch > 1;
+        fails_anew && !self.failing.is_empty()
             || self.failing.iter().any(|(_, phase, step)| {
                 let kind = self.phases.get(*phase).and_then(|kinds| kinds.get(*step));
                 matches!(kind, Some(Kind::Once { .. }))

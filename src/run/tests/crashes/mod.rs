@@ -13,7 +13,7 @@ mod world;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::task::OnFailure;
 
@@ -109,22 +109,33 @@ fn a_rollback_survives_a_crash_at_any_fact() {
     dies_everywhere(&case).unwrap();
 }
 
-/// How many deaths of random runs are wanted.
+/// How many deaths of random runs are wanted, where others than the usual ones are looked for.
 #[expect(
     clippy::disallowed_methods,
     reason = "says how long a test may look, and nothing of what fab-rs does"
 )]
-fn wanted() -> usize {
+fn wanted() -> Option<usize> {
     let wanted = std::env::var("FAB_RS_CRASHES").ok();
-    wanted.and_then(|text| text.parse().ok()).unwrap_or(400)
+    wanted.and_then(|text| text.parse().ok())
+}
+
+/// Runs that differ each time where a number of them is asked for; else the same ones, so that what fails is what changed.
+fn runner(wanted: Option<usize>) -> (usize, TestRunner) {
+    let deaths = wanted.unwrap_or(400);
+    let config = Config::with_cases(u32::try_from(deaths).unwrap());
+    let runner = if wanted.is_some() {
+        TestRunner::new(config)
+    } else {
+        let same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        TestRunner::new_with_rng(config, same)
+    };
+    (deaths, runner)
 }
 
 #[test]
 fn any_task_survives_a_crash_at_any_fact() {
-    let wanted = wanted();
+    let (wanted, mut runner) = runner(wanted());
     let deaths = AtomicUsize::new(0);
-    let cases = u32::try_from(wanted).unwrap();
-    let mut runner = TestRunner::new(Config::with_cases(cases));
     runner
         .run(&any_case(), |case| {
             if deaths.load(Ordering::Relaxed) < wanted {
