@@ -16,7 +16,6 @@ use crate::run::event::{
 use crate::task::{Kind, NoFiles, ParamValue, Strategy, Task};
 
 use super::rollout_samples;
-use super::store::{RunState, RunStore, StoredRun};
 
 /// A first connection attempt that failed.
 pub(crate) fn connect_retried(label: &str) -> EventKind {
@@ -465,17 +464,4 @@ fn phase(strategy: &Strategy, first: Vec<HostPlan>, last: Vec<HostPlan>) -> Phas
             per_zone: [(Zone::new("us-west-2a"), 2), (Zone::new("us-west-2b"), 1)].into(),
         },
     }
-}
-
-/// The newest run, once nobody holds it: a child of another test has what it inherited until it becomes its own
-/// program.
-pub(crate) async fn left(store: &RunStore) -> StoredRun {
-    for _ in 0..500 {
-        let run = store.find("last").unwrap();
-        if run.state != RunState::Running {
-            return run;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("somebody holds it");
 }

@@ -437,11 +437,11 @@ mod tests {
         let living = record(state.path(), OLD, false).await;
         assert_eq!(store.find("last").unwrap().state, RunState::Running);
         drop(living);
-        let run = samples::left(&store).await;
+        let run = store.find("last").unwrap();
         assert_eq!((run.state, run.exit), (RunState::Interrupted, None));
         assert_eq!(run.counts.get("gone"), Some(&1));
         drop(record(state.path(), NEW, true).await);
-        let ended = samples::left(&store).await;
+        let ended = store.find("last").unwrap();
         assert_eq!((ended.state.word(), ended.exit), ("failed", Some(1)));
     }
 
